@@ -1,0 +1,1 @@
+"""The REST API: reads and writes schedules, shows results."""

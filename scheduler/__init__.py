@@ -1,0 +1,1 @@
+"""The scheduler: sends the models that are due to the workers."""

@@ -1,0 +1,153 @@
+-- The tables. metrics_executions and results are the users'; crons, fires and leader are the scheduler's, open to
+-- anybody who wants to know what will happen next and what has happened.
+-- CREATE INDEX locks its table even where IF NOT EXISTS finds nothing to do, hence the questions before it.
+
+CREATE TABLE IF NOT EXISTS public.metrics_executions (
+    id               bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT metrics_executions_pkey PRIMARY KEY,
+    model_id         uuid NOT NULL CONSTRAINT metrics_executions_model_id_key UNIQUE,
+    name             text,
+    cron_expression  text COLLATE "C" NOT NULL,
+    timezone         text COLLATE "C" NOT NULL DEFAULT 'UTC',
+    enabled          boolean NOT NULL DEFAULT true,
+    active_since     timestamptz NOT NULL DEFAULT public.schedule_now(),
+    run_requested_at timestamptz,
+    created_at       timestamptz NOT NULL DEFAULT public.schedule_now(),
+    updated_at       timestamptz NOT NULL DEFAULT public.schedule_now()
+);
+
+COMMENT ON TABLE  public.metrics_executions IS 'One row per model: when its quality is calculated. Insert, update and delete it at will; what is committed before a moment counts for that moment.';
+COMMENT ON COLUMN public.metrics_executions.id IS 'Number of the row, given by the database.';
+COMMENT ON COLUMN public.metrics_executions.model_id IS 'The model, as in results.model_id. One schedule per model.';
+COMMENT ON COLUMN public.metrics_executions.name IS 'What people call the model; free text of at most 200 characters, or null.';
+COMMENT ON COLUMN public.metrics_executions.cron_expression IS 'When: minute hour day-of-month month day-of-week, or an alias such as @daily. Stored in lower case with single blanks.';
+COMMENT ON COLUMN public.metrics_executions.timezone IS 'The IANA zone whose wall clock the cron expression means; one of time_zones.';
+COMMENT ON COLUMN public.metrics_executions.enabled IS 'False pauses the schedule; the row and its results stay.';
+COMMENT ON COLUMN public.metrics_executions.active_since IS 'Set by a trigger when model_id, cron_expression, timezone or enabled change: the row counts for the moments after this time.';
+COMMENT ON COLUMN public.metrics_executions.run_requested_at IS 'Set it to now() to run the model at once, paused or not. A trigger replaces the value by the time of the request; the scheduler sets it to null when the run is sent.';
+COMMENT ON COLUMN public.metrics_executions.created_at IS 'When the row was inserted; kept by a trigger.';
+COMMENT ON COLUMN public.metrics_executions.updated_at IS 'When a user last changed the row; kept by a trigger.';
+
+
+CREATE OR REPLACE FUNCTION public.check_labels(y_true json, y_pred json) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    lengths integer[];
+BEGIN
+    IF json_typeof(y_true) <> 'array' THEN
+        RAISE EXCEPTION 'y_true is a JSON %, not an array', json_typeof(y_true)
+            USING ERRCODE = 'check_violation', HINT = 'Write the labels as a JSON array, such as [0, 1, 1].', COLUMN = 'y_true';
+    ELSIF json_typeof(y_pred) <> 'array' THEN
+        RAISE EXCEPTION 'y_pred is a JSON %, not an array', json_typeof(y_pred)
+            USING ERRCODE = 'check_violation', HINT = 'Write the labels as a JSON array, such as [0, 1, 1].', COLUMN = 'y_pred';
+    END IF;
+    lengths := ARRAY[json_array_length(y_true), json_array_length(y_pred)];
+    IF lengths[1] <> lengths[2] THEN
+        RAISE EXCEPTION 'y_true has % labels and y_pred has %', lengths[1], lengths[2]
+            USING ERRCODE = 'check_violation', HINT = 'Write one predicted label for each true label, in the same order.', COLUMN = 'y_pred';
+    END IF;
+    RETURN true;
+END;
+$$;
+
+COMMENT ON FUNCTION public.check_labels(json, json) IS
+    'Raises 23514 for labels that can never be scored: not arrays, or of different lengths. Nulls are left to NOT NULL.';
+
+
+CREATE TABLE IF NOT EXISTS public.results (
+    id          bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT results_pkey PRIMARY KEY,
+    model_id    uuid NOT NULL,
+    y_true      json NOT NULL,
+    y_pred      json NOT NULL,
+    "timestamp" timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT results_labels_check CHECK (public.check_labels(y_true, y_pred))
+);
+
+COMMENT ON TABLE  public.results IS 'What models predicted and what was true, logged by the users'' programs. The newest row of a model is the one that is scored.';
+COMMENT ON COLUMN public.results.id IS 'Number of the row, given by the database; of two rows with one timestamp the higher id is newer.';
+COMMENT ON COLUMN public.results.model_id IS 'The model, as in metrics_executions.model_id; it needs no schedule.';
+COMMENT ON COLUMN public.results.y_true IS 'True labels: a JSON array of strings, booleans or whole numbers, all of one kind.';
+COMMENT ON COLUMN public.results.y_pred IS 'Predicted labels: a JSON array as long as y_true, in the same order.';
+COMMENT ON COLUMN public.results."timestamp" IS 'When the predictions were made. More than 5 minutes ahead of the clock: does not count until then.';
+
+
+CREATE TABLE IF NOT EXISTS public.crons (
+    cron_expression text COLLATE "C" NOT NULL,
+    timezone        text COLLATE "C" NOT NULL,
+    next_due_at     timestamptz,
+    last_due_at     timestamptz,
+    error           text,
+    tzdata_version  text NOT NULL,
+    CONSTRAINT crons_pkey PRIMARY KEY (cron_expression, timezone)
+);
+
+COMMENT ON TABLE  public.crons IS 'The scheduler''s memory: each distinct pair of cron expression and time zone in use, and when it is due. Only the scheduler writes it.';
+COMMENT ON COLUMN public.crons.cron_expression IS 'As in metrics_executions.';
+COMMENT ON COLUMN public.crons.timezone IS 'As in metrics_executions.';
+COMMENT ON COLUMN public.crons.next_due_at IS 'The next moment; in the past, it is late and still to be sent. Null when the pair has an error.';
+COMMENT ON COLUMN public.crons.last_due_at IS 'The last moment that was sent to the workers; null before the first.';
+COMMENT ON COLUMN public.crons.error IS 'Why the scheduler cannot fire this pair; null when it can.';
+COMMENT ON COLUMN public.crons.tzdata_version IS 'The time-zone data that next_due_at was worked out with.';
+
+
+CREATE TABLE IF NOT EXISTS public.fires (
+    due_at      timestamptz CONSTRAINT fires_pkey PRIMARY KEY,
+    fired_at    timestamptz,
+    finished_at timestamptz,
+    crons       bigint NOT NULL DEFAULT 0,
+    models      bigint NOT NULL DEFAULT 0,
+    messages    bigint NOT NULL DEFAULT 0,
+    skipped     bigint NOT NULL DEFAULT 0,
+    leader      text NOT NULL
+);
+
+COMMENT ON TABLE  public.fires IS 'A log, one row per moment: how late, how long, how many. Nothing is decided from it; old rows are deleted (FIRES_RETENTION).';
+COMMENT ON COLUMN public.fires.due_at IS 'The moment that the cron expressions name.';
+COMMENT ON COLUMN public.fires.fired_at IS 'When sending began, the first time; less due_at it is the lag. Null when the moment was only counted as skipped.';
+COMMENT ON COLUMN public.fires.finished_at IS 'When the last message was in Redis, the last time.';
+COMMENT ON COLUMN public.fires.crons IS 'Pairs of cron expression and time zone that were due.';
+COMMENT ON COLUMN public.fires.models IS 'Models that were due.';
+COMMENT ON COLUMN public.fires.messages IS 'Messages sent to the workers.';
+COMMENT ON COLUMN public.fires.skipped IS 'Earlier moments, counted per pair, that an outage left unsent and that this one stands for.';
+COMMENT ON COLUMN public.fires.leader IS 'The scheduler that sent it last.';
+
+
+CREATE TABLE IF NOT EXISTS public.leader (
+    singleton boolean NOT NULL DEFAULT true CONSTRAINT leader_pkey PRIMARY KEY CONSTRAINT leader_is_one_row CHECK (singleton),
+    name      text,
+    since     timestamptz,
+    looked_at timestamptz,
+    error     text
+);
+
+INSERT INTO public.leader DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+COMMENT ON TABLE  public.leader IS 'One row: which scheduler leads. Standbys are not listed.';
+COMMENT ON COLUMN public.leader.singleton IS 'Always true: there is one row.';
+COMMENT ON COLUMN public.leader.name IS 'Host and process of the leader; null before the first one.';
+COMMENT ON COLUMN public.leader.since IS 'When it took over.';
+COMMENT ON COLUMN public.leader.looked_at IS 'When it last looked for due moments; it does so every few seconds.';
+COMMENT ON COLUMN public.leader.error IS 'What keeps it from sending at present; null when nothing does.';
+
+
+DO $$
+BEGIN
+    IF to_regclass('public.metrics_executions_due') IS NULL THEN
+        -- Finds the models of a due pair, and the distinct pairs, without touching the table.
+        CREATE INDEX metrics_executions_due ON public.metrics_executions (cron_expression, timezone)
+            INCLUDE (model_id, active_since) WHERE enabled;
+    END IF;
+    IF to_regclass('public.metrics_executions_run_requested') IS NULL THEN
+        CREATE INDEX metrics_executions_run_requested ON public.metrics_executions (run_requested_at)
+            WHERE run_requested_at IS NOT NULL;
+    END IF;
+    IF to_regclass('public.results_newest') IS NULL THEN
+        CREATE INDEX results_newest ON public.results (model_id, "timestamp" DESC, id DESC);
+    END IF;
+    IF to_regclass('public.crons_next_due') IS NULL THEN
+        CREATE INDEX crons_next_due ON public.crons (next_due_at);
+    END IF;
+    IF to_regclass('public.crons_last_due') IS NULL THEN
+        CREATE INDEX crons_last_due ON public.crons (last_due_at);
+    END IF;
+END;
+$$;

@@ -1,0 +1,122 @@
+-- The gate and the herald of metrics_executions. A row trigger brings values into their normal form and keeps the
+-- times; a statement trigger checks each distinct pair that the statement brought, once, and announces it.
+-- Announcing writes no table: pairs inserted into crons from here would make the users wait for each other.
+
+CREATE OR REPLACE FUNCTION public.normalise_schedule() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        NEW.cron_expression := public.normal_cron(NEW.cron_expression);
+        NEW.active_since := public.schedule_now();
+        NEW.created_at := NEW.active_since;
+        NEW.updated_at := NEW.active_since;
+    ELSE
+        IF NEW.cron_expression IS DISTINCT FROM OLD.cron_expression THEN
+            NEW.cron_expression := public.normal_cron(NEW.cron_expression);
+        END IF;
+        NEW.active_since := OLD.active_since;
+        NEW.created_at := OLD.created_at;
+        NEW.updated_at := OLD.updated_at;
+        IF (NEW.model_id, NEW.cron_expression, NEW.timezone, NEW.enabled)
+            IS DISTINCT FROM (OLD.model_id, OLD.cron_expression, OLD.timezone, OLD.enabled) THEN
+            NEW.active_since := public.schedule_now();
+            NEW.updated_at := NEW.active_since;
+        ELSIF NEW.name IS DISTINCT FROM OLD.name THEN
+            NEW.updated_at := public.schedule_now();
+        END IF;
+    END IF;
+
+    IF length(NEW.name) > 200 THEN
+        RAISE EXCEPTION 'name "%…" is refused: it has % characters', left(NEW.name, 40), length(NEW.name)
+            USING ERRCODE = 'check_violation', HINT = 'Write at most 200 characters.',
+                  SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'name';
+    END IF;
+
+    IF NEW.run_requested_at IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.run_requested_at IS DISTINCT FROM OLD.run_requested_at) THEN
+        -- The request is known by its time, in messages and in Redis, which count milliseconds.
+        NEW.run_requested_at := date_trunc('milliseconds', public.schedule_now());
+    END IF;
+    RETURN NEW;
+END;
+$$;
+
+COMMENT ON FUNCTION public.normalise_schedule() IS
+    'Row trigger: normal form of the cron expression, active_since, created_at, updated_at and run_requested_at by the clock of schedule_now().';
+
+
+CREATE OR REPLACE FUNCTION public.check_and_announce() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    most_pairs constant integer := 100;
+    most_bytes constant integer := 7900;  -- NOTIFY carries less than 8,000
+    brought refcursor;
+    pair record;
+    requested boolean;
+    pairs jsonb := '[]';
+    enabled_pairs integer := 0;
+    payload text;
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        OPEN brought FOR
+            SELECT cron_expression, timezone, bool_or(enabled) AS enabled FROM new_rows GROUP BY cron_expression, timezone;
+        requested := EXISTS (SELECT FROM new_rows WHERE run_requested_at IS NOT NULL);
+    ELSE
+        -- What old rows had is checked and announced already, so an UPDATE of other columns brings nothing.
+        OPEN brought FOR
+            SELECT cron_expression, timezone, bool_or(enabled) AS enabled
+            FROM (SELECT cron_expression, timezone, enabled FROM new_rows
+                  EXCEPT SELECT cron_expression, timezone, enabled FROM old_rows) AS changed
+            GROUP BY cron_expression, timezone;
+        requested := EXISTS (SELECT model_id, run_requested_at FROM new_rows WHERE run_requested_at IS NOT NULL
+                             EXCEPT SELECT model_id, run_requested_at FROM old_rows);
+    END IF;
+
+    LOOP
+        FETCH brought INTO pair;
+        EXIT WHEN NOT FOUND;
+        PERFORM public.check_schedule(pair.cron_expression, pair.timezone);
+        IF pair.enabled THEN
+            enabled_pairs := enabled_pairs + 1;
+            IF enabled_pairs <= most_pairs THEN
+                pairs := pairs || jsonb_build_array(jsonb_build_array(pair.cron_expression, pair.timezone));
+            END IF;
+        END IF;
+    END LOOP;
+    CLOSE brought;
+
+    IF enabled_pairs > 0 OR requested THEN
+        payload := jsonb_build_object('pairs', pairs, 'requested', requested)::text;
+        IF enabled_pairs > most_pairs OR octet_length(payload) > most_bytes THEN
+            payload := jsonb_build_object('pairs', NULL, 'requested', requested)::text;
+        END IF;
+        PERFORM pg_notify('metrics_executions', payload);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+COMMENT ON FUNCTION public.check_and_announce() IS
+    'Statement trigger: refuses what the scheduler cannot fire, then notifies channel metrics_executions with {"pairs": [[cron, zone], ...] or null for "many, look yourself", "requested": whether a run was asked for}.';
+
+
+DO $$
+DECLARE
+    present text[] := ARRAY(
+        SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = 'public.metrics_executions'::regclass AND NOT tgisinternal);
+BEGIN
+    IF NOT 'normalise_schedule' = ANY (present) THEN
+        CREATE TRIGGER normalise_schedule BEFORE INSERT OR UPDATE ON public.metrics_executions
+            FOR EACH ROW EXECUTE FUNCTION public.normalise_schedule();
+    END IF;
+    IF NOT 'check_and_announce_insert' = ANY (present) THEN
+        CREATE TRIGGER check_and_announce_insert AFTER INSERT ON public.metrics_executions
+            REFERENCING NEW TABLE AS new_rows
+            FOR EACH STATEMENT EXECUTE FUNCTION public.check_and_announce();
+    END IF;
+    IF NOT 'check_and_announce_update' = ANY (present) THEN
+        CREATE TRIGGER check_and_announce_update AFTER UPDATE ON public.metrics_executions
+            REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+            FOR EACH STATEMENT EXECUTE FUNCTION public.check_and_announce();
+    END IF;
+END;
+$$;

@@ -1,0 +1,80 @@
+-- What readers may rely on: the tables behind these functions and this view may change.
+-- The two set-returning functions are plain SQL, STABLE, without SECURITY DEFINER and without SET, so that the planner
+-- inlines them and the first row comes at once.
+
+CREATE OR REPLACE FUNCTION public.due_models(due_at timestamptz) RETURNS TABLE (model_id uuid)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT schedule.model_id
+    FROM public.crons AS cron
+    JOIN public.metrics_executions AS schedule USING (cron_expression, timezone)
+    WHERE cron.next_due_at = due_models.due_at AND schedule.enabled AND schedule.active_since < due_models.due_at
+$$;
+
+COMMENT ON FUNCTION public.due_models(timestamptz) IS
+    'Models that are to be calculated for this moment: enabled, unchanged since before it, and due at it.';
+
+
+CREATE OR REPLACE FUNCTION public.latest_results(model_ids uuid[])
+RETURNS TABLE (model_id uuid, id bigint, y_true json, y_pred json, "timestamp" timestamptz)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT newest.model_id, newest.id, newest.y_true, newest.y_pred, newest."timestamp"
+    FROM unnest(latest_results.model_ids) AS wanted (model_id)
+    CROSS JOIN LATERAL (
+        SELECT result.* FROM public.results AS result
+        WHERE result.model_id = wanted.model_id
+            -- a row of a clock that runs ahead must not be the newest for ever
+            AND result."timestamp" <= (SELECT public.schedule_now() + interval '5 minutes')
+        ORDER BY result."timestamp" DESC, result.id DESC
+        LIMIT 1
+    ) AS newest
+$$;
+
+COMMENT ON FUNCTION public.latest_results(uuid[]) IS
+    'The newest row of results of each model; none for a model without rows.';
+
+
+DO $$
+BEGIN
+    IF to_regclass('public.schedule_status') IS NULL THEN
+        CREATE VIEW public.schedule_status AS
+        SELECT
+            schedule.model_id,
+            schedule.name,
+            schedule.cron_expression,
+            schedule.timezone,
+            schedule.enabled,
+            CASE
+                WHEN NOT schedule.enabled THEN 'paused'
+                WHEN cron.error IS NOT NULL THEN 'error'
+                WHEN cron.next_due_at IS NULL THEN 'new'
+                WHEN cron.next_due_at > schedule.active_since
+                    AND cron.next_due_at < public.schedule_now() - interval '30 seconds' THEN 'late'
+                ELSE 'scheduled'
+            END AS status,
+            CASE WHEN schedule.enabled AND cron.next_due_at > schedule.active_since THEN cron.next_due_at END AS next_run_at,
+            CASE WHEN schedule.enabled AND cron.last_due_at > schedule.active_since THEN cron.last_due_at END AS last_run_at,
+            CASE WHEN schedule.enabled THEN cron.error END AS error,
+            schedule.active_since,
+            schedule.run_requested_at,
+            schedule.created_at,
+            schedule.updated_at
+        FROM public.metrics_executions AS schedule
+        LEFT JOIN public.crons AS cron USING (cron_expression, timezone);
+    END IF;
+END;
+$$;
+
+COMMENT ON VIEW   public.schedule_status IS 'Each schedule with what the scheduler knows of it.';
+COMMENT ON COLUMN public.schedule_status.model_id IS 'As in metrics_executions.';
+COMMENT ON COLUMN public.schedule_status.name IS 'As in metrics_executions.';
+COMMENT ON COLUMN public.schedule_status.cron_expression IS 'As in metrics_executions.';
+COMMENT ON COLUMN public.schedule_status.timezone IS 'As in metrics_executions.';
+COMMENT ON COLUMN public.schedule_status.enabled IS 'As in metrics_executions.';
+COMMENT ON COLUMN public.schedule_status.status IS 'scheduled; new: the scheduler has not seen it yet; late: its moment passed more than 30 seconds ago; paused; error: see error.';
+COMMENT ON COLUMN public.schedule_status.next_run_at IS 'The next moment; null when paused, in error, or not yet worked out.';
+COMMENT ON COLUMN public.schedule_status.last_run_at IS 'The last moment that was sent to the workers since the schedule became active.';
+COMMENT ON COLUMN public.schedule_status.error IS 'Why the scheduler cannot fire it.';
+COMMENT ON COLUMN public.schedule_status.active_since IS 'As in metrics_executions.';
+COMMENT ON COLUMN public.schedule_status.run_requested_at IS 'As in metrics_executions.';
+COMMENT ON COLUMN public.schedule_status.created_at IS 'As in metrics_executions.';
+COMMENT ON COLUMN public.schedule_status.updated_at IS 'As in metrics_executions.';

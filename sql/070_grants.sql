@@ -1,0 +1,19 @@
+-- What each role may do: the least that its service needs. Functions may be called by everybody, as PostgreSQL has it.
+
+GRANT USAGE ON SCHEMA public TO metrics_api, metrics_scheduler, metrics_worker, metrics_client;
+
+-- Whoever writes schedules, with whatever role, passes the gate, and the gate looks zones up.
+GRANT SELECT ON public.time_zones TO PUBLIC;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON public.metrics_executions TO metrics_api;
+GRANT SELECT ON public.crons, public.fires, public.leader, public.schedule_status TO metrics_api;
+
+GRANT SELECT, UPDATE (run_requested_at) ON public.metrics_executions TO metrics_scheduler;
+GRANT SELECT, INSERT, UPDATE, DELETE ON public.crons, public.fires TO metrics_scheduler;
+GRANT SELECT, UPDATE ON public.leader TO metrics_scheduler;
+
+GRANT SELECT ON public.metrics_executions, public.results TO metrics_worker;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON public.metrics_executions TO metrics_client;
+GRANT SELECT, INSERT ON public.results TO metrics_client;
+GRANT SELECT ON public.crons, public.fires, public.leader, public.schedule_status TO metrics_client;

@@ -1,0 +1,114 @@
+"""Applies the scripts of this folder to a database: python -m sql.apply."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.errors import DeadlockDetected, LockNotAvailable
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import encrypt_password
+
+log = logging.getLogger(__name__)
+
+SCRIPTS = Path(__file__).parent
+TEST_DATA = "900_test_data.sql"
+PASSWORD_VARIABLES = {
+    "metrics_api": "METRICS_API_PASSWORD",
+    "metrics_scheduler": "METRICS_SCHEDULER_PASSWORD",
+    "metrics_worker": "METRICS_WORKER_PASSWORD",
+    "metrics_client": "METRICS_CLIENT_PASSWORD",
+}
+ADVISORY_LOCK = 7236_3050  # any number that other programs of the database do not use for theirs
+LOCK_TIMEOUT = "1s"  # a script that waits for a lock makes everybody queue up behind it
+STATEMENT_TIMEOUT = "10min"  # building an index of a large table takes its time
+ATTEMPTS = 120
+PAUSE = 1.0  # seconds between attempts
+
+MADE_HERE = """
+    SELECT shobj_description(oid, 'pg_authid') LIKE 'Cyclic Metrics: %%'
+    FROM pg_roles
+    WHERE rolname = %(role)s
+"""
+
+
+def apply(database_url: str, *, passwords: Mapping[str, str], test_data: bool) -> None:
+    """Run every script in the order of their numbers, then set the roles' passwords.
+
+    The scripts are idempotent: running them again changes nothing, or brings a
+    database of an earlier version up to date. database_url is the owner's, a
+    superuser or a role that may create roles. Roles that were not made by the
+    scripts keep the passwords they have.
+    """
+    connection = _connect(database_url)
+    try:
+        # One at a time: two that create the same table at once would get in each other's way.
+        _retry(connection, f"SELECT pg_advisory_lock({ADVISORY_LOCK:d})", "the lock of sql/apply.py")
+        for script in sorted(SCRIPTS.glob("[0-9]*.sql")):
+            if script.name != TEST_DATA or test_data:
+                _retry(connection, script.read_text(encoding="utf-8"), script.name)
+        for role, password in passwords.items():
+            _set_password(connection, role, password)
+    finally:
+        connection.close()
+
+
+def _connect(database_url: str) -> Connection:
+    connection = psycopg2.connect(database_url, connect_timeout=10, application_name="cyclic-metrics sql")
+    connection.autocommit = True  # each script is one multi-statement string, and so one transaction
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
+        cursor.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
+        cursor.execute("SET client_min_messages = warning")  # "already exists, skipping" is the normal case
+    return connection
+
+
+def _retry(connection: Connection, statements: str, name: str) -> None:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statements)
+        except (LockNotAvailable, DeadlockDetected):
+            if attempt == ATTEMPTS:
+                raise
+            log.warning(
+                "%s waits for a lock that somebody else holds (attempt %s of %s)", name, attempt, ATTEMPTS
+            )
+            time.sleep(PAUSE)
+        else:
+            log.info("applied %s", name)
+            return
+
+
+def _set_password(connection: Connection, role: str, password: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(MADE_HERE, {"role": role})
+        row = cursor.fetchone()
+        if row is None or not row[0]:
+            log.warning("role %s was not made by sql/: its password stays as it is", role)
+            return
+        # Hashed here, so that the password itself reaches neither the server nor its log.
+        verifier = encrypt_password(password, role, connection, "scram-sha-256")
+        cursor.execute(
+            sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier))
+        )
+
+
+def main(env: Mapping[str, str] = os.environ) -> None:
+    """Apply to DATABASE_URL, with the passwords and TEST_DATA (true or false) of the environment."""
+    logging.basicConfig(level="INFO", format="%(message)s", stream=sys.stdout)
+    test_data = env.get("TEST_DATA", "false")
+    if test_data not in {"true", "false"}:
+        sys.exit(f'TEST_DATA is "{test_data}"; write true or false')
+    if "DATABASE_URL" not in env:
+        sys.exit("DATABASE_URL is not set; write the URL of the database's owner")
+    passwords = {role: env[name] for role, name in PASSWORD_VARIABLES.items() if env.get(name)}
+    apply(env["DATABASE_URL"], passwords=passwords, test_data=test_data == "true")
+
+
+if __name__ == "__main__":
+    main()

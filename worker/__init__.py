@@ -1,0 +1,1 @@
+"""The workers: calculate a model's accuracy from its newest row."""
