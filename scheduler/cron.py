@@ -51,10 +51,7 @@ def last_fire(expression: str, timezone: str, until: datetime) -> datetime:
     while shift := _last_shift(timezone, candidate - elapsed - LARGE_SHIFT, instant):
         if candidate >= (shift.wall_before if _repeats(cron, shift) else shift.wall_after):
             break
-        if (
-            _makes_up(cron, shift)
-            and _at_or_before(expression, shift.wall_after - MINUTE) >= shift.wall_before
-        ):
+        if _makes_up(cron, shift) and _at_or_before(expression, shift.wall_after - MINUTE) >= shift.wall_before:
             candidate = _ceil_minute(shift.wall_after)
             break
         instant, elapsed = shift.at - SECOND, shift.before
@@ -143,9 +140,7 @@ def _parsed_croniter(expression: str) -> croniter:
     days, weekdays = _field(cron.days_of_month, 31), _field(cron.days_of_week, 7)
     if not cron.both_days and "*" in (days, weekdays):
         days = weekdays = "*"  # either may match, and one always does
-    text = " ".join(
-        (_field(cron.minutes, 60), _field(cron.hours, 24), days, _field(cron.months, 12), weekdays)
-    )
+    text = " ".join((_field(cron.minutes, 60), _field(cron.hours, 24), days, _field(cron.months, 12), weekdays))
     return croniter(text, datetime(1970, 1, 1), day_or=not cron.both_days)
 
 

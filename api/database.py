@@ -1,0 +1,42 @@
+"""One connection to PostgreSQL for each of waitress's threads."""
+
+import select
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg2.extensions import connection, cursor
+
+from worker import postgres
+
+
+class Database:
+    """Opens connections when they are needed, and again when the server has closed them."""
+
+    def __init__(self, url: str) -> None:
+        """Connect at the first use, not here: the API starts, and says what is wrong, without PostgreSQL."""
+        self._url = url
+        self._local = threading.local()
+
+    @contextmanager
+    def transaction(self) -> Iterator[cursor]:
+        """Commit at the end of the block, or nothing of it is done."""
+        opened = self._connection()
+        opened.autocommit = False
+        try:
+            with opened, opened.cursor() as statements:
+                yield statements
+        finally:
+            if not opened.closed:
+                opened.autocommit = True
+
+    def _connection(self) -> connection:
+        opened: connection | None = getattr(self._local, "connection", None)
+        if opened is None or opened.closed or _has_news(opened):
+            opened = self._local.connection = postgres.connect(self._url, "cyclic-metrics api")
+        return opened
+
+
+def _has_news(opened: connection) -> bool:
+    """Whether the server said something unasked, and that is its farewell."""
+    return bool(select.select([opened], [], [], 0)[0])

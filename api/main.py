@@ -1,0 +1,64 @@
+"""The API's process: python -m api.main."""
+
+import logging
+import signal
+import sys
+import time
+from types import FrameType
+
+import waitress
+from flask import Flask, Response, g, request
+
+from api import health, model_results, problems, schedules
+from api.database import Database
+from api.services import EXTENSION, Services
+from api.settings import Settings
+from worker import results
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY = 64 * 1024  # bytes
+THREADS = 8
+
+
+def create_app(settings: Settings) -> Flask:
+    """Make the application; it connects to PostgreSQL and Redis when it is asked something."""
+    app = Flask(__name__)
+    app.request_class = problems.JsonRequest
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
+    client = results.connect(settings.redis_url)
+    app.extensions[EXTENSION] = Services(Database(settings.database_url), client, results.Results(client))
+    problems.register(app)
+    for module in (schedules, model_results, health):
+        app.register_blueprint(module.blueprint)
+    app.before_request(_begin)
+    app.after_request(_log)
+    return app
+
+
+def _begin() -> None:
+    g.began = time.monotonic()
+
+
+def _log(response: Response) -> Response:
+    milliseconds = (time.monotonic() - g.began) * 1000
+    log.info("%s %s %s %.1f ms", request.method, request.path, response.status_code, milliseconds)
+    return response
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    """Let waitress finish the requests at hand."""
+    raise SystemExit(0)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    logging.basicConfig(level="INFO", format="%(levelname)s %(message)s", stream=sys.stdout)
+    settings = Settings.from_env()
+    signal.signal(signal.SIGTERM, _stop)
+    waitress.serve(create_app(settings), host=settings.host, port=settings.port, threads=THREADS, ident=None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Errors as answers: application/problem+json of RFC 9457."""
+
+import logging
+from typing import Any
+
+import redis
+from flask import Flask, Request, Response, json
+from psycopg2.errors import (
+    CheckViolation,
+    Error,
+    ForeignKeyViolation,
+    InterfaceError,
+    LockNotAvailable,
+    OperationalError,
+    QueryCanceled,
+)
+from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
+from werkzeug.http import HTTP_STATUS_CODES
+
+log = logging.getLogger(__name__)
+
+
+class Invalid(Exception):
+    """A value that a user sent is wrong; the message names the field, the value and what would be right."""
+
+
+class NotFound(Exception):
+    """There is no such thing; the message says which."""
+
+
+class Unavailable(Exception):
+    """A server that the answer needs is away; the message says which."""
+
+
+class JsonRequest(Request):
+    """A request whose body says where it is not JSON."""
+
+    def on_json_loading_failure(self, e: ValueError | None) -> Any:
+        """Answer 400 where the body cannot be read, 415 where it is said to be something else."""
+        if e is None:
+            raise UnsupportedMediaType("write the body as JSON, and say so: Content-Type: application/json")
+        raise BadRequest(f"the body is not JSON: {e}")
+
+
+def problem(status: int, detail: str, **more: object) -> Response:
+    """Return an error's answer; a member of more that is None is left out."""
+    members = {"type": "about:blank", "title": HTTP_STATUS_CODES[status], "status": status, "detail": detail}
+    members |= {name: value for name, value in more.items() if value is not None}
+    return Response(json.dumps(members), status, content_type="application/problem+json")
+
+
+def register(app: Flask) -> None:
+    """Give each class of errors its answer."""
+    app.register_error_handler(Invalid, lambda error: problem(422, str(error)))
+    app.register_error_handler(NotFound, lambda error: problem(404, str(error)))
+    app.register_error_handler(Unavailable, lambda error: problem(503, str(error)))
+    for refusal in (CheckViolation, ForeignKeyViolation):
+        app.register_error_handler(refusal, _refused)
+    for away in (OperationalError, InterfaceError, QueryCanceled, LockNotAvailable):
+        app.register_error_handler(away, _database_away)
+    app.register_error_handler(redis.RedisError, _redis_away)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _refused(error: Error) -> Response:
+    """Answer with the words of the gate in the database, which psql users get as well."""
+    return problem(422, error.diag.message_primary or str(error), hint=error.diag.message_hint)
+
+
+def _database_away(error: Error) -> Response:
+    log.warning("PostgreSQL: %s", error)
+    return problem(503, "PostgreSQL does not answer at present; try again in a moment.")
+
+
+def _redis_away(error: redis.RedisError) -> Response:
+    log.warning("Redis: %s", error)
+    return problem(503, "Redis does not answer at present; try again in a moment.")
+
+
+def _http(error: HTTPException) -> Response:
+    answer = problem(error.code or 500, error.description or error.name)
+    allowed = dict(error.get_headers()).get("Allow")
+    if allowed:
+        answer.headers["Allow"] = allowed
+    return answer
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("unexpected", exc_info=error)
+    return problem(500, "Something went wrong here, not with your request. The log says what.")

@@ -1,0 +1,130 @@
+"""What the API asks PostgreSQL; it writes to metrics_executions alone."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from psycopg2.extensions import cursor
+
+# xmax is 0 in a row that this statement inserted, and not in one that it updated.
+SAVE = """
+    INSERT INTO public.metrics_executions (model_id, name, cron_expression, timezone, enabled)
+    VALUES (%(model_id)s, %(name)s, %(cron_expression)s, %(timezone)s, %(enabled)s)
+    ON CONFLICT (model_id) DO UPDATE
+        SET name = excluded.name, cron_expression = excluded.cron_expression,
+            timezone = excluded.timezone, enabled = excluded.enabled
+    RETURNING xmax = 0
+"""
+COLUMNS = """
+    SELECT model_id::text, name, cron_expression, timezone, enabled, status, next_run_at, last_run_at, error,
+        active_since, created_at, updated_at
+    FROM public.schedule_status
+"""
+FIND = COLUMNS + "WHERE model_id = %(model_id)s"
+LIST = COLUMNS + "WHERE model_id > %(after)s ORDER BY model_id LIMIT %(limit)s"
+DELETE = "DELETE FROM public.metrics_executions WHERE model_id = %(model_id)s"
+
+SYSTEM = """
+    WITH clock AS MATERIALIZED (SELECT public.schedule_now() AS now)
+    SELECT clock.now, leader.name, leader.since, leader.looked_at, leader.error,
+        (SELECT count(*) FROM public.crons
+         WHERE next_due_at < (SELECT now FROM clock) - make_interval(secs => %(late)s)) AS late,
+        (SELECT count(*) FROM public.crons WHERE error IS NOT NULL) AS errors
+    FROM clock, public.leader
+"""
+LAST_FIRE = """
+    SELECT due_at, fired_at, finished_at, crons, models, messages, skipped FROM public.fires
+    WHERE fired_at IS NOT NULL ORDER BY due_at DESC LIMIT 1
+"""
+
+
+class NewSchedule(NamedTuple):
+    """What a user wants; what was left out has its default."""
+
+    model_id: str
+    cron_expression: str
+    timezone: str = "UTC"
+    enabled: bool = True
+    name: str | None = None
+
+
+class Schedule(NamedTuple):
+    """A row of the view schedule_status."""
+
+    model_id: str
+    name: str | None
+    cron_expression: str
+    timezone: str
+    enabled: bool
+    status: str
+    next_run_at: datetime | None
+    last_run_at: datetime | None
+    error: str | None
+    active_since: datetime
+    created_at: datetime
+    updated_at: datetime
+
+
+class System(NamedTuple):
+    """What the tables say of the whole."""
+
+    now: datetime
+    leader: str | None
+    since: datetime | None
+    looked_at: datetime | None
+    error: str | None
+    late: int  # pairs of cron expression and time zone whose moment passed some time ago
+    errors: int  # pairs that cannot be fired
+
+
+class Fire(NamedTuple):
+    """A row of fires."""
+
+    due_at: datetime
+    fired_at: datetime
+    finished_at: datetime | None
+    crons: int
+    models: int
+    messages: int
+    skipped: int
+
+
+def save(statements: cursor, schedule: NewSchedule) -> bool:
+    """Create or replace the schedule of a model; whether it was created. The gate may refuse it."""
+    statements.execute(SAVE, schedule._asdict())
+    row = statements.fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+def find(statements: cursor, model_id: str) -> Schedule | None:
+    """Return the schedule of a model."""
+    statements.execute(FIND, {"model_id": model_id})
+    row = statements.fetchone()
+    return Schedule(*row) if row else None
+
+
+def page(statements: cursor, after: str, limit: int) -> list[Schedule]:
+    """Return schedules in the order of their model ids, from behind one."""
+    statements.execute(LIST, {"after": after, "limit": limit})
+    return [Schedule(*row) for row in statements.fetchall()]
+
+
+def delete(statements: cursor, model_id: str) -> bool:
+    """Delete the schedule of a model; whether there was one."""
+    statements.execute(DELETE, {"model_id": model_id})
+    return statements.rowcount > 0
+
+
+def system(statements: cursor, late: float) -> System:
+    """Return the state of the whole; a moment is late after so many seconds."""
+    statements.execute(SYSTEM, {"late": late})
+    row = statements.fetchone()
+    assert row is not None
+    return System(*row)
+
+
+def last_fire(statements: cursor) -> Fire | None:
+    """Return the latest moment that was sent."""
+    statements.execute(LAST_FIRE)
+    row = statements.fetchone()
+    return Fire(*row) if row else None

@@ -1,0 +1,156 @@
+"""Firing a moment: its models go into messages, then its pairs move on to their next moments."""
+
+import logging
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from psycopg2.extensions import connection
+
+from scheduler.broker import Broker, Sent
+from scheduler.cron import InvalidCron, InvalidTimeZone, count_fires, last_fire
+from scheduler.pairs import Pair, columns, moment_columns, next_moment
+from scheduler.store import execute, rows
+from scheduler.zones import TZDATA_VERSION
+from worker.postgres import stream
+
+log = logging.getLogger(__name__)
+
+DUE_MODELS = "SELECT model_id::text FROM public.due_models(%(due_at)s)"
+PAIRS_DUE_AT = "SELECT cron_expression, timezone FROM public.crons WHERE next_due_at = %(due_at)s"
+# "WHERE next_due_at = due_at": a leader that was stopped and wakes up late cannot turn a pair back.
+RECORD_FIRE = """
+    WITH moved AS (
+        UPDATE public.crons AS cron
+        SET next_due_at = moment.next_due_at, error = moment.error, last_due_at = %(due_at)s,
+            tzdata_version = %(tzdata)s
+        FROM unnest(%(crons)s::text[], %(zones)s::text[], %(next)s::timestamptz[], %(errors)s::text[])
+            AS moment (cron_expression, timezone, next_due_at, error)
+        WHERE cron.cron_expression = moment.cron_expression AND cron.timezone = moment.timezone
+            AND cron.next_due_at = %(due_at)s
+    )
+    INSERT INTO public.fires AS fire (due_at, fired_at, finished_at, crons, models, messages, leader)
+    VALUES (%(due_at)s, %(fired_at)s, public.schedule_now(), cardinality(%(crons)s::text[]), %(models)s,
+            %(messages)s, %(leader)s)
+    ON CONFLICT (due_at) DO UPDATE SET
+        fired_at = coalesce(fire.fired_at, excluded.fired_at),
+        finished_at = excluded.finished_at,
+        crons = fire.crons + excluded.crons,
+        models = fire.models + excluded.models,
+        messages = fire.messages + excluded.messages,
+        leader = excluded.leader
+    RETURNING finished_at
+"""
+RECORD_SKIPPED = """
+    WITH moment AS (
+        SELECT * FROM unnest(
+            %(crons)s::text[], %(zones)s::text[], %(next)s::timestamptz[], %(stand_in)s::timestamptz[],
+            %(skipped)s::bigint[])
+            AS moment (cron_expression, timezone, next_due_at, stand_in, skipped)
+    ), moved AS (
+        UPDATE public.crons AS cron SET next_due_at = moment.next_due_at FROM moment
+        WHERE cron.cron_expression = moment.cron_expression AND cron.timezone = moment.timezone
+            AND cron.next_due_at = %(due_at)s
+        RETURNING moment.stand_in, moment.skipped
+    )
+    INSERT INTO public.fires AS fire (due_at, skipped, leader)
+    SELECT stand_in, sum(skipped), %(leader)s FROM moved GROUP BY stand_in
+    ON CONFLICT (due_at) DO UPDATE SET skipped = fire.skipped + excluded.skipped, leader = excluded.leader
+"""
+DELETE_OLD_FIRES = """
+    DELETE FROM public.fires WHERE due_at IN (
+        SELECT due_at FROM public.fires WHERE due_at < public.schedule_now() - %(retention)s ORDER BY due_at LIMIT 1000)
+"""
+
+
+class Skip(NamedTuple):
+    """Moments of a pair that are not sent, counted at the one that stands in for them."""
+
+    pair: Pair
+    next_due_at: datetime
+    stand_in: datetime
+    skipped: int
+
+
+class Fires:
+    """Sends moments and records them."""
+
+    def __init__(self, database: connection, broker: Broker, leader: str, batch_size: int) -> None:
+        """Send through the broker, at most batch_size models in a message, and sign the records."""
+        self._database = database
+        self._broker = broker
+        self._leader = leader
+        self._batch_size = batch_size
+
+    def send(self, due_at: datetime) -> Sent:
+        """Send the models due at a moment.
+
+        Record it after that: a crash in between repeats messages, and the
+        workers know a repeated one by (model, moment). The other order would
+        lose them.
+        """
+        return self._broker.send_models(
+            stream(self._database, DUE_MODELS, {"due_at": due_at}, self._batch_size), due_at
+        )
+
+    def record(self, due_at: datetime, now: datetime, sent: Sent) -> None:
+        """Move the pairs on to their next moments, and write the log; now is when sending began."""
+        moments = [next_moment(pair, due_at) for pair in self._pairs(due_at)]
+        values = {"due_at": due_at, "fired_at": now, "models": sent.models, "messages": sent.messages}
+        [(finished_at,)] = rows(
+            self._database,
+            RECORD_FIRE,
+            **values,
+            **moment_columns(moments),
+            tzdata=TZDATA_VERSION,
+            leader=self._leader,
+        )
+        log.info(
+            "fired %s: %s models in %s messages, %.0f ms after the moment, within %.0f ms",
+            due_at.isoformat(), sent.models, sent.messages, _ms(now - due_at), _ms(finished_at - now),
+        )  # fmt: skip
+
+    def skip(self, due_at: datetime, now: datetime, catch_up: timedelta) -> bool:
+        """Move pairs that missed later moments as well on to the latest of them; False if there are none.
+
+        Where even that one is older than catch_up, it is skipped too.
+        """
+        skips = [skip for pair in self._pairs(due_at) if (skip := _skip(pair, due_at, now, catch_up))]
+        if not skips:
+            return False
+        skipped = [skip.skipped for skip in skips]
+        execute(
+            self._database,
+            RECORD_SKIPPED,
+            **columns([skip.pair for skip in skips]),
+            next=[skip.next_due_at for skip in skips],
+            stand_in=[skip.stand_in for skip in skips],
+            skipped=skipped,
+            due_at=due_at,
+            leader=self._leader,
+        )
+        log.warning("skipped %s moments of %s pairs due since %s", sum(skipped), len(skips), due_at.isoformat())
+        return True
+
+    def delete_old(self, retention: timedelta) -> None:
+        """Delete some of the records that are older than that."""
+        execute(self._database, DELETE_OLD_FIRES, retention=retention)
+
+    def _pairs(self, due_at: datetime) -> list[Pair]:
+        return [Pair(*row) for row in rows(self._database, PAIRS_DUE_AT, due_at=due_at)]
+
+
+def _skip(pair: Pair, due_at: datetime, now: datetime, catch_up: timedelta) -> Skip | None:
+    try:
+        latest = last_fire(pair.cron_expression, pair.timezone, now)
+    except (InvalidCron, InvalidTimeZone):
+        return None  # an older version took it: it is sent once more, and next_moment says what is wrong
+    latest = max(latest, due_at)  # newer time-zone data may say otherwise, but what is due is due
+    skipped = count_fires(pair.cron_expression, pair.timezone, due_at, latest)
+    if latest < now - catch_up:
+        following = next_moment(pair, now).next_due_at
+        return Skip(pair, following, latest, skipped + 1) if following else None
+    return Skip(pair, latest, latest, skipped) if latest > due_at else None
+
+
+def _ms(duration: timedelta) -> float:
+    return duration / timedelta(milliseconds=1)

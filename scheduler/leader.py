@@ -1,0 +1,114 @@
+"""What a leading scheduler does, the most urgent thing first."""
+
+import logging
+import select
+import time
+from datetime import datetime, timedelta
+
+from psycopg2.extensions import connection
+
+from scheduler import store
+from scheduler.broker import Broker
+from scheduler.fires import Fires
+from scheduler.forgotten import Forgotten
+from scheduler.new_pairs import NewPairs
+from scheduler.run_requests import RunRequests
+from scheduler.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LISTEN = "LISTEN metrics_executions"
+LOOK_EVERY = 3.0  # seconds; a standby takes a leader that is silent for 10 s for dead
+CLEAN_UP_EVERY = 60.0  # seconds
+MINUTE = timedelta(minutes=1)  # no pair has two moments within it
+SOON = timedelta(seconds=0.05)  # so shortly before a moment, no portion of new pairs is begun
+LULL = timedelta(seconds=1)  # cleaning up takes less
+
+
+class Leader:
+    """A session of the leader. It keeps no schedules: each turn looks at what PostgreSQL says."""
+
+    def __init__(self, database: connection, broker: Broker, settings: Settings, name: str) -> None:
+        """Take over on a connection that holds the leader's lock."""
+        # Listen first, then look: what is committed in between is heard, or seen.
+        store.execute(database, LISTEN)
+        store.note_lead(database, name)
+        self._database = database
+        self._broker = broker
+        self._settings = settings
+        self._name = name
+        self._fires = Fires(database, broker, name, settings.batch_size)
+        self._forgotten = Forgotten(database, broker, settings.batch_size, settings.catch_up)
+        self._new_pairs = NewPairs(database)
+        self._run_requests = RunRequests(database, broker, settings.batch_size)
+        self._error: str | None = None
+        self._noted_error: str | None = None
+        self._noted_at = self._cleaned_up = time.monotonic()
+
+    def turn(self) -> None:
+        """Do the most urgent thing, or wait until there is one."""
+        self._hear()
+        look = store.look(self._database)
+        done = self._send(look) or (_is_free(look, SOON) and self._new_pairs.settle(look.now))
+        if self._error != self._noted_error or time.monotonic() - self._noted_at >= LOOK_EVERY:
+            self.note(self._error)
+        if not done:
+            self._clean_up(look)
+            self._wait(look)
+
+    def note(self, error: str | None) -> None:
+        """Note that this scheduler leads and looks, and what keeps it from sending."""
+        store.note_look(self._database, self._name, error)
+        self._noted_error, self._noted_at = error, time.monotonic()
+
+    def _send(self, look: store.Look) -> bool:
+        """Send one thing; False if there is nothing that can be sent."""
+        state = self._broker.state()
+        self._forgotten.compare(state.published)
+        if state.waiting > self._settings.queue_limit:
+            # What is due stays due; later, its latest moment stands in for all of them.
+            self._error = f"{state.waiting} messages wait in Redis; QUEUE_LIMIT is {self._settings.queue_limit}"
+            return False
+        self._error = None
+        if look.due_at is not None and look.due_at > look.now - MINUTE:
+            return self._fire(look.due_at, look.now)
+        if look.requested and self._run_requests.send():
+            return True
+        if look.due_at is not None:
+            skipped = self._fires.skip(look.due_at, look.now, self._settings.catch_up)
+            return skipped or self._fire(look.due_at, look.now)
+        return self._forgotten.send()
+
+    def _fire(self, due_at: datetime, now: datetime) -> bool:
+        sent = self._fires.send(due_at)
+        self._forgotten.sent(due_at)
+        self._fires.record(due_at, now, sent)
+        return True
+
+    def _hear(self) -> None:
+        self._database.poll()
+        for notify in self._database.notifies:
+            self._new_pairs.hear(notify.payload)
+        self._database.notifies.clear()
+
+    def _clean_up(self, look: store.Look) -> None:
+        if time.monotonic() - self._cleaned_up >= CLEAN_UP_EVERY and _is_free(look, LULL):
+            self._fires.delete_old(self._settings.fires_retention)
+            self._new_pairs.delete_unused()
+            self._cleaned_up = time.monotonic()
+
+    def _wait(self, look: store.Look) -> None:
+        now = store.now(self._database)  # the look may be some milliseconds old
+        # A NOTIFY that came with the answer to a query is in the list, and the socket stays silent about it.
+        self._database.poll()
+        if self._database.notifies:
+            return
+        seconds = LOOK_EVERY
+        if look.next_due_at is not None:
+            seconds = min(seconds, max(0.0, (look.next_due_at - now).total_seconds()))
+        select.select([self._database], [], [], seconds)
+
+
+def _is_free(look: store.Look, duration: timedelta) -> bool:
+    """Whether no moment comes within the duration."""
+    return look.next_due_at is None or look.next_due_at - look.now >= duration

@@ -1,0 +1,45 @@
+"""Who leads: the one session of PostgreSQL that holds an advisory lock."""
+
+import logging
+
+from psycopg2.extensions import connection
+
+log = logging.getLogger(__name__)
+
+LOCK = 7236_3051  # of pg_advisory_lock; any number that other programs of the database do not use
+SILENCE = 10  # seconds; a leader asks PostgreSQL something every few seconds
+
+TRY_TO_LEAD = "SELECT pg_try_advisory_lock(%(lock)s)"
+
+# Keep-alives do not notice a stopped process or a host that is only cut off, and its session would keep the lock.
+END_SILENT_LEADER = """
+    SELECT activity.application_name, pg_terminate_backend(activity.pid)
+    FROM pg_catalog.pg_locks AS lock
+    JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
+    WHERE lock.locktype = 'advisory' AND lock.granted
+        AND lock.classid = 0 AND lock.objid = %(lock)s AND lock.objsubid = 1
+        AND lock.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+        AND activity.state_change < clock_timestamp() - make_interval(secs => %(silence)s)
+"""
+
+
+def try_to_lead(database: connection) -> bool:
+    """Take the lock if it is free; it is held until the connection ends.
+
+    A holder that has been silent for too long is ended, so that the next try
+    succeeds. A leader is only ever the more efficient way: two at once do no harm.
+    """
+    with database.cursor() as cursor:
+        cursor.execute(TRY_TO_LEAD, {"lock": LOCK})
+        row = cursor.fetchone()
+        if row is not None and row[0]:
+            return True
+        cursor.execute(END_SILENT_LEADER, {"lock": LOCK, "silence": SILENCE})
+        for name, ended in cursor.fetchall():
+            log.warning(
+                "leader %s has been silent for %s s: its session is %s",
+                name,
+                SILENCE,
+                "ended" if ended else "left",
+            )
+    return False

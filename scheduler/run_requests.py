@@ -1,0 +1,71 @@
+"""Run now: users set run_requested_at, and the model runs at once, on a paused schedule too."""
+
+import itertools
+import logging
+from datetime import datetime
+from typing import NamedTuple
+
+from psycopg2.extensions import connection
+
+from scheduler.broker import Broker
+from scheduler.store import execute, rows
+from worker import messages
+
+log = logging.getLogger(__name__)
+
+AT_A_TIME = 1000
+
+RUN_REQUESTS = """
+    SELECT model_id::text, run_requested_at FROM public.metrics_executions
+    WHERE run_requested_at IS NOT NULL ORDER BY run_requested_at LIMIT %(limit)s
+"""
+# Rows that a user holds at present are left for the next look: the scheduler never waits for a user.
+CLEAR_RUN_REQUESTS = """
+    UPDATE public.metrics_executions SET run_requested_at = NULL WHERE id IN (
+        SELECT schedule.id
+        FROM unnest(%(model_ids)s::uuid[], %(requested_at)s::timestamptz[]) AS sent (model_id, run_requested_at)
+        JOIN public.metrics_executions AS schedule USING (model_id, run_requested_at)
+        FOR UPDATE OF schedule SKIP LOCKED)
+"""
+
+
+class RunRequest(NamedTuple):
+    """A user's wish to run a model now; its time is the moment of the result."""
+
+    model_id: str
+    requested_at: datetime
+
+
+class RunRequests:
+    """The requests that were sent, but whose rows users have held locked since."""
+
+    def __init__(self, database: connection, broker: Broker, batch_size: int) -> None:
+        """Send through the broker, at most batch_size models in a message."""
+        self._database = database
+        self._broker = broker
+        self._batch_size = batch_size
+        self._uncleared: set[RunRequest] = set()
+
+    def send(self) -> bool:
+        """Send what was requested; False if there is nothing new."""
+        requests = {RunRequest(*row) for row in rows(self._database, RUN_REQUESTS, limit=AT_A_TIME)}
+        new = sorted(requests - self._uncleared, key=lambda request: request.requested_at)
+        for requested_at, group in itertools.groupby(new, key=lambda request: request.requested_at):
+            model_ids = [request.model_id for request in group]
+            for start in range(0, len(model_ids), self._batch_size):
+                batch = model_ids[start : start + self._batch_size]
+                self._broker.send(messages.calculate(batch, requested_at, requested=True))
+        # Sent first, cleared after: a crash in between repeats a run, and the first result of a moment counts.
+        self._uncleared = requests
+        self._clear()
+        if new:
+            log.info("sent %s requested runs", len(new))
+        return bool(new)
+
+    def _clear(self) -> None:
+        execute(
+            self._database,
+            CLEAR_RUN_REQUESTS,
+            model_ids=[request.model_id for request in self._uncleared],
+            requested_at=[request.requested_at for request in self._uncleared],
+        )

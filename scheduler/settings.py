@@ -1,0 +1,33 @@
+"""What the environment says to the scheduler."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+
+from worker.settings import positive
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Read once, at start; the README lists the variables."""
+
+    database_url: str
+    redis_url: str
+    batch_size: int  # models in one message
+    catch_up: timedelta  # a moment missed longer ago is only counted
+    fires_retention: timedelta
+    queue_limit: int  # messages waiting, above which nothing is added
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Raises KeyError or ValueError, naming the variable."""
+        return cls(
+            database_url=env["DATABASE_URL"],
+            redis_url=env["REDIS_URL"],
+            batch_size=positive(env, "BATCH_SIZE", 100),
+            catch_up=timedelta(days=positive(env, "CATCH_UP", 7)),
+            fires_retention=timedelta(days=positive(env, "FIRES_RETENTION", 30)),
+            queue_limit=positive(env, "QUEUE_LIMIT", 100_000),
+        )

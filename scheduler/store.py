@@ -1,0 +1,67 @@
+"""What every part of the scheduler asks PostgreSQL, and what it notes there of itself."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg2.extensions import connection
+
+# The clock once, as a constant of the statement: the indexes serve only such a one.
+LOOK = """
+    WITH clock AS MATERIALIZED (SELECT public.schedule_now() AS now)
+    SELECT now,
+        (SELECT max(next_due_at) FROM public.crons WHERE next_due_at <= (SELECT now FROM clock)) AS due_at,
+        (SELECT min(next_due_at) FROM public.crons WHERE next_due_at > (SELECT now FROM clock)) AS next_due_at,
+        EXISTS (SELECT FROM public.metrics_executions WHERE run_requested_at IS NOT NULL) AS requested
+    FROM clock
+"""
+
+NOW = "SELECT public.schedule_now()"
+LEAD = """
+    UPDATE public.leader
+    SET name = %(name)s, since = public.schedule_now(), looked_at = public.schedule_now(), error = NULL
+"""
+NOTE_LOOK = "UPDATE public.leader SET looked_at = public.schedule_now(), error = %(error)s WHERE name = %(name)s"
+
+
+class Look(NamedTuple):
+    """What there is to do."""
+
+    now: datetime
+    due_at: datetime | None  # the latest moment that is due
+    next_due_at: datetime | None  # the first one that is not
+    requested: bool  # some run_requested_at is set
+
+
+def rows(database: connection, query: str, **values: Any) -> list[tuple[Any, ...]]:
+    """Return all rows of a query."""
+    with database.cursor() as cursor:
+        cursor.execute(query, values)
+        return cursor.fetchall()
+
+
+def execute(database: connection, statement: str, **values: Any) -> int:
+    """Run a statement that returns nothing; the answer is how many rows it touched."""
+    with database.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.rowcount
+
+
+def look(database: connection) -> Look:
+    """Return what there is to do."""
+    return Look(*rows(database, LOOK)[0])
+
+
+def now(database: connection) -> datetime:
+    """Return the time by the clock of the whole system."""
+    found: datetime = rows(database, NOW)[0][0]
+    return found
+
+
+def note_lead(database: connection, name: str) -> None:
+    """Note that this scheduler leads from now on."""
+    execute(database, LEAD, name=name)
+
+
+def note_look(database: connection, name: str, error: str | None) -> None:
+    """Note that the leader looked, and what keeps it from sending."""
+    execute(database, NOTE_LOOK, name=name, error=error)

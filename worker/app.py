@@ -1,0 +1,41 @@
+"""The Celery application of the workers: celery -A worker.app worker."""
+
+import os
+
+# SIGTERM then gives a batch a few seconds and hands it back to the queue, instead of waiting for its end.
+# Celery reads the variable when it is imported.
+os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+
+from celery import Celery
+
+from worker import messages
+from worker.settings import Settings
+
+GRACE = 30  # seconds from the soft time limit to the hard one, and from there to the next delivery
+
+settings = Settings.from_env()
+
+app = Celery("worker", broker=settings.redis_url, include=["worker.tasks"])
+app.conf.update(
+    accept_content=["json"],
+    broker_connection_max_retries=None,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={
+        # A killed worker's batch comes back after this; longer than any batch takes, or it would run twice at once.
+        "visibility_timeout": settings.time_limit + 2 * GRACE,
+        "socket_connect_timeout": messages.CONNECT_TIMEOUT,
+        "socket_timeout": messages.SOCKET_TIMEOUT,
+        "socket_keepalive": True,
+    },
+    task_acks_late=True,
+    task_acks_on_timeout=False,
+    task_default_queue=messages.QUEUE,
+    task_ignore_result=True,
+    task_reject_on_worker_lost=True,
+    task_soft_time_limit=settings.time_limit,
+    task_time_limit=settings.time_limit + GRACE,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    worker_hijack_root_logger=True,
+    worker_prefetch_multiplier=1,
+    worker_soft_shutdown_timeout=2,
+)

@@ -1,0 +1,41 @@
+"""What the scheduler sends and the workers run: the task's name, its arguments, its queue."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+CALCULATE = "worker.calculate"
+QUEUE = "celery"
+PUBLISHED = "metrics:published"  # Redis key: the latest moment whose messages were all sent
+DUE_AT_HEADER = "due_at"
+
+CONNECT_TIMEOUT = 5  # seconds
+SOCKET_TIMEOUT = 30  # seconds; longer than Celery's blocking wait for a message
+
+
+class Message(NamedTuple):
+    """A call of the task, as Celery sends it."""
+
+    task: str
+    kwargs: dict[str, Any]
+    headers: dict[str, str]
+
+
+def calculate(model_ids: Sequence[str], due_at: datetime, *, requested: bool = False, alone: bool = False) -> Message:
+    """Ask for the models' results of one moment.
+
+    requested: a user asked for it, so it runs paused schedules too. alone: one
+    model of a batch that was interrupted before.
+    """
+    moment = due_at.astimezone(UTC).isoformat(timespec="milliseconds")
+    kwargs = {"model_ids": list(model_ids), "due_at": moment, "requested": requested, "alone": alone}
+    return Message(CALCULATE, kwargs, {DUE_AT_HEADER: moment})
+
+
+def due_at_of(raw: bytes) -> datetime | None:
+    """Return the moment of a message as it lies in the queue; None where it is not one of ours."""
+    try:
+        return datetime.fromisoformat(json.loads(raw)["headers"][DUE_AT_HEADER])
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,166 @@
+"""The results in Redis: their keys, their format, and who was first.
+
+For each model a sorted set: the score is the moment in epoch seconds (with milliseconds),
+the member a compact JSON array. The pair (model, moment) is a result's identity.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+Status = Literal["ok", "no_data", "error"]
+
+FAILING = "metrics:failing"
+BEGUN_TTL = 3600  # seconds; a message comes back within minutes, or not at all
+LONGEST_ERROR = 160  # characters
+STATUS_CODES: dict[Status, int] = {"ok": 0, "no_data": 1, "error": 2}
+STATUS_NAMES: dict[int, Status] = {code: status for status, code in STATUS_CODES.items()}
+MILLISECOND = timedelta(milliseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Looking and then adding in two steps lets a second worker in between.
+ADD = """
+local results, failing = KEYS[1], KEYS[2]
+local score, member, history, ttl, failed, model_id = unpack(ARGV)
+if redis.call('ZCOUNT', results, score, score) > 0 then
+    return 0
+end
+redis.call('ZADD', results, score, member)
+redis.call('ZREMRANGEBYRANK', results, 0, -(history + 1))
+redis.call('EXPIRE', results, ttl)
+if redis.call('ZCOUNT', results, '(' .. score, '+inf') == 0 then
+    if failed == '1' then
+        redis.call('ZADD', failing, score, model_id)
+    else
+        redis.call('ZREM', failing, model_id)
+    end
+end
+return 1
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a model's newest row was worth at one moment."""
+
+    model_id: str
+    due_at: datetime
+    calculated_at: datetime  # when the row was read, by the clock of PostgreSQL
+    status: Status
+    accuracy: float | None = None
+    samples: int = 0
+    result_id: int | None = None  # results.id of the row
+    data_timestamp: datetime | None = None  # results.timestamp of the row
+    error: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as the API shows it."""
+        return {
+            "model_id": self.model_id,
+            "due_at": iso(self.due_at, "milliseconds"),
+            "calculated_at": iso(self.calculated_at, "milliseconds"),
+            "status": self.status,
+            "metrics": {"accuracy": self.accuracy},
+            "samples": self.samples,
+            "result_id": self.result_id,
+            "data_timestamp": self.data_timestamp and iso(self.data_timestamp, "microseconds"),
+            "error": self.error,
+        }
+
+
+class Results:
+    """The results that a Redis holds."""
+
+    def __init__(self, client: redis.Redis, *, history: int = 1000, ttl_days: int = 400) -> None:
+        """Keep the newest `history` results of a model, `ttl_days` after the last of them."""
+        self._client = client
+        self._history = history
+        self._ttl = ttl_days * 24 * 3600  # seconds
+        self._add = client.register_script(ADD)
+
+    def save(self, results: Iterable[Result]) -> None:
+        """Store results, each unless its model has one of that moment: the first one counts."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for result in results:
+                score = repr(_score(result.due_at))
+                failed = int(result.status != "ok")
+                values: list[str | bytes | int] = [score, encode(result), self._history, self._ttl, failed]
+                keys = [key(result.model_id), FAILING]
+                self._add(keys=keys, args=[*values, result.model_id], client=pipeline)
+            pipeline.execute()
+
+    def latest(self, model_id: str) -> Result | None:
+        """Return the result of the latest moment."""
+        members: Any = self._client.zrange(key(model_id), 0, 0, desc=True)
+        return decode(model_id, members[0]) if members else None
+
+    def begin_alone(self, model_id: str, due_at: datetime) -> bool:
+        """Note that the calculation of one model begins; False if that was noted before."""
+        name = f"metrics:begun:{model_id}:{_score(due_at)!r}"
+        return bool(self._client.set(name, b"", nx=True, ex=BEGUN_TTL))
+
+
+def connect(redis_url: str) -> redis.Redis:
+    """Return a client of Redis with a time limit on whatever it does."""
+    return redis.Redis.from_url(
+        redis_url,
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 1),  # for a connection that went away unnoticed; callers know when to try again
+    )
+
+
+def key(model_id: str) -> str:
+    """Return the name of a model's sorted set; model_id is a UUID in lower case."""
+    return f"metrics:results:{model_id}"
+
+
+def encode(result: Result) -> bytes:
+    """Return a result as short as it gets: milliseconds, codes, and no nulls at the end."""
+    fields = [
+        (result.due_at - EPOCH) // MILLISECOND,
+        (result.calculated_at - result.due_at) // MILLISECOND,
+        STATUS_CODES[result.status],
+        result.accuracy,
+        result.samples,
+        result.result_id,
+        result.data_timestamp and (result.data_timestamp - EPOCH) // timedelta(microseconds=1),
+        result.error and result.error[:LONGEST_ERROR],
+    ]
+    while fields[-1] is None:
+        fields.pop()
+    return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
+
+
+def decode(model_id: str, member: bytes) -> Result:
+    """Return the result that encode() wrote."""
+    fields = json.loads(member)
+    due, lag, code, accuracy, samples, result_id, data, error = fields + [None] * (8 - len(fields))
+    due_at = EPOCH + due * MILLISECOND
+    return Result(
+        model_id=model_id,
+        due_at=due_at,
+        calculated_at=due_at + lag * MILLISECOND,
+        status=STATUS_NAMES[code],
+        accuracy=accuracy,
+        samples=samples,
+        result_id=result_id,
+        data_timestamp=None if data is None else EPOCH + timedelta(microseconds=data),
+        error=error,
+    )
+
+
+def _score(due_at: datetime) -> float:
+    return (due_at - EPOCH) // MILLISECOND / 1000
+
+
+def iso(instant: datetime, timespec: str = "auto") -> str:
+    """Return an instant as the API writes it: UTC, with a Z."""
+    return instant.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

@@ -1,0 +1,36 @@
+"""What the environment says to a worker."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Read once, at start; the README lists the variables."""
+
+    database_url: str
+    redis_url: str
+    time_limit: int  # seconds that a batch may take
+    result_history: int  # results kept for each model
+    result_ttl_days: int
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Raises KeyError or ValueError, naming the variable."""
+        return cls(
+            database_url=env["DATABASE_URL"],
+            redis_url=env["REDIS_URL"],
+            time_limit=positive(env, "TIME_LIMIT", 60),
+            result_history=positive(env, "RESULT_HISTORY", 1000),
+            result_ttl_days=positive(env, "RESULT_TTL", 400),
+        )
+
+
+def positive(env: Mapping[str, str], name: str, default: int) -> int:
+    """Return a whole number of at least 1; raises ValueError, naming the variable."""
+    text = env.get(name, str(default))
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f'{name} is "{text}"; write a whole number of at least 1')
+    return int(text)
