@@ -41,20 +41,26 @@ class Leader:
         self._forgotten = Forgotten(database, broker, settings.batch_size, settings.catch_up)
         self._new_pairs = NewPairs(database)
         self._run_requests = RunRequests(database, broker, settings.batch_size)
+        self._look: store.Look | None = None
         self._error: str | None = None
         self._noted_error: str | None = None
         self._noted_at = self._cleaned_up = time.monotonic()
 
     def turn(self) -> None:
         """Do the most urgent thing, or wait until there is one."""
+        if not self.step():
+            self._wait()
+
+    def step(self) -> bool:
+        """Do the most urgent thing; False if there is nothing to do before the next moment or announcement."""
         self._hear()
-        look = store.look(self._database)
+        look = self._look = store.look(self._database)
         done = self._send(look) or (_is_free(look, SOON) and self._new_pairs.settle(look.now))
         if self._error != self._noted_error or time.monotonic() - self._noted_at >= LOOK_EVERY:
             self.note(self._error)
         if not done:
             self._clean_up(look)
-            self._wait(look)
+        return done
 
     def note(self, error: str | None) -> None:
         """Note that this scheduler leads and looks, and what keeps it from sending."""
@@ -97,16 +103,15 @@ class Leader:
             self._new_pairs.delete_unused()
             self._cleaned_up = time.monotonic()
 
-    def _wait(self, look: store.Look) -> None:
-        now = store.now(self._database)  # the look may be some milliseconds old
+    def _wait(self) -> None:
+        seconds = LOOK_EVERY
+        if self._look is not None and self._look.next_due_at is not None:
+            now = store.now(self._database)  # the look may be some milliseconds old
+            seconds = min(seconds, max(0.0, (self._look.next_due_at - now).total_seconds()))
         # A NOTIFY that came with the answer to a query is in the list, and the socket stays silent about it.
         self._database.poll()
-        if self._database.notifies:
-            return
-        seconds = LOOK_EVERY
-        if look.next_due_at is not None:
-            seconds = min(seconds, max(0.0, (look.next_due_at - now).total_seconds()))
-        select.select([self._database], [], [], seconds)
+        if not self._database.notifies:
+            select.select([self._database], [], [], seconds)
 
 
 def _is_free(look: store.Look, duration: timedelta) -> bool:

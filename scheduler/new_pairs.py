@@ -85,7 +85,9 @@ class NewPairs:
         self._looked = time.monotonic()
 
     def hear(self, payload: str) -> None:
-        """Take in an announcement of the gate (sql/050_gate.sql)."""
+        """Take in an announcement of the gate (sql/050_gate.sql); an empty one only wakes the scheduler."""
+        if not payload:
+            return
         try:
             pairs = json.loads(payload)["pairs"]
         except (ValueError, KeyError, TypeError):

@@ -13,9 +13,7 @@ from sql import generate_test_data
 TEXT = generate_test_data.FILE.read_text(encoding="utf-8")
 RESULT = re.compile(r"^    \('([^']+)', '(\[[^']+\])', '(\[[^']+\])', '([^']+)'\)", re.MULTILINE)
 SCHEDULE = re.compile(r"^    \('([^']+)', '([^'\[]+)', '([^'\[]+)', '([^']+)'\)", re.MULTILINE)
-STEADY, GETS_WORSE, GETS_BETTER, STRINGS, BOOLEANS, NO_RESULTS = (
-    model.model_id for model in generate_test_data.MODELS
-)
+STEADY, GETS_WORSE, GETS_BETTER, STRINGS, BOOLEANS, NO_RESULTS = (model.model_id for model in generate_test_data.MODELS)
 
 
 def weeks(model_id: str) -> list[tuple[list[Any], list[Any]]]:

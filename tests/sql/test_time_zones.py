@@ -9,9 +9,7 @@ def test_the_committed_file_is_what_the_script_writes() -> None:
     assert generate_time_zones.script() == text, "run python -m sql.generate_time_zones"
 
 
-@pytest.mark.parametrize(
-    "name", ["UTC", "Europe/Warsaw", "America/Argentina/Buenos_Aires", "Etc/GMT+3", "US/Eastern"]
-)
+@pytest.mark.parametrize("name", ["UTC", "Europe/Warsaw", "America/Argentina/Buenos_Aires", "Etc/GMT+3", "US/Eastern"])
 def test_a_schedule_may_name(name: str) -> None:
     assert name in generate_time_zones.allowed_names()
 

@@ -1,0 +1,46 @@
+"""Does the scheduler of this host live? python -m scheduler.health."""
+
+import socket
+import sys
+from contextlib import closing
+
+import psycopg2
+from psycopg2.extensions import connection
+
+from scheduler.settings import Settings
+from worker import postgres
+
+SILENCE = 15  # seconds; a leader asks PostgreSQL something every 3 seconds, a standby every second
+
+# PostgreSQL cuts names to 63 bytes.
+SILENT_FOR = """
+    SELECT extract(epoch FROM clock_timestamp() - max(state_change))::float
+    FROM pg_catalog.pg_stat_activity
+    WHERE datname = current_database() AND starts_with(application_name, left(%(name)s, 63))
+"""
+
+
+def problem(database: connection, host: str) -> str | None:
+    """Return what is wrong with the scheduler of a host, as PostgreSQL sees it; None if it is well."""
+    with database.cursor() as cursor:
+        cursor.execute(SILENT_FOR, {"name": f"cyclic-metrics scheduler {host}:"})
+        row = cursor.fetchone()
+    silent_for = row and row[0]
+    if silent_for is None:
+        return f"no scheduler of {host} is connected to PostgreSQL"
+    if silent_for > SILENCE:
+        return f"the scheduler of {host} has asked PostgreSQL nothing for {silent_for:.0f} s"
+    return None
+
+
+def main() -> None:
+    """Exit with 0 if it lives; otherwise say why not, and exit with 1."""
+    try:
+        with closing(postgres.connect(Settings.from_env().database_url, "cyclic-metrics health")) as database:
+            sys.exit(problem(database, socket.gethostname()))
+    except psycopg2.Error as error:
+        sys.exit(f"PostgreSQL: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Databases for tests, and what tests say to them."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+T = TypeVar("T")
+
+MODEL = "550e8400-e29b-41d4-a716-446655440000"
+OTHER = "0b4e1b1e-6f57-4c3a-9d0f-8f1f6a2f7c11"
+
+
+EMPTY = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+    DELETE FROM metrics_executions; DELETE FROM results; DELETE FROM crons; DELETE FROM fires;
+    UPDATE leader SET name = NULL, since = NULL, looked_at = NULL, error = NULL;
+    ALTER TABLE metrics_executions ALTER id RESTART; ALTER TABLE results ALTER id RESTART;
+    CREATE OR REPLACE FUNCTION public.schedule_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE
+        RETURN clock_timestamp();
+"""
+
+
+class Databases:
+    """Copies of one database in which sql/ is applied, lent to one test at a time."""
+
+    def __init__(self, template_url: str, passwords: dict[str, str]) -> None:
+        self.template_url = template_url
+        self._passwords = passwords
+        self._free: list[str] = []
+
+    @contextmanager
+    def lend(self) -> Iterator[str]:
+        url = self._free.pop() if self._free else self._copy()
+        yield url
+        connection = psycopg2.connect(url)
+        run(connection, EMPTY)
+        connection.commit()
+        connection.close()
+        self._free.append(url)
+
+    def _copy(self) -> str:
+        name = f"test_{uuid.uuid4().hex}"
+        template = urlsplit(self.template_url).path.lstrip("/")
+        admin = psycopg2.connect(replace_database(self.template_url, "postgres"))
+        admin.autocommit = True
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        with admin.cursor() as cursor:
+            cursor.execute(statement)
+        admin.close()
+        return replace_database(self.template_url, name)
+
+    def url_as(self, role: str, owner_url: str) -> str:
+        """Return the URL with which one of the services connects."""
+        parts = urlsplit(owner_url)
+        return urlunsplit(parts._replace(netloc=f"{role}:{self._passwords[role]}@{parts.hostname}:{parts.port}"))
+
+
+def replace_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def run(db: Connection, statement: str, *values: Any) -> None:
+    with db.cursor() as cursor:
+        cursor.execute(statement, values or None)
+
+
+def rows(db: Connection, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    with db.cursor() as cursor:
+        cursor.execute(query, values or None)
+        return cursor.fetchall()
+
+
+def one(db: Connection, query: str, *values: Any) -> Any:
+    """Return the only value of the only row."""
+    [(value,)] = rows(db, query, *values)
+    return value
+
+
+def set_clock(db: Connection, now: str) -> None:
+    """Stop the clock of the whole system at this time, and wake the scheduler."""
+    run(
+        db,
+        "CREATE OR REPLACE FUNCTION public.schedule_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE"
+        f" RETURN '{now}'::timestamptz",
+    )
+    run(db, "NOTIFY metrics_executions")
+
+
+def schedule(db: Connection, model_id: str = MODEL, cron: str = "* * * * *", zone: str = "UTC") -> None:
+    run(
+        db,
+        "INSERT INTO metrics_executions (model_id, cron_expression, timezone) VALUES (%s, %s, %s)",
+        model_id, cron, zone,
+    )  # fmt: skip
+
+
+def schedule_many(db: Connection, count: int, cron: str = "* * * * *") -> None:
+    run(
+        db,
+        "INSERT INTO metrics_executions (model_id, cron_expression)"
+        " SELECT gen_random_uuid(), %s FROM generate_series(1, %s)",
+        cron, count,
+    )  # fmt: skip
+
+
+def log_labels(db: Connection, y_true: str, y_pred: str, model_id: str = MODEL) -> int:
+    """Log a row of labels, given as JSON; the answer is its id."""
+    statement = "INSERT INTO results (model_id, y_true, y_pred) VALUES (%s, %s, %s) RETURNING id"
+    found: int = one(db, statement, model_id, y_true, y_pred)
+    return found
+
+
+def wait_for(look: Callable[[], T], seconds: float = 10.0) -> T:
+    """Look until there is something, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"nothing within {seconds} s"
+        time.sleep(0.01)
+    return found
+
+
+def model_ids(count: int) -> Sequence[str]:
+    return [str(uuid.UUID(int=number)) for number in range(1, count + 1)]

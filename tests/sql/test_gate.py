@@ -1,0 +1,264 @@
+"""What metrics_executions takes, what it refuses, and what it announces."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.errors import CheckViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation
+
+from tests.cron_expressions import INVALID, VALID
+from tests.databases import MODEL, OTHER, Connection, one, rows, run, schedule, schedule_many, set_clock
+
+
+@pytest.fixture
+def ears(database_url: str) -> Iterator[Connection]:
+    """A connection that listens, as the scheduler does."""
+    connection = psycopg2.connect(database_url)
+    connection.autocommit = True
+    run(connection, "LISTEN metrics_executions")
+    yield connection
+    connection.close()
+
+
+def heard(ears: Connection) -> list[Any]:
+    """Return what was announced since the last call; the answer to a query comes after all that was committed."""
+    run(ears, "SELECT 1")
+    ears.poll()
+    payloads = [json.loads(notify.payload) for notify in ears.notifies]
+    ears.notifies.clear()
+    return payloads
+
+
+@pytest.mark.parametrize("expression", VALID)
+def test_it_takes(db: Connection, expression: str) -> None:
+    schedule(db, cron=expression)
+
+    assert one(db, "SELECT cron_expression FROM metrics_executions") == expression
+
+
+@pytest.mark.parametrize("expression", INVALID)
+def test_it_refuses(db: Connection, expression: str) -> None:
+    with pytest.raises(CheckViolation, match="cron_expression") as refusal:
+        schedule(db, cron=expression)
+
+    assert refusal.value.diag.message_hint
+    assert refusal.value.diag.column_name == "cron_expression"
+    assert len(refusal.value.diag.message_primary or "") < 300
+    assert rows(db, "SELECT FROM metrics_executions") == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "message", "hint"),
+    [
+        ("5/15 * * * *", 'minute "5/15" has a step without a range', "Write 5-59/15."),
+        ("9-9 * * * *", 'minute "9-9" does not ascend', "Write 9."),
+        ("* 22-2 * * *", 'hour "22-2" does not ascend', "Write 22-23,0-2."),
+        ("* * * * fri-mon", 'day-of-week "fri-mon" does not ascend', "Write 5-7,0-1"),
+        ("* * * * fri-sun", 'day-of-week "fri-sun" does not ascend', "Write 5-7: "),
+        ("*/90 * * * *", 'minute "*/90": the step is not between 1 and 59', "Write a step from 1 to 59."),
+        ("60 * * * *", 'minute "60": 60 is not between 0 and 59', "Write 0 to 59."),
+        ("0 0 31 2 *", 'day-of-month "31" never comes in month "2"', "Write a day that the month has."),
+        ("0 0 0 * * *", "the expression has 6 fields", "Seconds and years are not supported."),
+        ("@reboot", "this alias is not known", "Write @yearly,"),
+        ("*,5 * * * *", 'minute "*" stands in a list', "Write * alone"),
+        ("0 0 * foo *", 'month "foo": "foo" is not a name of a month', "or one of jan, feb"),
+    ],
+)
+def test_it_says_what_is_wrong_and_what_to_write(db: Connection, expression: str, message: str, hint: str) -> None:
+    with pytest.raises(CheckViolation) as refusal:
+        schedule(db, cron=expression)
+
+    assert refusal.value.diag.message_primary == f'cron_expression "{expression}" is refused: {message}'
+    assert hint in (refusal.value.diag.message_hint or "")
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [(" \t0  9 *\t* MON-Fri ", "0 9 * * mon-fri"), (" @Daily", "@daily"), ("* * * * *", "* * * * *")],
+)
+def test_it_stores_the_normal_form(db: Connection, written: str, stored: str) -> None:
+    schedule(db, MODEL, cron=written)
+    schedule(db, OTHER, cron="1 1 1 1 1")
+    run(db, "UPDATE metrics_executions SET cron_expression = %s WHERE model_id = %s", written, OTHER)
+
+    assert rows(db, "SELECT DISTINCT cron_expression FROM metrics_executions") == [(stored,)]
+
+
+@pytest.mark.parametrize(
+    ("zone", "hint"),
+    [
+        ("europe/warsaw", "Write Europe/Warsaw."),
+        (" UTC", "Write UTC."),
+        ("UTC+3", "Write UTC, or an IANA name"),
+        ("CET", "Write UTC, or an IANA name"),
+        ("posix/Europe/Warsaw", "Write UTC, or an IANA name"),
+        ("", "Write UTC, or an IANA name"),
+    ],
+)
+def test_it_refuses_a_zone(db: Connection, zone: str, hint: str) -> None:
+    with pytest.raises(ForeignKeyViolation, match=f'timezone "{zone}" is refused'.replace("+", r"\+")) as refusal:
+        schedule(db, zone=zone)
+
+    assert (refusal.value.diag.message_hint or "").startswith(hint)
+
+
+def test_it_refuses_the_whole_statement_for_one_bad_row(db: Connection) -> None:
+    with pytest.raises(CheckViolation):
+        run(
+            db,
+            "INSERT INTO metrics_executions (model_id, cron_expression)"
+            " VALUES (gen_random_uuid(), '* * * * *'), (gen_random_uuid(), '61 * * * *')",
+        )
+
+    assert rows(db, "SELECT FROM metrics_executions") == []
+
+
+def test_it_refuses_a_null(db: Connection) -> None:
+    with pytest.raises(NotNullViolation, match="cron_expression"):
+        run(db, "INSERT INTO metrics_executions (model_id, cron_expression) VALUES (%s, NULL)", MODEL)
+
+
+def test_it_refuses_a_long_name(db: Connection) -> None:
+    schedule(db)
+
+    with pytest.raises(CheckViolation, match="it has 201 characters"):
+        run(db, "UPDATE metrics_executions SET name = repeat('x', 201)")
+
+
+def test_it_refuses_a_second_insert_and_names_the_model(db: Connection) -> None:
+    schedule(db)
+
+    with pytest.raises(UniqueViolation) as refusal:
+        schedule(db)
+
+    assert refusal.value.pgcode == "23505"
+    assert MODEL in str(refusal.value)
+
+
+def test_it_guards_updates_too(db: Connection) -> None:
+    schedule(db)
+
+    with pytest.raises(CheckViolation, match="61"):
+        run(db, "UPDATE metrics_executions SET cron_expression = '61 * * * *'")
+    with pytest.raises(ForeignKeyViolation, match="Mars"):
+        run(db, "UPDATE metrics_executions SET timezone = 'Mars/Olympus'")
+
+
+def test_an_insert_announces_its_distinct_pairs(db: Connection, ears: Connection) -> None:
+    schedule_many(db, 50, "*/5 * * * *")
+
+    assert heard(ears) == [{"pairs": [["*/5 * * * *", "UTC"]], "requested": False}]
+
+
+def test_many_pairs_are_announced_as_many(db: Connection, ears: Connection) -> None:
+    run(
+        db,
+        "INSERT INTO metrics_executions (model_id, cron_expression)"
+        " SELECT gen_random_uuid(), minute || ' ' || hour || ' * * *'"
+        " FROM generate_series(0, 59) AS minute, generate_series(0, 9) AS hour",
+    )
+
+    assert heard(ears) == [{"pairs": None, "requested": False}]
+
+
+def test_long_expressions_are_announced_as_many(db: Connection, ears: Connection) -> None:
+    long = ",".join(str(minute) for minute in range(60)) + ",0" * 150
+    run(
+        db,
+        "INSERT INTO metrics_executions (model_id, cron_expression)"
+        " SELECT gen_random_uuid(), %s || ' ' || hour || ' * * *' FROM generate_series(0, 23) AS hour",
+        long,
+    )
+
+    assert heard(ears) == [{"pairs": None, "requested": False}]
+
+
+def test_an_update_announces_what_it_changed(db: Connection, ears: Connection) -> None:
+    schedule(db, MODEL, "1 * * * *")
+    schedule(db, OTHER, "2 * * * *")
+    heard(ears)
+
+    run(db, "UPDATE metrics_executions SET cron_expression = '3 * * * *' WHERE model_id = %s", MODEL)
+    assert heard(ears) == [{"pairs": [["3 * * * *", "UTC"]], "requested": False}]
+
+    run(db, "UPDATE metrics_executions SET name = 'the same', cron_expression = cron_expression")
+    assert heard(ears) == []
+
+
+def test_pausing_announces_nothing_and_resuming_announces_the_pair(db: Connection, ears: Connection) -> None:
+    schedule(db)
+    heard(ears)
+
+    run(db, "UPDATE metrics_executions SET enabled = false")
+    assert heard(ears) == []
+    run(db, "UPDATE metrics_executions SET enabled = true")
+    assert heard(ears) == [{"pairs": [["* * * * *", "UTC"]], "requested": False}]
+
+
+def test_a_request_to_run_is_announced_once(db: Connection, ears: Connection) -> None:
+    schedule(db)
+    heard(ears)
+
+    run(db, "UPDATE metrics_executions SET run_requested_at = now()")
+    assert heard(ears) == [{"pairs": [], "requested": True}]
+    run(db, "UPDATE metrics_executions SET run_requested_at = NULL")
+    assert heard(ears) == []
+
+
+def test_a_request_to_run_is_timed_by_the_clock_of_the_system(db: Connection) -> None:
+    schedule(db)
+    set_clock(db, "2026-11-24 12:00:00.123456+00")
+
+    run(db, "UPDATE metrics_executions SET run_requested_at = '1999-01-01'")
+
+    requested = one(db, "SELECT run_requested_at FROM metrics_executions")
+    assert requested.isoformat(timespec="milliseconds") == "2026-11-24T12:00:00.123+00:00"
+    assert requested.microsecond == 123000
+
+
+@pytest.mark.parametrize(
+    ("change", "is_active_from_now"),
+    [
+        ("cron_expression = '5 * * * *'", True),
+        ("timezone = 'Europe/Warsaw'", True),
+        ("enabled = false", True),
+        ("model_id = gen_random_uuid()", True),
+        ("name = 'other'", False),
+        ("cron_expression = ' *  * * * * '", False),
+        ("run_requested_at = now()", False),
+        ("active_since = '1999-01-01', created_at = '1999-01-01', updated_at = '1999-01-01'", False),
+    ],
+)
+def test_only_what_changes_when_it_runs_makes_it_active_from_now(
+    db: Connection, change: str, is_active_from_now: bool
+) -> None:
+    schedule(db)
+    before = one(db, "SELECT active_since FROM metrics_executions")
+
+    run(db, f"UPDATE metrics_executions SET {change}")
+
+    [(active_since, created_at)] = rows(db, "SELECT active_since, created_at FROM metrics_executions")
+    assert (active_since > before) == is_active_from_now
+    assert created_at == before
+
+
+def test_updated_at_is_for_changes_by_users(db: Connection) -> None:
+    schedule(db)
+    created_at = one(db, "SELECT created_at FROM metrics_executions")
+
+    run(db, "UPDATE metrics_executions SET run_requested_at = now()")
+    assert one(db, "SELECT updated_at FROM metrics_executions") == created_at
+    run(db, "UPDATE metrics_executions SET name = 'digits'")
+    assert one(db, "SELECT updated_at FROM metrics_executions") > created_at
+
+
+def test_times_come_from_the_clock_of_the_system(db: Connection) -> None:
+    set_clock(db, "2030-01-01 00:00:00+00")
+    schedule(db)
+
+    [row] = rows(db, "SELECT DISTINCT active_since, created_at, updated_at FROM metrics_executions")
+    assert {time.year for time in row} == {2030}
+    assert {time.utcoffset() for time in row} == {timedelta(0)}

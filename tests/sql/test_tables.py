@@ -1,0 +1,321 @@
+"""The other tables, the functions that readers use, the roles, and the scripts themselves."""
+
+import subprocess
+import threading
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.errors import CheckViolation, InsufficientPrivilege
+
+from local.cluster import embedded_binaries
+from sql.apply import apply
+from tests.databases import (
+    MODEL,
+    OTHER,
+    Connection,
+    Databases,
+    log_labels,
+    one,
+    replace_database,
+    rows,
+    run,
+    schedule,
+    set_clock,
+)
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "message"),
+    [
+        ("{}", "[]", "y_true is a JSON object, not an array"),
+        ("null", "[]", "y_true is a JSON null, not an array"),
+        ("[]", '"a"', "y_pred is a JSON string, not an array"),
+        ("[1, 2]", "[1]", "y_true has 2 labels and y_pred has 1"),
+    ],
+)
+def test_results_refuses_what_can_never_be_scored(db: Connection, y_true: str, y_pred: str, message: str) -> None:
+    with pytest.raises(CheckViolation) as refusal:
+        log_labels(db, y_true, y_pred)
+
+    assert refusal.value.diag.message_primary == message
+    assert refusal.value.diag.message_hint
+
+
+def test_results_takes_empty_arrays_and_odd_labels(db: Connection) -> None:
+    log_labels(db, "[]", "[]")
+    log_labels(db, '[null, 1, "a", 0.5]', "[[], {}, true, null]")
+
+    assert one(db, "SELECT count(*) FROM results") == 2
+
+
+def test_labels_are_of_type_json(db: Connection) -> None:
+    types = rows(db, "SELECT data_type FROM information_schema.columns WHERE column_name IN ('y_true', 'y_pred')"
+                     " AND table_name = 'results'")  # fmt: skip
+
+    assert types == [("json",), ("json",)]
+
+
+def newest(db: Connection, *model_ids: str) -> list[tuple[str, int]]:
+    return rows(db, "SELECT model_id::text, id FROM latest_results(%s::uuid[]) ORDER BY id", list(model_ids))  # type: ignore[return-value]
+
+
+def test_the_newest_row_is_by_timestamp_then_by_id(db: Connection) -> None:
+    for timestamp in ("2026-01-02", "2026-01-01", "2026-01-02"):
+        run(
+            db,
+            "INSERT INTO results (model_id, y_true, y_pred, timestamp) VALUES (%s, '[1]', '[1]', %s)",
+            MODEL, timestamp,
+        )  # fmt: skip
+    log_labels(db, "[1]", "[1]", OTHER)
+
+    assert newest(db, MODEL, OTHER) == [(MODEL, 3), (OTHER, 4)]
+    assert newest(db, "00000000-0000-4000-8000-000000000000") == []
+
+
+def test_a_row_of_the_future_does_not_count_yet(db: Connection) -> None:
+    set_clock(db, "2026-11-24 12:00:00+00")
+    for timestamp in ("2026-11-24 12:04:59+00", "2026-11-24 12:05:01+00"):
+        run(
+            db,
+            "INSERT INTO results (model_id, y_true, y_pred, timestamp) VALUES (%s, '[1]', '[1]', %s)",
+            MODEL, timestamp,
+        )  # fmt: skip
+    assert newest(db, MODEL) == [(MODEL, 1)]
+
+    set_clock(db, "2026-11-24 12:01:00+00")
+    assert newest(db, MODEL) == [(MODEL, 2)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["latest_results('{550e8400-e29b-41d4-a716-446655440000}')", "due_models('2026-11-24 12:00:00+00')"],
+)
+def test_the_planner_sees_through_the_functions(db: Connection, query: str) -> None:
+    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN SELECT * FROM {query}"))
+
+    assert "Function Scan on latest_results" not in plan
+    assert "Function Scan on due_models" not in plan
+
+
+def test_the_newest_row_comes_from_the_index(db: Connection) -> None:
+    run(db, "SET enable_seqscan = off")
+
+    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN SELECT * FROM latest_results('{{{MODEL}}}')"))
+
+    assert "Index Scan using results_newest" in plan
+    assert "Sort" not in plan
+
+
+def test_due_models_are_enabled_active_before_and_due(db: Connection) -> None:
+    ids = [f"00000000-0000-4000-8000-00000000000{number}" for number in range(5)]
+    set_clock(db, "2026-11-24 11:59:59+00")
+    for model_id in ids[:3]:
+        schedule(db, model_id, "0 12 * * *")
+    schedule(db, ids[3], "1 12 * * *")
+    run(db, "UPDATE metrics_executions SET enabled = false WHERE model_id = %s", ids[1])
+    set_clock(db, "2026-11-24 12:00:00+00")
+    schedule(db, ids[4], "0 12 * * *")
+    run(db, "INSERT INTO crons (cron_expression, timezone, next_due_at, tzdata_version) VALUES"
+            " ('0 12 * * *', 'UTC', '2026-11-24 12:00:00+00', 'x'), ('1 12 * * *', 'UTC', '2026-11-24 12:01:00+00', 'x')"
+    )  # fmt: skip
+
+    due = rows(db, "SELECT model_id::text FROM due_models('2026-11-24 12:00:00+00') ORDER BY 1")
+
+    assert due == [(ids[0],), (ids[2],)]
+
+
+@pytest.mark.parametrize(
+    ("cron", "status"),
+    [
+        ("NULL", "new"),
+        ("('2026-11-24 12:01:00+00', NULL)", "scheduled"),
+        ("('2026-11-24 11:59:15+00', NULL)", "late"),
+        ("(NULL, 'cannot be fired')", "error"),
+    ],
+)
+def test_the_status_view_says_how_a_schedule_is(db: Connection, cron: str, status: str) -> None:
+    set_clock(db, "2026-11-24 11:00:00+00")
+    schedule(db)
+    set_clock(db, "2026-11-24 12:00:00+00")
+    if cron != "NULL":
+        run(db, "INSERT INTO crons (cron_expression, timezone, tzdata_version, next_due_at, error)"
+                f" SELECT '* * * * *', 'UTC', 'x', due::timestamptz, error FROM (VALUES {cron}) AS cron (due, error)"
+        )  # fmt: skip
+
+    assert one(db, "SELECT status FROM schedule_status") == status
+    run(db, "UPDATE metrics_executions SET enabled = false")
+    assert rows(db, "SELECT status, next_run_at, error FROM schedule_status") == [("paused", None, None)]
+
+
+def test_every_table_view_and_column_has_a_comment(db: Connection) -> None:
+    missing = rows(
+        db,
+        "SELECT class.relname, attribute.attname"
+        " FROM pg_class AS class JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid"
+        " WHERE class.relnamespace = 'public'::regnamespace AND class.relkind IN ('r', 'v')"
+        " AND attribute.attnum > 0 AND NOT attribute.attisdropped"
+        " AND (col_description(class.oid, attribute.attnum) IS NULL OR obj_description(class.oid) IS NULL)",
+    )
+
+    assert missing == []
+
+
+def test_every_function_has_a_comment(db: Connection) -> None:
+    missing = rows(
+        db,
+        "SELECT proname FROM pg_proc"
+        " WHERE pronamespace = 'public'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL",
+    )
+
+    assert missing == []
+
+
+def test_every_script_says_what_it_is_for() -> None:
+    for script in Path("sql").glob("*.sql"):
+        assert script.read_text().startswith("-- "), script
+
+
+ALLOWED = {
+    "metrics_api": {"metrics_executions": "SIUD", "crons": "S", "fires": "S", "leader": "S", "schedule_status": "S"},
+    "metrics_scheduler": {"metrics_executions": "S", "crons": "SIUD", "fires": "SIUD", "leader": "SU"},
+    "metrics_worker": {"metrics_executions": "S", "results": "S"},
+    "metrics_client": {
+        "metrics_executions": "SIUD", "results": "SI", "crons": "S", "fires": "S", "leader": "S", "schedule_status": "S",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ALLOWED)
+def test_a_role_may_do_what_it_needs_and_nothing_else(db: Connection, role: str) -> None:
+    tables = [name for (name,) in rows(db, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+                                           " AND relkind IN ('r', 'v')")]  # fmt: skip
+    allowed = {}
+    for table in tables:
+        rights = [
+            right[0]
+            for right in ("SELECT", "INSERT", "UPDATE", "DELETE")
+            if one(db, "SELECT has_table_privilege(%s, %s, %s)", role, f"public.{table}", right)
+        ]
+        allowed[table] = "".join(rights)
+
+    assert allowed.pop("time_zones") == "S"
+    assert {table: rights for table, rights in allowed.items() if rights} == ALLOWED[role]
+    assert rows(db, "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
+                    " FROM pg_roles WHERE rolname = %s", role) == [(False,)]  # fmt: skip
+
+
+def test_the_scheduler_may_clear_requests_and_change_nothing_else(
+    db: Connection, databases: Databases, database_url: str
+) -> None:
+    schedule(db)
+    scheduler = psycopg2.connect(databases.url_as("metrics_scheduler", database_url))
+    scheduler.autocommit = True
+
+    run(scheduler, "UPDATE metrics_executions SET run_requested_at = NULL")
+    with pytest.raises(InsufficientPrivilege):
+        run(scheduler, "UPDATE metrics_executions SET enabled = false")
+    scheduler.close()
+
+
+def test_clients_of_their_own_pass_the_gate(db: Connection, databases: Databases, database_url: str) -> None:
+    client = psycopg2.connect(databases.url_as("metrics_client", database_url))
+    client.autocommit = True
+
+    schedule(client)
+    log_labels(client, "[1]", "[1]")
+    with pytest.raises(CheckViolation):
+        schedule(client, OTHER, "61 * * * *")
+    client.close()
+
+
+def test_applying_again_changes_nothing_and_waits_for_nobody(
+    db: Connection, database_url: str, passwords: dict[str, str]
+) -> None:
+    """A transaction that has read and written every table is open meanwhile: an upgrade beside a busy database."""
+    schedule(db)
+    log_labels(db, "[1]", "[1]")
+    busy = psycopg2.connect(database_url)
+    run(busy, "UPDATE metrics_executions SET name = 'busy'")
+    run(busy, "INSERT INTO results (model_id, y_true, y_pred) VALUES (%s, '[1]', '[1]')", OTHER)
+    run(busy, "SELECT FROM schedule_status, crons, fires, leader, time_zones")
+    before = dump_catalog(db)
+
+    finished = threading.Event()
+
+    def again() -> None:
+        apply(database_url, passwords=passwords, test_data=False)
+        finished.set()
+
+    thread = threading.Thread(target=again)
+    thread.start()
+    finished.wait(5.0)
+    in_time = finished.is_set()
+    busy.rollback()
+    busy.close()
+    thread.join()
+
+    assert in_time
+    assert dump_catalog(db) == before
+    assert one(db, "SELECT count(*) FROM metrics_executions") == 1
+
+
+def dump_catalog(db: Connection) -> list[tuple[object, ...]]:
+    return rows(
+        db,
+        "SELECT relname, relkind::text, pg_get_indexdef(oid) FROM pg_class"
+        " WHERE relnamespace = 'public'::regnamespace"
+        " UNION ALL SELECT tgname, 'trigger', pg_get_triggerdef(oid) FROM pg_trigger"
+        " UNION ALL SELECT proname, 'function', pg_get_functiondef(oid) FROM pg_proc"
+        " WHERE pronamespace = 'public'::regnamespace ORDER BY 1, 2, 3",
+    )
+
+
+def test_two_at_once_apply_one_after_the_other(databases: Databases, db: Connection, passwords: dict[str, str]) -> None:
+    """Into an empty database, as two containers that start together would."""
+    run(db, "CREATE DATABASE empty")
+    url = replace_database(databases.template_url, "empty")
+    failures: list[BaseException] = []
+
+    def once() -> None:
+        try:
+            apply(url, passwords=passwords, test_data=True)
+        except BaseException as failure:  # noqa: BLE001  # shown by the assertion below
+            failures.append(failure)
+
+    threads = [threading.Thread(target=once) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    connection = psycopg2.connect(url)
+    count = one(connection, "SELECT count(*) FROM results")
+    connection.close()
+    run(db, "DROP DATABASE empty")
+
+    assert failures == []
+    assert count == 40
+
+
+def test_dump_and_restore_keep_rows_and_gate(db: Connection, database_url: str) -> None:
+    binaries = embedded_binaries()  # newer than any server that we test with, as pg_dump must be
+    schedule(db, cron="0 9 * * mon-fri", zone="Europe/Warsaw")
+    log_labels(db, "[1]", "[1]")
+    dump = subprocess.run([binaries / "pg_dump", database_url], capture_output=True, text=True, check=True)
+
+    run(db, "CREATE DATABASE restored")
+    url = replace_database(database_url, "restored")
+    if one(db, "SHOW server_version_num") < "170000":
+        dump.stdout = dump.stdout.replace("SET transaction_timeout = 0;", "")
+    subprocess.run([binaries / "psql", "-q", "-v", "ON_ERROR_STOP=1", url], input=dump.stdout, text=True, check=True)
+    restored = psycopg2.connect(url)
+    restored.autocommit = True
+    try:
+        assert one(restored, "SELECT cron_expression FROM metrics_executions") == "0 9 * * mon-fri"
+        with pytest.raises(CheckViolation):
+            schedule(restored, OTHER, "61 * * * *")
+        with pytest.raises(CheckViolation):
+            log_labels(restored, "[1]", "[]")
+    finally:
+        restored.close()
+        run(db, "DROP DATABASE restored")
