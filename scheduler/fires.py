@@ -1,7 +1,7 @@
 """Firing a moment: its models go into messages, then its pairs move on to their next moments."""
 
 import logging
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from psycopg2.extensions import connection
@@ -9,6 +9,7 @@ from psycopg2.extensions import connection
 from scheduler.broker import Broker, Sent
 from scheduler.cron import InvalidCron, InvalidTimeZone, count_fires, last_fire
 from scheduler.pairs import Pair, columns, moment_columns, next_moment
+from scheduler.settings import Settings
 from scheduler.store import execute, rows
 from scheduler.zones import TZDATA_VERSION
 from worker.postgres import stream
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 DUE_MODELS = "SELECT model_id::text FROM public.due_models(%(due_at)s)"
 PAIRS_DUE_AT = "SELECT cron_expression, timezone FROM public.crons WHERE next_due_at = %(due_at)s"
+NEXT_MISSED = "SELECT min(next_due_at) FROM public.crons WHERE next_due_at > %(after)s AND next_due_at <= %(until)s"
+
 # "WHERE next_due_at = due_at": a leader that was stopped and wakes up late cannot turn a pair back.
 RECORD_FIRE = """
     WITH moved AS (
@@ -74,12 +77,15 @@ class Skip(NamedTuple):
 class Fires:
     """Sends moments and records them."""
 
-    def __init__(self, database: connection, broker: Broker, leader: str, batch_size: int) -> None:
-        """Send through the broker, at most batch_size models in a message, and sign the records."""
+    def __init__(self, database: connection, broker: Broker, settings: Settings, leader: str) -> None:
+        """Send through the broker, and sign the records with the leader's name."""
         self._database = database
         self._broker = broker
         self._leader = leader
-        self._batch_size = batch_size
+        self._batch_size = settings.batch_size
+        self._catch_up = settings.catch_up
+        self._retention = settings.fires_retention
+        self._folded = datetime.min.replace(tzinfo=UTC)
 
     def send(self, due_at: datetime) -> Sent:
         """Send the models due at a moment.
@@ -109,12 +115,24 @@ class Fires:
             due_at.isoformat(), sent.models, sent.messages, _ms(now - due_at), _ms(finished_at - now),
         )  # fmt: skip
 
-    def skip(self, due_at: datetime, now: datetime, catch_up: timedelta) -> bool:
+    def fold(self, until: datetime, now: datetime) -> bool:
+        """Skip what later moments stand in for, at the next moment missed until then; False if there is none.
+
+        Called before anything missed is sent, so that the newest moments of all pairs go first.
+        """
+        missed: datetime | None = rows(self._database, NEXT_MISSED, after=self._folded, until=until)[0][0]
+        if missed is None:
+            return False
+        self._folded = missed
+        self.skip(missed, now)
+        return True
+
+    def skip(self, due_at: datetime, now: datetime) -> bool:
         """Move pairs that missed later moments as well on to the latest of them; False if there are none.
 
         Where even that one is older than catch_up, it is skipped too.
         """
-        skips = [skip for pair in self._pairs(due_at) if (skip := _skip(pair, due_at, now, catch_up))]
+        skips = [skip for pair in self._pairs(due_at) if (skip := _skip(pair, due_at, now, self._catch_up))]
         if not skips:
             return False
         skipped = [skip.skipped for skip in skips]
@@ -131,9 +149,9 @@ class Fires:
         log.warning("skipped %s moments of %s pairs due since %s", sum(skipped), len(skips), due_at.isoformat())
         return True
 
-    def delete_old(self, retention: timedelta) -> None:
-        """Delete some of the records that are older than that."""
-        execute(self._database, DELETE_OLD_FIRES, retention=retention)
+    def delete_old(self) -> None:
+        """Delete some of the records that are too old."""
+        execute(self._database, DELETE_OLD_FIRES, retention=self._retention)
 
     def _pairs(self, due_at: datetime) -> list[Pair]:
         return [Pair(*row) for row in rows(self._database, PAIRS_DUE_AT, due_at=due_at)]

@@ -3,12 +3,13 @@
 import logging
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from psycopg2.extensions import connection
 
 from scheduler.broker import Broker
 from scheduler.pairs import Pair, columns, next_moment
+from scheduler.settings import Settings
 from scheduler.store import rows
 from worker.postgres import stream
 
@@ -30,12 +31,12 @@ MODELS_OF_PAIRS = """
 class Forgotten:
     """Compares what Redis remembers with what PostgreSQL recorded, and sends the difference."""
 
-    def __init__(self, database: connection, broker: Broker, batch_size: int, catch_up: timedelta) -> None:
+    def __init__(self, database: connection, broker: Broker, settings: Settings) -> None:
         """Read what was recorded; moments older than catch_up are not sent again one by one."""
         self._database = database
         self._broker = broker
-        self._batch_size = batch_size
-        self._catch_up = catch_up
+        self._batch_size = settings.batch_size
+        self._catch_up = settings.catch_up
         self._recorded: datetime | None = rows(database, LAST_DUE_AT)[0][0]
         self._moments: dict[datetime, list[Pair]] = {}
 

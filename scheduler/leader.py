@@ -35,12 +35,12 @@ class Leader:
         store.note_lead(database, name)
         self._database = database
         self._broker = broker
-        self._settings = settings
+        self._queue_limit = settings.queue_limit
         self._name = name
-        self._fires = Fires(database, broker, name, settings.batch_size)
-        self._forgotten = Forgotten(database, broker, settings.batch_size, settings.catch_up)
+        self._fires = Fires(database, broker, settings, name)
+        self._forgotten = Forgotten(database, broker, settings)
         self._new_pairs = NewPairs(database)
-        self._run_requests = RunRequests(database, broker, settings.batch_size)
+        self._run_requests = RunRequests(database, broker, settings)
         self._look: store.Look | None = None
         self._error: str | None = None
         self._noted_error: str | None = None
@@ -71,9 +71,9 @@ class Leader:
         """Send one thing; False if there is nothing that can be sent."""
         state = self._broker.state()
         self._forgotten.compare(state.published)
-        if state.waiting > self._settings.queue_limit:
+        if state.waiting > self._queue_limit:
             # What is due stays due; later, its latest moment stands in for all of them.
-            self._error = f"{state.waiting} messages wait in Redis; QUEUE_LIMIT is {self._settings.queue_limit}"
+            self._error = f"{state.waiting} messages wait in Redis; QUEUE_LIMIT is {self._queue_limit}"
             return False
         self._error = None
         if look.due_at is not None and look.due_at > look.now - MINUTE:
@@ -81,8 +81,8 @@ class Leader:
         if look.requested and self._run_requests.send():
             return True
         if look.due_at is not None:
-            skipped = self._fires.skip(look.due_at, look.now, self._settings.catch_up)
-            return skipped or self._fire(look.due_at, look.now)
+            folded = self._fires.fold(look.now - MINUTE, look.now) or self._fires.skip(look.due_at, look.now)
+            return folded or self._fire(look.due_at, look.now)
         return self._forgotten.send()
 
     def _fire(self, due_at: datetime, now: datetime) -> bool:
@@ -99,7 +99,7 @@ class Leader:
 
     def _clean_up(self, look: store.Look) -> None:
         if time.monotonic() - self._cleaned_up >= CLEAN_UP_EVERY and _is_free(look, LULL):
-            self._fires.delete_old(self._settings.fires_retention)
+            self._fires.delete_old()
             self._new_pairs.delete_unused()
             self._cleaned_up = time.monotonic()
 

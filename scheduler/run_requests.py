@@ -8,6 +8,7 @@ from typing import NamedTuple
 from psycopg2.extensions import connection
 
 from scheduler.broker import Broker
+from scheduler.settings import Settings
 from scheduler.store import execute, rows
 from worker import messages
 
@@ -39,11 +40,11 @@ class RunRequest(NamedTuple):
 class RunRequests:
     """The requests that were sent, but whose rows users have held locked since."""
 
-    def __init__(self, database: connection, broker: Broker, batch_size: int) -> None:
+    def __init__(self, database: connection, broker: Broker, settings: Settings) -> None:
         """Send through the broker, at most batch_size models in a message."""
         self._database = database
         self._broker = broker
-        self._batch_size = batch_size
+        self._batch_size = settings.batch_size
         self._uncleared: set[RunRequest] = set()
 
     def send(self) -> bool:

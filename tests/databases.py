@@ -9,9 +9,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import connection
 
 T = TypeVar("T")
+Connection = connection
 
 MODEL = "550e8400-e29b-41d4-a716-446655440000"
 OTHER = "0b4e1b1e-6f57-4c3a-9d0f-8f1f6a2f7c11"

@@ -138,16 +138,19 @@ def walk(expression: str, zone: str, start: datetime, end: datetime) -> list[dat
     """Fire as Debian's cron does: wake up every minute, and look by how much the clock on the wall has moved."""
     cron = parse(expression)
     found = set()
-    instant, before, repeated_until = start - timedelta(hours=30), None, None
+    instant = start - timedelta(hours=30)
+    before: datetime | None = None
+    repeated_until: datetime | None = None
     while instant < end:
         wall = instant + offset(zone, instant)
-        jump = wall - before - MINUTE if before else timedelta(0)
+        before = before or wall - MINUTE
+        jump = wall - before - MINUTE
         if timedelta(0) < jump < timedelta(hours=3) and not cron.wildcard:
-            lost = (before + minute * MINUTE for minute in range(1, int(jump / MINUTE) + 1)) if before else ()
+            lost = [wall - minute * MINUTE for minute in range(1, int(jump / MINUTE) + 1)]
             if any(matches(cron, moment) for moment in lost):
                 found.add(instant)
         elif timedelta(hours=-3) < jump < timedelta(0):
-            repeated_until = before + MINUTE if before else None
+            repeated_until = before + MINUTE
         elif jump:
             repeated_until = None
         repeats = repeated_until is not None and wall < repeated_until

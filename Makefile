@@ -1,0 +1,52 @@
+PYTHON ?= python3
+PYTEST_ARGS ?=
+UPGRADE ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check requirements clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/installed-local ## Start everything here: PostgreSQL, Redis, worker, scheduler, API (PORT, DATA_DIR, TEST_DATA, DATABASE_URL, REDIS_URL)
+	@exec $(BIN)/python -m local
+
+test: $(VENV)/installed-dev ## Run the tests (PYTEST_ARGS="-k words")
+	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/installed-dev ## Check format, lint, types and imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+requirements: $(VENV)/installed-dev ## Pin what requirements/*.in ask for (UPGRADE=--upgrade takes newer versions)
+	cd requirements && $(COMPILE) dev.in -o dev.txt
+	cd requirements && for name in api scheduler worker database local; do \
+		$(COMPILE) -c dev.txt $$name.in -o $$name.txt || exit 1; done
+
+clean: ## Remove the virtual environment and the caches; the data in .local stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name .local -prune -o -name __pycache__ -prune -exec rm -rf {} +
+
+# Installing adds and never removes, so that run and test share one environment.
+$(VENV)/installed-%: requirements/%.txt $(VENV)/made
+	@echo "Installing $<"
+	@{ test -x $(BIN)/uv && $(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r $<; } \
+		|| $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# uv is only faster than pip: where it cannot be had, pip does it all.
+$(VENV)/made:
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) local/python_version.py
+	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null \
+		|| { echo "$(PYTHON) has no venv module: install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements/dev.txt > $(VENV)/uv.txt
+	-@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+	@touch $@

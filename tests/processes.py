@@ -1,0 +1,56 @@
+"""The project's own processes, as an operator starts them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from local.process import ROOT, leashed
+
+SCHEDULER = ["celery", "-A", "scheduler.app", "beat", "--scheduler", "scheduler.beat:DatabaseScheduler", "-l", "INFO"]
+WORKER = ["celery", "-A", "worker.app", "worker", "--concurrency", "2", "--loglevel", "INFO", "--without-mingle"]
+API = ["api.main"]
+
+
+class Service:
+    """A process whose output goes to a file."""
+
+    def __init__(self, module: list[str], env: Mapping[str, str], log: Path) -> None:
+        self._command = leashed([sys.executable, "-m", *module], death_signal=signal.SIGTERM)
+        self._env = {**os.environ, **env}
+        self._log = log
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                self._command, cwd=ROOT, env=self._env, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text()
+
+    def kill(self) -> None:
+        """End it as kill -9 does."""
+        self.popen.kill()
+        self.popen.wait(10)
+
+    def stop(self) -> int:
+        """End it as an operator does; the answer is its exit code."""
+        self.popen.terminate()
+        return self.popen.wait(10)
+
+
+@contextmanager
+def service(module: list[str], env: Mapping[str, str], log: Path) -> Iterator[Service]:
+    running = Service(module, env, log)
+    try:
+        yield running
+    finally:
+        if running.popen.poll() is None:
+            running.popen.send_signal(signal.SIGCONT)
+            running.kill()

@@ -1,0 +1,398 @@
+"""What a leading scheduler sends, minute by minute of the database's clock."""
+
+import psycopg2
+import pytest
+import redis
+
+from scheduler import new_pairs
+from tests.databases import MODEL, OTHER, Connection, one, rows, run, schedule, schedule_many, set_clock
+from tests.queue import sent, taken
+from tests.scheduler.conftest import Start, work
+from worker.messages import PUBLISHED, QUEUE
+
+BEFORE = "2026-11-24 11:59:30+00"
+NOON = "2026-11-24 12:00:00+00"
+
+
+def moments(client: redis.Redis) -> list[tuple[str, str]]:
+    """Return (model, moment) for all that is in the queue, and empty it."""
+    return [(model, message["due_at"][11:16]) for message in taken(client) for model in message["model_ids"]]
+
+
+def test_a_schedule_runs_at_its_moment_and_not_before(db: Connection, start: Start, redis_client: redis.Redis) -> None:
+    set_clock(db, BEFORE)
+    schedule(db)
+    leader = start()
+    work(leader)
+    assert sent(redis_client) == []
+
+    set_clock(db, NOON)
+    work(leader)
+
+    assert sent(redis_client) == [
+        {"model_ids": [MODEL], "due_at": "2026-11-24T12:00:00.000+00:00", "requested": False, "alone": False}
+    ]
+    assert one(db, "SELECT next_due_at FROM crons").isoformat() == "2026-11-24T12:01:00+00:00"
+
+
+def test_it_logs_the_moment(db: Connection, start: Start) -> None:
+    set_clock(db, BEFORE)
+    schedule_many(db, 25)
+    schedule(db, MODEL, "0 12 * * *", "Europe/London")
+    leader = start()
+    work(leader)
+    set_clock(db, "2026-11-24 12:00:00.250+00")
+    work(leader)
+
+    [row] = rows(
+        db, "SELECT fired_at - due_at, crons, models, messages, skipped, leader, finished_at IS NOT NULL FROM fires"
+    )
+    assert str(row[0]) == "0:00:00.250000"
+    assert row[1:] == (2, 26, 3, 0, "tests", True)
+
+
+def test_models_travel_in_batches(db: Connection, start: Start, redis_client: redis.Redis) -> None:
+    set_clock(db, BEFORE)
+    schedule_many(db, 25)
+    leader = start()
+    work(leader)
+    set_clock(db, NOON)
+    work(leader)
+
+    assert [len(message["model_ids"]) for message in sent(redis_client)] == [10, 10, 5]
+
+
+def test_an_edit_counts_from_its_commit(db: Connection, start: Start, redis_client: redis.Redis) -> None:
+    set_clock(db, BEFORE)
+    schedule(db, MODEL, "0 12 * * *")
+    schedule(db, OTHER, "0 12 * * *")
+    leader = start()
+    work(leader)
+
+    run(db, "UPDATE metrics_executions SET cron_expression = '2 12 * * *' WHERE model_id = %s", MODEL)
+    for minute in ("12:00", "12:01", "12:02", "12:03"):
+        set_clock(db, f"2026-11-24 {minute}:00+00")
+        work(leader)
+
+    assert moments(redis_client) == [(OTHER, "12:00"), (MODEL, "12:02")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["DELETE FROM metrics_executions", "UPDATE metrics_executions SET enabled = false", "TRUNCATE metrics_executions"],
+)
+def test_what_is_deleted_or_paused_does_not_run(
+    db: Connection, start: Start, redis_client: redis.Redis, change: str
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db)
+    leader = start()
+    work(leader)
+
+    run(db, change)
+    set_clock(db, NOON)
+    work(leader)
+
+    assert sent(redis_client) == []
+
+
+def test_an_edit_by_itself_never_fires(db: Connection, start: Start, redis_client: redis.Redis) -> None:
+    """Neither a new row, nor a resumed one, nor a restart at the very moment."""
+    set_clock(db, NOON)
+    schedule(db, MODEL)
+    schedule(db, OTHER)
+    run(db, "UPDATE metrics_executions SET enabled = NOT enabled WHERE model_id = %s", OTHER)
+    run(db, "UPDATE metrics_executions SET enabled = NOT enabled WHERE model_id = %s", OTHER)
+
+    work(start())
+    work(start())
+
+    assert sent(redis_client) == []
+
+
+def test_an_insert_just_before_the_minute_counts(db: Connection, start: Start, redis_client: redis.Redis) -> None:
+    """The scheduler hears of the new pair only after the moment, and after it has fired it for others."""
+    set_clock(db, BEFORE)
+    schedule(db, OTHER, "0 12 * * *")
+    leader = start()
+    work(leader)
+    set_clock(db, "2026-11-24 11:59:59.999+00")
+    schedule(db, MODEL, "* * * * *")
+    set_clock(db, NOON)
+    work(leader)
+
+    assert sorted(moments(redis_client)) == sorted([(OTHER, "12:00"), (MODEL, "12:00")])
+    assert rows(db, "SELECT crons, models FROM fires") == [(2, 2)]
+
+
+def test_an_outage_is_made_up_once_by_the_latest_moment(
+    db: Connection, start: Start, redis_client: redis.Redis
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db, MODEL, "* * * * *")
+    schedule(db, OTHER, "30 * * * *")
+    work(start())
+    set_clock(db, "2026-11-24 14:10:20+00")
+    schedule(db, "00000000-0000-4000-8000-000000000001", "* * * * *")  # was not there when the moment passed
+
+    work(start())
+
+    assert moments(redis_client) == [(MODEL, "14:10"), (OTHER, "13:30")]
+    assert rows(db, "SELECT to_char(due_at AT TIME ZONE 'UTC', 'HH24:MI'), models, skipped FROM fires ORDER BY 1") == [
+        ("13:30", 1, 1),
+        ("14:10", 1, 130),
+    ]
+
+
+def test_what_is_due_now_goes_before_what_was_missed(db: Connection, start: Start, redis_client: redis.Redis) -> None:
+    set_clock(db, BEFORE)
+    schedule(db, MODEL, "30 12 * * *")
+    schedule(db, OTHER, "0 13 * * *")
+    work(start())
+    set_clock(db, "2026-11-24 13:00:01+00")
+    work(start())
+
+    assert moments(redis_client) == [(OTHER, "13:00"), (MODEL, "12:30")]
+
+
+def test_a_moment_missed_too_long_ago_is_only_counted(db: Connection, start: Start, redis_client: redis.Redis) -> None:
+    set_clock(db, BEFORE)
+    schedule(db, MODEL, "0 12 * * *")
+    schedule(db, OTHER, "0 12 24 11 *")
+    work(start())
+    set_clock(db, "2026-12-04 11:00:00+00")
+
+    work(start(CATCH_UP="7"))
+
+    assert moments(redis_client) == [(MODEL, "12:00")]
+    assert rows(db, "SELECT due_at::date::text, models, skipped FROM fires ORDER BY 1") == [
+        ("2026-11-24", 0, 1),
+        ("2026-12-03", 1, 9),
+    ]
+    assert one(db, "SELECT max(next_due_at)::date::text FROM crons") == "2027-11-24"
+
+
+def test_a_crash_between_sending_and_recording_repeats_and_never_loses(
+    db: Connection, start: Start, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db)
+    work(start())
+    set_clock(db, NOON)
+    run(db, "REVOKE INSERT ON fires FROM metrics_scheduler")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        work(start())
+    run(db, "GRANT INSERT ON fires TO metrics_scheduler")
+
+    work(start())
+
+    assert moments(redis_client) == [(MODEL, "12:00"), (MODEL, "12:00")]
+
+
+def test_a_stale_leader_turns_nothing_back(db: Connection, start: Start, redis_client: redis.Redis) -> None:
+    set_clock(db, BEFORE)
+    schedule(db)
+    stale = start()
+    work(stale)
+    set_clock(db, NOON)
+    look_of_the_stale_one = stale._fires.send  # noqa: SLF001  # it stops in the middle of a fire
+    assert look_of_the_stale_one(one(db, f"SELECT '{NOON}'::timestamptz")).models == 1
+    work(start())
+    set_clock(db, "2026-11-24 12:01:00+00")
+    work(start())
+
+    work(stale)
+
+    assert one(db, "SELECT next_due_at FROM crons").isoformat() == "2026-11-24T12:02:00+00:00"
+
+
+def test_redis_that_forgot_everything_gets_the_last_moment_of_every_pair_again(
+    db: Connection, start: Start, redis_client: redis.Redis
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db, MODEL, "0 12 * * *")
+    schedule(db, OTHER, "* * * * *")
+    leader = start()
+    work(leader)
+    for minute in ("12:00", "12:01"):
+        set_clock(db, f"2026-11-24 {minute}:00+00")
+        work(leader)
+    redis_client.flushall()
+    assert not leader.step() or True
+    work(leader)
+
+    assert moments(redis_client) == [(OTHER, "12:01"), (MODEL, "12:00")]
+    work(leader)
+    assert moments(redis_client) == []
+
+
+def test_redis_that_forgot_the_last_minutes_gets_them_again(
+    db: Connection, start: Start, redis_client: redis.Redis
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db)
+    leader = start()
+    work(leader)
+    for minute in ("12:00", "12:01", "12:02", "12:03"):
+        set_clock(db, f"2026-11-24 {minute}:00+00")
+        work(leader)
+    redis_client.delete(QUEUE)
+    redis_client.set(PUBLISHED, "2026-11-24T12:01:00+00:00")
+
+    work(start())
+
+    assert moments(redis_client) == [(MODEL, "12:03"), (MODEL, "12:02")]
+
+
+def test_a_full_queue_gets_nothing_more_and_the_latest_moment_stands_in(
+    db: Connection, start: Start, redis_client: redis.Redis
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db)
+    leader = start(QUEUE_LIMIT="2")
+    work(leader)
+    redis_client.lpush(QUEUE, "{}", "{}", "{}")
+    for minute in ("12:00", "12:01", "12:02"):
+        set_clock(db, f"2026-11-24 {minute}:00+00")
+        work(leader)
+    assert redis_client.llen(QUEUE) == 3
+    assert one(db, "SELECT error FROM leader") == "3 messages wait in Redis; QUEUE_LIMIT is 2"
+
+    redis_client.delete(QUEUE)
+    work(leader)
+
+    assert moments(redis_client) == [(MODEL, "12:02")]
+    assert one(db, "SELECT sum(skipped) FROM fires") == 2
+    assert one(db, "SELECT error FROM leader") is None
+
+
+def test_a_requested_run_is_sent_at_once_and_cleared(db: Connection, start: Start, redis_client: redis.Redis) -> None:
+    set_clock(db, "2026-11-24 11:59:30.123456+00")
+    schedule(db)
+    run(db, "UPDATE metrics_executions SET enabled = false")
+    leader = start()
+    work(leader)
+
+    run(db, "UPDATE metrics_executions SET run_requested_at = now()")
+    work(leader)
+
+    assert sent(redis_client) == [
+        {"model_ids": [MODEL], "due_at": "2026-11-24T11:59:30.123+00:00", "requested": True, "alone": False}
+    ]
+    assert one(db, "SELECT run_requested_at FROM metrics_executions") is None
+
+
+def test_a_request_whose_row_is_locked_is_sent_once_and_cleared_later(
+    db: Connection, start: Start, database_url: str, redis_client: redis.Redis
+) -> None:
+    schedule(db)
+    run(db, "UPDATE metrics_executions SET run_requested_at = now()")
+    user = psycopg2.connect(database_url)
+    run(user, "SELECT FROM metrics_executions FOR UPDATE")
+    leader = start()
+
+    work(leader)
+    work(leader)
+    assert one(db, "SELECT run_requested_at FROM metrics_executions") is not None
+    user.close()
+    work(leader)
+
+    assert len(sent(redis_client)) == 1
+    assert one(db, "SELECT run_requested_at FROM metrics_executions") is None
+
+
+def test_a_bad_row_that_got_past_the_gate_costs_only_itself(
+    db: Connection, start: Start, redis_client: redis.Redis
+) -> None:
+    set_clock(db, BEFORE)
+    run(db, "SET session_replication_role = replica")
+    schedule(db, OTHER, "R R * * *")
+    run(db, "UPDATE metrics_executions SET active_since = '2026-11-24 11:00:00+00'")
+    run(db, "SET session_replication_role = origin")
+    schedule(db, MODEL)
+    leader = start()
+    work(leader)
+    set_clock(db, NOON)
+    work(leader)
+
+    assert moments(redis_client) == [(MODEL, "12:00")]
+    assert "R R * * *" in one(db, "SELECT error FROM crons WHERE cron_expression = 'R R * * *'")
+    assert one(db, "SELECT status FROM schedule_status WHERE model_id = %s", OTHER) == "error"
+
+    run(db, "UPDATE metrics_executions SET cron_expression = '1 12 * * *' WHERE model_id = %s", OTHER)
+    set_clock(db, "2026-11-24 12:01:00+00")
+    work(leader)
+    assert (OTHER, "12:01") in moments(redis_client)
+
+
+def test_a_lost_announcement_is_found_by_the_next_full_look(
+    db: Connection, start: Start, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader = start()
+    work(leader)
+    run(db, "ALTER TABLE metrics_executions DISABLE TRIGGER check_and_announce_insert")
+    schedule(db)
+    run(db, "ALTER TABLE metrics_executions ENABLE TRIGGER check_and_announce_insert")
+    work(leader)
+    assert rows(db, "SELECT FROM crons") == []
+
+    monkeypatch.setattr(new_pairs, "FULL_LOOK_EVERY", 0.0)
+    leader.step()
+
+    assert one(db, "SELECT count(*) FROM crons") == 1
+
+
+def test_an_import_of_many_pairs_does_not_delay_a_moment(
+    db: Connection, start: Start, redis_client: redis.Redis
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db)
+    leader = start()
+    work(leader)
+    run(
+        db,
+        "INSERT INTO metrics_executions (model_id, cron_expression)"
+        " SELECT gen_random_uuid(), minute || ' ' || hour || ' * * *'"
+        " FROM generate_series(0, 59) AS minute, generate_series(13, 22) AS hour",
+    )
+    leader.step()
+    assert one(db, "SELECT count(*) FROM crons") < 600
+    set_clock(db, NOON)
+
+    leader.step()
+    assert moments(redis_client) == [(MODEL, "12:00")]
+    work(leader)
+    assert one(db, "SELECT count(*) FROM crons") == 601
+
+
+def test_pairs_that_nobody_uses_go(db: Connection, start: Start) -> None:
+    schedule(db)
+    leader = start()
+    work(leader)
+    run(db, "DELETE FROM metrics_executions")
+
+    leader._new_pairs.delete_unused()  # noqa: SLF001  # the leader does it every minute
+
+    assert rows(db, "SELECT FROM crons") == []
+
+
+def test_new_time_zone_data_moves_what_is_not_due_yet(db: Connection, start: Start) -> None:
+    set_clock(db, BEFORE)
+    schedule(db, MODEL, "0 12 * * *")
+    work(start())
+    run(db, "UPDATE crons SET tzdata_version = '1999.1', next_due_at = '2026-11-24 12:30:00+00'")
+
+    work(start())
+
+    assert one(db, "SELECT next_due_at FROM crons").isoformat() == "2026-11-24T12:00:00+00:00"
+
+
+def test_it_notes_that_it_leads(db: Connection, start: Start) -> None:
+    set_clock(db, NOON)
+
+    start()
+
+    [row] = rows(db, "SELECT name, since, looked_at, error FROM leader")
+    assert row[0] == "tests"
+    assert row[1] == row[2] == one(db, f"SELECT '{NOON}'::timestamptz")
+    assert row[3] is None
