@@ -42,9 +42,7 @@ def readyz() -> Response:
     except redis.RedisError:
         away.append("Redis")
     if away:
-        raise Unavailable(
-            f"{' and '.join(away)} does not answer" if len(away) == 1 else "PostgreSQL and Redis are away"
-        )
+        raise Unavailable(f"no answer from {' and '.join(away)}")
     return jsonify(status="ok")
 
 

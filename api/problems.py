@@ -35,7 +35,7 @@ class Unavailable(Exception):
 class JsonRequest(Request):
     """A request whose body says where it is not JSON."""
 
-    def on_json_loading_failure(self, e: ValueError | None) -> Any:
+    def on_json_loading_failed(self, e: ValueError | None) -> Any:
         """Answer 400 where the body cannot be read, 415 where it is said to be something else."""
         if e is None:
             raise UnsupportedMediaType("write the body as JSON, and say so: Content-Type: application/json")

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from local.ports import HOST
 from local.process import Process
 
-WORKER = ["celery", "-A", "worker.app", "worker", "--concurrency=2", "--loglevel", "INFO"]
+WORKER = ["worker", "--concurrency=2"]
 SCHEDULER = ["celery", "-A", "scheduler.app", "beat", "--scheduler", "scheduler.beat:DatabaseScheduler"]
 ROLES = ("metrics_api", "metrics_scheduler", "metrics_worker", "metrics_client")
 

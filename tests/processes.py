@@ -11,7 +11,7 @@ from pathlib import Path
 from local.process import ROOT, leashed
 
 SCHEDULER = ["celery", "-A", "scheduler.app", "beat", "--scheduler", "scheduler.beat:DatabaseScheduler", "-l", "INFO"]
-WORKER = ["celery", "-A", "worker.app", "worker", "--concurrency", "2", "--loglevel", "INFO", "--without-mingle"]
+WORKER = ["worker", "--concurrency", "2"]
 API = ["api.main"]
 
 

@@ -1,10 +1,4 @@
-"""The Celery application of the workers: celery -A worker.app worker."""
-
-import os
-
-# SIGTERM then gives a batch a few seconds and hands it back to the queue, instead of waiting for its end.
-# Celery reads the variable when it is imported.
-os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+"""The Celery application of the workers."""
 
 from celery import Celery
 

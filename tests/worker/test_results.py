@@ -1,0 +1,115 @@
+"""The results in Redis."""
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+
+from tests.databases import MODEL
+from worker import results
+from worker.results import Result, Results, decode, encode
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+FULL = Result(
+    MODEL, NOON, NOON + timedelta(milliseconds=8), "ok", 0.9533333333333334, 150, 42,
+    datetime(2026, 11, 16, 6, 0, 0, 123456, tzinfo=UTC),
+)  # fmt: skip
+EMPTY = Result(MODEL, NOON, NOON, "no_data", error="the model has no row in results")
+
+
+@pytest.mark.parametrize("result", [FULL, EMPTY, replace(FULL, due_at=NOON + timedelta(milliseconds=123))])
+def test_what_is_read_is_what_was_written(redis_client: redis.Redis, result: Result) -> None:
+    assert decode(MODEL, encode(result)) == result
+
+    Results(redis_client).save([result])
+
+    assert Results(redis_client).latest(MODEL) == result
+
+
+def test_it_is_shown_as_documented() -> None:
+    assert FULL.as_dict() == {
+        "model_id": MODEL,
+        "due_at": "2026-11-24T12:00:00.000Z",
+        "calculated_at": "2026-11-24T12:00:00.008Z",
+        "status": "ok",
+        "metrics": {"accuracy": 0.9533333333333334},
+        "samples": 150,
+        "result_id": 42,
+        "data_timestamp": "2026-11-16T06:00:00.123456Z",
+        "error": None,
+    }
+
+
+def test_there_is_none_before_the_first(redis_client: redis.Redis) -> None:
+    assert Results(redis_client).latest(MODEL) is None
+
+
+def test_the_first_result_of_a_moment_counts(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client)
+
+    kept.save([FULL])
+    kept.save([replace(FULL, accuracy=0.1), replace(FULL, accuracy=0.2, calculated_at=NOON)])
+
+    assert kept.latest(MODEL) == FULL
+    assert redis_client.zcard(results.key(MODEL)) == 1
+
+
+def test_the_first_counts_among_many_at_once(redis_client: redis.Redis) -> None:
+    def save(accuracy: float) -> None:
+        Results(redis_client).save(
+            replace(FULL, due_at=NOON + timedelta(minutes=minute), accuracy=accuracy) for minute in range(50)
+        )
+
+    threads = [threading.Thread(target=save, args=[number / 10]) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert redis_client.zcard(results.key(MODEL)) == 50
+
+
+def test_a_late_result_of_an_earlier_moment_is_not_the_latest(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client)
+
+    kept.save([FULL, replace(EMPTY, due_at=NOON - timedelta(minutes=1))])
+
+    assert kept.latest(MODEL) == FULL
+    assert redis_client.zcard(results.key(MODEL)) == 2
+    assert redis_client.zcard(results.FAILING) == 0
+
+
+def test_failing_models_are_those_whose_latest_result_is_not_ok(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client)
+
+    kept.save([EMPTY])
+    assert redis_client.zrange(results.FAILING, 0, -1) == [MODEL.encode()]
+    kept.save([replace(FULL, due_at=NOON + timedelta(minutes=1))])
+    assert redis_client.zrange(results.FAILING, 0, -1) == []
+
+
+def test_only_so_many_are_kept_and_only_for_so_long(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client, history=3, ttl_days=2)
+
+    kept.save(replace(FULL, due_at=NOON + timedelta(minutes=minute)) for minute in range(5))
+
+    oldest, *_ = redis_client.zrange(results.key(MODEL), 0, -1)  # type: ignore[misc]
+    assert redis_client.zcard(results.key(MODEL)) == 3
+    assert decode(MODEL, oldest).due_at == NOON + timedelta(minutes=2)  # type: ignore[arg-type]
+    assert 2 * 24 * 3600 - 10 < redis_client.ttl(results.key(MODEL)) <= 2 * 24 * 3600  # type: ignore[operator]
+
+
+def test_an_error_is_kept_short(redis_client: redis.Redis) -> None:
+    Results(redis_client).save([replace(EMPTY, error="x" * 10_000)])
+
+    latest = Results(redis_client).latest(MODEL)
+    assert latest is not None
+    assert latest.error == "x" * results.LONGEST_ERROR
+
+
+def test_it_takes_at_most_200_bytes(redis_client: redis.Redis) -> None:
+    Results(redis_client).save(replace(FULL, due_at=NOON + timedelta(minutes=minute)) for minute in range(1000))
+
+    assert redis_client.memory_usage(results.key(MODEL), samples=0) / 1000 <= 200  # type: ignore[operator]

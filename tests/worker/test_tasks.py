@@ -1,0 +1,236 @@
+"""The worker as a process: batches, bad data, interruptions."""
+
+import os
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import redis
+from celery import Celery
+
+from local import redis as local_redis
+from scheduler.broker import Broker
+from tests.databases import (
+    MODEL,
+    OTHER,
+    Connection,
+    Databases,
+    log_labels,
+    model_ids,
+    one,
+    rows,
+    run,
+    schedule,
+    schedule_many,
+    wait_for,
+)
+from tests.processes import WORKER, Service, service
+from tests.queue import sent
+from worker import messages, results
+from worker.results import Result, Results
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def env(databases: Databases, database_url: str, redis_url: str) -> dict[str, str]:
+    return {"DATABASE_URL": databases.url_as("metrics_worker", database_url), "REDIS_URL": redis_url}
+
+
+@pytest.fixture
+def broker(redis_url: str, redis_client: redis.Redis) -> Iterator[Broker]:
+    with Celery(broker=redis_url) as app:
+        yield Broker(app, redis_client)
+
+
+@contextmanager
+def worker(env: dict[str, str], tmp_path: Path) -> Iterator[Service]:
+    with service(WORKER, env, tmp_path / "worker.log") as running:
+        wait_for(lambda: " ready." in running.output, seconds=30)
+        yield running
+
+
+def latest(client: redis.Redis, model_id: str = MODEL) -> Result | None:
+    return Results(client).latest(model_id)
+
+
+def count(client: redis.Redis) -> int:
+    return sum(1 for _ in client.scan_iter("metrics:results:*"))
+
+
+def children(running: Service) -> list[int]:
+    pid = running.popen.pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_batch_of_good_and_bad_models_each_has_its_own_result(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    labels = {
+        "good": ("[1, 0, 1]", "[1, 1, 1]"),
+        "strings": ('["a", "b"]', '["a", "b"]'),
+        "nulls": ("[1, null]", "[1, 1]"),
+        "continuous": ("[0.5, 1]", "[1, 1]"),
+        "empty": ("[]", "[]"),
+        "deep": ("[" * 2000 + "]" * 2000, "[1]"),
+        "digits": ("[" + "9" * 5000 + "]", "[1]"),
+    }
+    ids = dict(zip([*labels, "no row", "paused", "deleted"], model_ids(20), strict=False))
+    for name in [*labels, "no row", "paused"]:
+        schedule(db, ids[name])
+    for name, (y_true, y_pred) in labels.items():
+        log_labels(db, y_true, y_pred, ids[name])
+    run(db, "UPDATE metrics_executions SET enabled = false WHERE model_id = %s", ids["paused"])
+
+    broker.send(messages.calculate([*ids.values()], NOON))
+    with worker(env, tmp_path):
+        wait_for(lambda: count(redis_client) == 8)
+        found = {name: latest(redis_client, model_id) for name, model_id in ids.items()}
+
+    assert found["paused"] is None
+    assert found["deleted"] is None
+    shown = {name: (r.status, r.accuracy, r.samples, r.error) for name, r in found.items() if r}
+    assert shown.pop("deep")[0] == "error"
+    assert shown.pop("digits")[0] == "error"
+    assert shown == {
+        "good": ("ok", 2 / 3, 3, None),
+        "strings": ("ok", 1.0, 2, None),
+        "nulls": ("error", None, 0, "y_true holds null at position 1, which is no label"),
+        "continuous": ("error", None, 0, "y_true holds 0.5 at position 0: continuous numbers have no accuracy"),
+        "empty": ("no_data", None, 0, "the newest row has no labels"),
+        "no row": ("no_data", None, 0, "the model has no row in results"),
+    }
+    good = found["good"]
+    assert good is not None
+    assert good.due_at == NOON
+    assert rows(db, "SELECT id, timestamp FROM results WHERE model_id = %s", ids["good"]) == [
+        (good.result_id, good.data_timestamp)
+    ]
+
+
+def test_a_requested_run_is_for_paused_schedules_too(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    schedule(db)
+    run(db, "UPDATE metrics_executions SET enabled = false")
+    log_labels(db, "[1]", "[1]")
+
+    broker.send(messages.calculate([MODEL], NOON, requested=True))
+    with worker(env, tmp_path):
+        assert wait_for(lambda: latest(redis_client)).status == "ok"  # type: ignore[union-attr]
+
+
+def big_batch(db: Connection, rows_: int, labels: int) -> list[str]:
+    """Schedule models whose batch takes a while."""
+    schedule_many(db, rows_)
+    run(
+        db,
+        "INSERT INTO results (model_id, y_true, y_pred) SELECT model_id, labels.json, labels.json"
+        " FROM metrics_executions, (SELECT json_agg(n %% 10) AS json FROM generate_series(1, %s) AS n) AS labels",
+        labels,
+    )
+    return [model_id for (model_id,) in rows(db, "SELECT model_id::text FROM metrics_executions")]
+
+
+def test_a_killed_child_loses_nothing(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    ids = big_batch(db, 12, 100_000)
+    with worker(env, tmp_path) as running:
+        broker.send(messages.calculate(ids, NOON))
+        wait_for(lambda: "received" in running.output)
+        time.sleep(0.2)
+        for child in children(running):
+            os.kill(child, signal.SIGKILL)
+
+        wait_for(lambda: count(redis_client) == len(ids), seconds=20)
+
+    assert {result.status for model_id in ids if (result := latest(redis_client, model_id))} == {"ok"}
+
+
+def test_a_model_that_ends_every_process_gets_an_error_in_the_end(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    [model_id] = big_batch(db, 1, 3_000_000)
+    with worker(env, tmp_path) as running:
+        broker.send(messages.calculate([model_id], NOON))
+        for attempt in (1, 2):
+            starts = 1 if attempt == 1 else 3  # it comes back once, is sent on alone, and is received a third time
+            wait_for(lambda starts=starts: running.output.count("received") >= starts, seconds=20)  # type: ignore[misc]
+            time.sleep(0.3)
+            for child in children(running):
+                os.kill(child, signal.SIGKILL)
+
+        result = wait_for(lambda: latest(redis_client, model_id), seconds=20)
+
+    assert result is not None
+    assert (result.status, result.error) == ("error", "calculation was interrupted twice")
+
+
+def test_what_does_not_fit_into_the_time_limit_goes_on_alone(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    ids = big_batch(db, 6, 1_000_000)
+    with worker(env | {"TIME_LIMIT": "3"}, tmp_path) as running:
+        broker.send(messages.calculate(ids, NOON))
+
+        wait_for(lambda: count(redis_client) == len(ids), seconds=40)
+
+        assert "did not fit into 3 s" in running.output
+    assert {result.status for model_id in ids if (result := latest(redis_client, model_id))} == {"ok"}
+
+
+def test_sigterm_finishes_a_batch_or_gives_it_back(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    ids = big_batch(db, 20, 1_000_000)
+    with worker(env, tmp_path) as running:
+        broker.send(messages.calculate(ids, NOON))
+        wait_for(lambda: "received" in running.output)
+        time.sleep(0.3)
+
+        started = time.monotonic()
+        running.popen.terminate()
+        running.popen.wait(10)
+        took = time.monotonic() - started
+
+    done = count(redis_client)
+    assert took < 5.0
+    assert done < len(ids)
+    assert [message["model_ids"] for message in sent(redis_client)] == [ids]
+
+
+def test_an_idle_worker_ends_at_once(env: dict[str, str], tmp_path: Path) -> None:
+    with worker(env, tmp_path) as running:
+        started = time.monotonic()
+        running.popen.terminate()
+        running.popen.wait(10)
+
+    assert time.monotonic() - started < 5.0
+
+
+def test_it_goes_on_when_postgresql_and_redis_were_away(
+    databases: Databases, db: Connection, database_url: str, tmp_path: Path
+) -> None:
+    schedule(db)
+    log_labels(db, "[1]", "[1]")
+    with local_redis.running() as server, redis.Redis.from_url(server.url) as client:
+        env = {"DATABASE_URL": databases.url_as("metrics_worker", database_url), "REDIS_URL": server.url}
+        with worker(env, tmp_path) as running, Celery(broker=server.url) as app:
+            broker = Broker(app, client)
+            broker.send(messages.calculate([MODEL], NOON))
+            wait_for(lambda: latest(client))
+            run(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%worker%'")
+            server.process.kill()
+            server.process.start()
+            wait_for(lambda: local_redis.answers(server.url))
+
+            broker.send(messages.calculate([MODEL], NOON))
+
+            wait_for(lambda: latest(client), seconds=30)
+            assert running.popen.poll() is None
