@@ -24,8 +24,7 @@ def problem(database: connection, host: str) -> str | None:
     """Return what is wrong with the scheduler of a host, as PostgreSQL sees it; None if it is well."""
     with database.cursor() as cursor:
         cursor.execute(SILENT_FOR, {"name": f"cyclic-metrics scheduler {host}:"})
-        row = cursor.fetchone()
-    silent_for = row and row[0]
+        ((silent_for,),) = cursor.fetchall()
     if silent_for is None:
         return f"no scheduler of {host} is connected to PostgreSQL"
     if silent_for > SILENCE:

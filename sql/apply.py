@@ -75,9 +75,7 @@ def _retry(connection: Connection, statements: str, name: str) -> None:
         except (LockNotAvailable, DeadlockDetected):
             if attempt == ATTEMPTS:
                 raise
-            log.warning(
-                "%s waits for a lock that somebody else holds (attempt %s of %s)", name, attempt, ATTEMPTS
-            )
+            log.warning("%s waits for a lock that somebody else holds (attempt %s of %s)", name, attempt, ATTEMPTS)
             time.sleep(PAUSE)
         else:
             log.info("applied %s", name)
@@ -93,9 +91,7 @@ def _set_password(connection: Connection, role: str, password: str) -> None:
             return
         # Hashed here, so that the password itself reaches neither the server nor its log.
         verifier = encrypt_password(password, role, connection, "scram-sha-256")
-        cursor.execute(
-            sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier))
-        )
+        cursor.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier)))
 
 
 def main(env: Mapping[str, str] = os.environ) -> None:

@@ -237,9 +237,7 @@ def script() -> str:
         for number, week in enumerate(weeks[model])
     ]
     schedules = [
-        (model.model_id, model.name, model.cron_expression, model.timezone)
-        for model in MODELS
-        if model.cron_expression
+        (model.model_id, model.name, model.cron_expression, model.timezone) for model in MODELS if model.cron_expression
     ]
     return SCRIPT.format(
         models="\n".join(comment(model, weeks[model]) for model in MODELS),

@@ -52,9 +52,7 @@ def allowed_names() -> list[str]:
 def script() -> str:
     """Text of 020_time_zones.sql."""
     rows = ", ".join(f"('{name}')" for name in allowed_names())
-    names = textwrap.fill(
-        rows, width=110, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
-    )
+    names = textwrap.fill(rows, width=110, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
     return SCRIPT.format(names=names)
 
 

@@ -60,8 +60,12 @@ def test_without_servers_it_lives_and_says_so() -> None:
 
 def test_a_connection_that_the_server_ended_is_replaced(client: FlaskClient, db: Connection) -> None:
     assert client.get("/schedule").status_code == 200
-    assert one(db, "SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity WHERE application_name LIKE '%api'"
-                   " AND datname = current_database()") == 1  # fmt: skip
+    ended = one(
+        db,
+        "SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity"
+        " WHERE application_name LIKE '%api' AND datname = current_database()",
+    )
+    assert ended == 1
 
     assert client.get("/schedule").status_code == 200
 
@@ -69,7 +73,8 @@ def test_a_connection_that_the_server_ended_is_replaced(client: FlaskClient, db:
 def test_the_status_is_ok_when_all_is_well(client: FlaskClient, healthy: Connection) -> None:
     run(
         healthy,
-        "INSERT INTO fires VALUES ('2026-11-24 12:00+00', '2026-11-24 12:00:00.005+00', NULL, 2, 1000, 10, 0, 'here:1')",
+        "INSERT INTO fires"
+        " VALUES ('2026-11-24 12:00+00', '2026-11-24 12:00:00.005+00', NULL, 2, 1000, 10, 0, 'here:1')",
     )
 
     answer = client.get("/status")

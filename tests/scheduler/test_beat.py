@@ -10,6 +10,7 @@ import pytest
 import redis
 from celery import Celery
 from celery.exceptions import ImproperlyConfigured
+from psycopg2 import OperationalError
 
 from local import redis as local_redis
 from scheduler import leadership
@@ -114,7 +115,7 @@ def test_a_silent_leader_is_ended_by_a_standby(
 
     wait_for(lambda: try_to_lead(second), seconds=2)
 
-    with pytest.raises(postgres.OperationalError):
+    with pytest.raises(OperationalError):
         run(first, "SELECT 1")
     first.close()
     second.close()

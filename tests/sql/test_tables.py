@@ -57,7 +57,8 @@ def test_labels_are_of_type_json(db: Connection) -> None:
 
 
 def newest(db: Connection, *model_ids: str) -> list[tuple[str, int]]:
-    return rows(db, "SELECT model_id::text, id FROM latest_results(%s::uuid[]) ORDER BY id", list(model_ids))  # type: ignore[return-value]
+    found = rows(db, "SELECT model_id::text, id FROM latest_results(%s::uuid[]) ORDER BY id", list(model_ids))
+    return [(model_id, number) for model_id, number in found]
 
 
 def test_the_newest_row_is_by_timestamp_then_by_id(db: Connection) -> None:
@@ -116,9 +117,11 @@ def test_due_models_are_enabled_active_before_and_due(db: Connection) -> None:
     run(db, "UPDATE metrics_executions SET enabled = false WHERE model_id = %s", ids[1])
     set_clock(db, "2026-11-24 12:00:00+00")
     schedule(db, ids[4], "0 12 * * *")
-    run(db, "INSERT INTO crons (cron_expression, timezone, next_due_at, tzdata_version) VALUES"
-            " ('0 12 * * *', 'UTC', '2026-11-24 12:00:00+00', 'x'), ('1 12 * * *', 'UTC', '2026-11-24 12:01:00+00', 'x')"
-    )  # fmt: skip
+    run(
+        db,
+        "INSERT INTO crons (cron_expression, timezone, next_due_at, tzdata_version)"
+        " VALUES ('0 12 * * *', 'UTC', '2026-11-24 12:00+00', 'x'), ('1 12 * * *', 'UTC', '2026-11-24 12:01+00', 'x')",
+    )
 
     due = rows(db, "SELECT model_id::text FROM due_models('2026-11-24 12:00:00+00') ORDER BY 1")
 
@@ -181,9 +184,14 @@ ALLOWED = {
     "metrics_scheduler": {"metrics_executions": "S", "crons": "SIUD", "fires": "SIUD", "leader": "SU"},
     "metrics_worker": {"metrics_executions": "S", "results": "S"},
     "metrics_client": {
-        "metrics_executions": "SIUD", "results": "SI", "crons": "S", "fires": "S", "leader": "S", "schedule_status": "S",
+        "metrics_executions": "SIUD",
+        "results": "SI",
+        "crons": "S",
+        "fires": "S",
+        "leader": "S",
+        "schedule_status": "S",
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("role", ALLOWED)
@@ -280,7 +288,7 @@ def test_two_at_once_apply_one_after_the_other(databases: Databases, db: Connect
     def once() -> None:
         try:
             apply(url, passwords=passwords, test_data=True)
-        except BaseException as failure:  # noqa: BLE001  # shown by the assertion below
+        except BaseException as failure:  # shown by the assertion below
             failures.append(failure)
 
     threads = [threading.Thread(target=once) for _ in range(2)]

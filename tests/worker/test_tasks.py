@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,12 +16,10 @@ from local import redis as local_redis
 from scheduler.broker import Broker
 from tests.databases import (
     MODEL,
-    OTHER,
     Connection,
     Databases,
     log_labels,
     model_ids,
-    one,
     rows,
     run,
     schedule,
@@ -31,7 +28,7 @@ from tests.databases import (
 )
 from tests.processes import WORKER, Service, service
 from tests.queue import sent
-from worker import messages, results
+from worker import messages
 from worker.results import Result, Results
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -1,0 +1,85 @@
+"""What two sides must agree on, and files that must agree with the code."""
+
+import ast
+import inspect
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.databases import MODEL
+from worker import messages
+
+REQUIREMENTS = Path("requirements")
+SERVICES = ["api", "scheduler", "worker"]
+
+
+@pytest.fixture
+def worker_task(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://unused")
+    monkeypatch.setenv("REDIS_URL", "redis://unused")
+    from worker.tasks import calculate  # noqa: PLC0415  # reads the environment
+
+    return calculate
+
+
+def test_the_scheduler_sends_what_the_worker_runs(worker_task: Any) -> None:
+    message = messages.calculate([MODEL], due_at=datetime(2026, 11, 24, 12, tzinfo=UTC))
+
+    assert message.task == worker_task.name
+    inspect.signature(worker_task.run).bind(**message.kwargs)
+
+
+def test_the_worker_takes_from_the_queue_that_the_scheduler_fills(worker_task: Any) -> None:
+    conf = worker_task.app.conf
+
+    assert conf.task_default_queue == messages.QUEUE
+    assert conf.broker_transport_options["visibility_timeout"] > conf.task_time_limit > conf.task_soft_time_limit
+    assert conf.accept_content == ["json"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_readme_lists_every_variable_that_a_service_reads(service: str) -> None:
+    readme = Path("README.md").read_text()
+
+    for variable in variables(service):
+        assert f"`{variable}`" in readme, variable
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_value_that_makes_no_sense_is_refused_by_name(service: str) -> None:
+    module = __import__(f"{service}.settings", fromlist=["Settings"])
+    env = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused"}
+
+    for variable in variables(service) - {"HOST"} - env.keys():
+        with pytest.raises(ValueError, match=f'{variable} is "none"; write a whole number'):
+            module.Settings.from_env(env | {variable: "none"})
+    for variable in env:
+        with pytest.raises(KeyError, match=variable):
+            module.Settings.from_env({name: value for name, value in env.items() if name != variable})
+
+
+def variables(service: str) -> set[str]:
+    """Return the words in capitals that a service's settings ask for."""
+    tree = ast.parse(Path(service, "settings.py").read_text())
+    words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {word for word in words if re.fullmatch(r"[A-Z][A-Z_]+", word)}
+
+
+def test_no_package_is_pinned_at_two_versions() -> None:
+    versions: dict[str, set[str]] = {}
+    for file in REQUIREMENTS.glob("*.txt"):
+        for name, version, marker in re.findall(r"^([\w.-]+)==(\S+)(.*)\\$", file.read_text(), re.MULTILINE):
+            versions.setdefault(f"{name}{marker.split('platform')[0]}", set()).add(version)
+
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
+def test_the_images_need_no_more_than_they_use() -> None:
+    pinned = {file.stem: file.read_text() for file in REQUIREMENTS.glob("*.txt")}
+
+    assert "scikit-learn==" not in pinned["api"] + pinned["scheduler"]
+    assert "flask==" not in pinned["worker"] + pinned["scheduler"]
+    assert "celery==" not in pinned["api"]

@@ -1,0 +1,211 @@
+"""The main job with all processes: a schedule leads to an accuracy that the API shows."""
+
+import json
+import signal
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+import redis
+from sklearn.metrics import accuracy_score
+
+from local.ports import free_port
+from tests.databases import (
+    MODEL,
+    Connection,
+    Databases,
+    log_labels,
+    one,
+    rows,
+    run,
+    schedule,
+    schedule_many,
+    set_clock,
+    wait_for,
+)
+from tests.processes import API, SCHEDULER, WORKER, Service, service
+
+DATA = Path("sql/900_test_data.sql")
+
+
+class Stack:
+    """All processes on one database and one Redis."""
+
+    def __init__(self, services: dict[str, Service], url: str, db: Connection) -> None:
+        self.services = services
+        self.url = url
+        self.db = db
+
+    def call(self, path: str, method: str = "GET", body: dict[str, Any] | None = None) -> tuple[int, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            self.url + path, data, {"Content-Type": "application/json"} if data else {}, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                text = answer.read()
+                return answer.status, json.loads(text) if text else None
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+        except (urllib.error.URLError, ConnectionError):
+            return 0, None
+
+    def result_of(self, model_id: str, minute: str, seconds: float = 10.0) -> dict[str, Any]:
+        """Return the result of a minute of 24 November 2026, waiting for it."""
+        due_at = f"2026-11-24T{minute}:00.000Z"
+
+        def found() -> dict[str, Any] | None:
+            status, result = self.call(f"/results/{model_id}")
+            return result if status == 200 and result["due_at"] == due_at else None
+
+        return wait_for(found, seconds) or {}
+
+    def settled(self) -> None:
+        """Wait until the scheduler knows every pair in use."""
+        query = "SELECT count(*) FROM schedule_status WHERE status = 'new'"
+        wait_for(lambda: one(self.db, query) == 0)
+
+    def at(self, minute: str) -> None:
+        set_clock(self.db, f"2026-11-24 {minute}:00+00")
+
+
+@pytest.fixture(scope="module")
+def stack(databases: Databases, redis_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("stack")
+    with ExitStack() as started:
+        owner_url = started.enter_context(databases.lend())
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.flushall()
+        port = free_port()
+        modules = {"worker": WORKER, "scheduler": SCHEDULER, "api": API}
+        services = {}
+        for name, module in modules.items():
+            env = {
+                "DATABASE_URL": databases.url_as(f"metrics_{name}", owner_url),
+                "REDIS_URL": redis_server.url,
+                "PORT": str(port),
+            }
+            services[name] = started.enter_context(service(module, env, folder / name))
+        db = psycopg2.connect(owner_url)
+        started.callback(db.close)
+        db.autocommit = True
+        stack = Stack(services, f"http://127.0.0.1:{port}", db)
+        wait_for(lambda: stack.call("/readyz")[0] == 200, seconds=20)
+        wait_for(lambda: " ready." in services["worker"].output, seconds=30)
+        yield stack
+
+
+@pytest.fixture(autouse=True)
+def _quiet(stack: Stack) -> None:
+    """No schedules, no labels, and a little before noon; each test has models of its own in Redis."""
+    run(stack.db, "DELETE FROM metrics_executions; DELETE FROM results; DELETE FROM crons; DELETE FROM fires")
+    set_clock(stack.db, "2026-11-24 11:59:30+00")
+
+
+@pytest.fixture
+def model() -> str:
+    return str(uuid.uuid4())
+
+
+def test_a_posted_schedule_leads_to_an_accuracy(stack: Stack) -> None:
+    """With the test data, as in the README."""
+    run(stack.db, DATA.read_text())
+    run(stack.db, "DELETE FROM metrics_executions")
+    y_true, y_pred, newest = rows(
+        stack.db,
+        "SELECT y_true, y_pred, id FROM results WHERE model_id = %s ORDER BY timestamp DESC, id DESC LIMIT 1",
+        MODEL,
+    )[0]
+
+    assert stack.call("/schedule", "POST", {"model_id": MODEL, "cron_expression": "*/1 * * * *"})[0] == 201
+    assert stack.call(f"/results/{MODEL}")[0] == 404
+    stack.settled()
+    stack.at("12:00")
+    result = stack.result_of(MODEL, "12:00", seconds=1)
+
+    assert result["status"] == "ok"
+    assert result["metrics"] == {"accuracy": accuracy_score(y_true, y_pred)}
+    assert (result["result_id"], result["samples"]) == (newest, len(y_true))
+
+    log_labels(stack.db, "[1, 0]", "[1, 1]")
+    stack.at("12:01")
+    assert stack.result_of(MODEL, "12:01")["metrics"] == {"accuracy": 0.5}
+    assert stack.call("/schedule", "POST", {"model_id": MODEL, "cron_expression": "@daily"})[0] == 200
+    assert one(stack.db, "SELECT count(*) FROM metrics_executions") == 1
+
+
+def test_the_same_in_sql_alone(stack: Stack, model: str) -> None:
+    log_labels(stack.db, '["a", "b"]', '["a", "a"]', model)
+
+    schedule(stack.db, model, "0 12 * * *")
+    stack.settled()
+    stack.at("12:00")
+    assert stack.result_of(model, "12:00")["metrics"] == {"accuracy": 0.5}
+
+    run(stack.db, "UPDATE metrics_executions SET cron_expression = '1,3 12 * * *' WHERE model_id = %s", model)
+    stack.settled()
+    stack.at("12:01")
+    stack.result_of(model, "12:01")
+
+    run(stack.db, "UPDATE metrics_executions SET enabled = false")
+    stack.at("12:03")
+    run(stack.db, "UPDATE metrics_executions SET run_requested_at = now()")
+    wait_for(lambda: stack.call(f"/results/{model}")[1]["due_at"] == "2026-11-24T12:03:00.000Z")
+    assert one(stack.db, "SELECT max(due_at) FROM fires WHERE models > 0").minute == 1
+
+
+def test_a_thousand_models_have_one_result_a_minute(stack: Stack, redis_server: Any) -> None:
+    schedule_many(stack.db, 1000)
+    ids = [model_id for (model_id,) in rows(stack.db, "SELECT model_id::text FROM metrics_executions")]
+    run(
+        stack.db,
+        "INSERT INTO results (model_id, y_true, y_pred) SELECT model_id, '[1, 1]', '[1, 0]' FROM metrics_executions",
+    )
+    stack.settled()
+    with redis.Redis.from_url(redis_server.url) as client:
+
+        def counts() -> set[int]:
+            with client.pipeline() as pipeline:
+                for model_id in ids:
+                    pipeline.zcard(f"metrics:results:{model_id}")
+                return set(pipeline.execute())
+
+        for minute, expected in (("12:00", 1), ("12:01", 2), ("12:02", 3)):
+            stack.at(minute)
+            wait_for(lambda expected=expected: counts() == {expected})  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["scheduler", "worker", "api"])
+def test_a_process_that_was_killed_goes_on(stack: Stack, model: str, name: str) -> None:
+    log_labels(stack.db, "[1]", "[1]", model)
+    schedule(stack.db, model)
+    stack.settled()
+    stack.at("12:00")
+    stack.result_of(model, "12:00")
+
+    stack.services[name].kill()
+    stack.at("12:01")
+    stack.services[name].start()
+
+    assert stack.result_of(model, "12:01", seconds=30)["metrics"] == {"accuracy": 1.0}
+
+
+@pytest.mark.parametrize("name", ["scheduler", "worker", "api"])
+def test_a_process_ends_on_sigterm(stack: Stack, name: str) -> None:
+    started = time.monotonic()
+    stack.services[name].popen.send_signal(signal.SIGTERM)
+    code = stack.services[name].popen.wait(10)
+    took = time.monotonic() - started
+    stack.services[name].start()
+    wait_for(lambda: stack.call("/readyz")[0] == 200, seconds=20)
+
+    assert took < 5.0
+    assert code == 0
