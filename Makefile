@@ -7,16 +7,19 @@ BIN := $(VENV)/bin
 COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench requirements clean
+.PHONY: help run test check test-compose bench requirements clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/installed-local ## Start everything here: PostgreSQL, Redis, worker, scheduler, API (PORT, DATA_DIR, TEST_DATA, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python -m local
 
 test: $(VENV)/installed-dev ## Run the tests (PYTEST_ARGS="-k words")
 	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-compose: $(VENV)/installed-dev ## Try the containers (needs Docker)
+	@COMPOSE_TESTS=1 exec $(BIN)/python -m pytest tests/compose $(PYTEST_ARGS)
 
 check: $(VENV)/installed-dev ## Check format, lint, types and imports
 	$(BIN)/ruff format --check .

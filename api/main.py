@@ -14,6 +14,7 @@ from api.database import Database
 from api.services import EXTENSION, Services
 from api.settings import Settings
 from worker import results
+from worker.settings import read
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,11 @@ def _begin() -> None:
 
 def _log(response: Response) -> Response:
     milliseconds = (time.monotonic() - g.began) * 1000
-    log.info("%s %s %s %.1f ms", request.method, request.path, response.status_code, milliseconds)
+    probed = request.blueprint == health.blueprint.name and response.status_code == 200
+    log.log(
+        logging.DEBUG if probed else logging.INFO,
+        "%s %s %s %.1f ms", request.method, request.path, response.status_code, milliseconds,
+    )  # fmt: skip
     return response
 
 
@@ -55,7 +60,7 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Serve until SIGTERM."""
     logging.basicConfig(level="INFO", format="%(levelname)s %(message)s", stream=sys.stdout)
-    settings = Settings.from_env()
+    settings = read(Settings.from_env)
     signal.signal(signal.SIGTERM, _stop)
     waitress.serve(create_app(settings), host=settings.host, port=settings.port, threads=THREADS, ident=None)
 

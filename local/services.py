@@ -9,7 +9,7 @@ from local.ports import HOST
 from local.process import Process
 
 WORKER = ["worker", "--concurrency=2"]
-SCHEDULER = ["celery", "-A", "scheduler.app", "beat", "--scheduler", "scheduler.beat:DatabaseScheduler"]
+SCHEDULER = ["celery", "--quiet", "-A", "scheduler.app", "beat", "--scheduler", "scheduler.beat:DatabaseScheduler"]
 ROLES = ("metrics_api", "metrics_scheduler", "metrics_worker", "metrics_client")
 
 

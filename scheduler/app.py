@@ -7,8 +7,9 @@ from celery import Celery
 
 from scheduler.settings import Settings
 from worker import messages
+from worker.settings import read
 
-settings = Settings.from_env()
+settings = read(Settings.from_env)
 
 app = Celery("scheduler", broker=settings.redis_url)
 app.conf.update(

@@ -16,7 +16,7 @@ from scheduler.app import settings
 from scheduler.broker import LOST as BROKER_LOST
 from scheduler.broker import Broker
 from scheduler.leader import Leader
-from scheduler.leadership import try_to_lead
+from scheduler.leadership import SESSION, try_to_lead
 from worker import postgres, results
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
             self._leader.turn()
             return
         if self._database is None:
-            self._database = postgres.connect(settings.database_url, f"cyclic-metrics scheduler {self._name}")
+            self._database = postgres.connect(settings.database_url, SESSION + self._name)
         if try_to_lead(self._database):
             self._leader = Leader(self._database, self._broker, settings, self._name)
             log.info("%s leads", self._name)

@@ -7,6 +7,7 @@ from contextlib import closing
 import psycopg2
 from psycopg2.extensions import connection
 
+from scheduler.leadership import SESSION
 from scheduler.settings import Settings
 from worker import postgres
 
@@ -23,7 +24,7 @@ SILENT_FOR = """
 def problem(database: connection, host: str) -> str | None:
     """Return what is wrong with the scheduler of a host, as PostgreSQL sees it; None if it is well."""
     with database.cursor() as cursor:
-        cursor.execute(SILENT_FOR, {"name": f"cyclic-metrics scheduler {host}:"})
+        cursor.execute(SILENT_FOR, {"name": f"{SESSION}{host}:"})
         ((silent_for,),) = cursor.fetchall()
     if silent_for is None:
         return f"no scheduler of {host} is connected to PostgreSQL"

@@ -10,7 +10,17 @@ from pathlib import Path
 
 from local.process import ROOT, leashed
 
-SCHEDULER = ["celery", "-A", "scheduler.app", "beat", "--scheduler", "scheduler.beat:DatabaseScheduler", "-l", "INFO"]
+SCHEDULER = [
+    "celery",
+    "--quiet",
+    "-A",
+    "scheduler.app",
+    "beat",
+    "--scheduler",
+    "scheduler.beat:DatabaseScheduler",
+    "-l",
+    "INFO",
+]
 WORKER = ["worker", "--concurrency", "2"]
 API = ["api.main"]
 

@@ -11,4 +11,4 @@ from worker.app import app  # see above
 
 if __name__ == "__main__":
     # The workers need nothing of each other, and begin a second earlier without asking.
-    app.worker_main(["worker", "--without-mingle", "--without-gossip", "--loglevel", "INFO", *sys.argv[1:]])
+    app.worker_main(["--quiet", "worker", "--without-mingle", "--without-gossip", "--loglevel", "INFO", *sys.argv[1:]])

@@ -3,11 +3,11 @@
 from celery import Celery
 
 from worker import messages
-from worker.settings import Settings
+from worker.settings import Settings, read
 
 GRACE = 30  # seconds from the soft time limit to the hard one, and from there to the next delivery
 
-settings = Settings.from_env()
+settings = read(Settings.from_env)
 
 app = Celery("worker", broker=settings.redis_url, include=["worker.tasks"])
 app.conf.update(

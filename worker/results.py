@@ -113,7 +113,8 @@ def connect(redis_url: str) -> redis.Redis:
         socket_timeout=5,
         socket_connect_timeout=2,
         socket_keepalive=True,
-        retry=Retry(NoBackoff(), 1),  # for a connection that went away unnoticed; callers know when to try again
+        # Once, for a connection that went away unnoticed; after that, callers know when to try again.
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
 
 

@@ -1,9 +1,12 @@
 """What the environment says to a worker."""
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,16 @@ class Settings:
             result_history=positive(env, "RESULT_HISTORY", 1000),
             result_ttl_days=positive(env, "RESULT_TTL", 400),
         )
+
+
+def read(from_env: Callable[[], T]) -> T:
+    """Return the settings, or end the process with a line that names what is wrong."""
+    try:
+        return from_env()
+    except KeyError as error:
+        sys.exit(f"{error.args[0]} is not set; the README lists the variables")
+    except ValueError as error:
+        sys.exit(str(error))
 
 
 def positive(env: Mapping[str, str], name: str, default: int) -> int:

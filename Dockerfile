@@ -1,0 +1,49 @@
+# One target per service. Each image has its own package, and of the others only the modules that it imports.
+
+FROM python:3.13-slim AS base
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin cyclic
+# The root file system may be read-only, so there is nowhere to put new .pyc files.
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /app
+
+
+FROM base AS database
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=bind,source=requirements/database.txt,target=/requirements.txt \
+    pip install --require-hashes --only-binary :all: -r /requirements.txt
+COPY sql/ sql/
+USER cyclic
+CMD ["python", "-m", "sql.apply"]
+
+
+FROM base AS api
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=bind,source=requirements/api.txt,target=/requirements.txt \
+    pip install --require-hashes --only-binary :all: -r /requirements.txt
+COPY worker/__init__.py worker/messages.py worker/postgres.py worker/results.py worker/settings.py worker/
+COPY scheduler/__init__.py scheduler/cron.py scheduler/dialect.py scheduler/zones.py scheduler/
+COPY api/ api/
+USER cyclic
+ENV HOST=0.0.0.0 PORT=5000
+EXPOSE 5000
+CMD ["python", "-m", "api.main"]
+
+
+FROM base AS scheduler
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=bind,source=requirements/scheduler.txt,target=/requirements.txt \
+    pip install --require-hashes --only-binary :all: -r /requirements.txt
+COPY worker/__init__.py worker/messages.py worker/postgres.py worker/results.py worker/settings.py worker/
+COPY scheduler/ scheduler/
+USER cyclic
+CMD ["celery", "--quiet", "-A", "scheduler.app", "beat", "--scheduler", "scheduler.beat:DatabaseScheduler", "--loglevel", "INFO"]
+
+
+FROM base AS worker
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=bind,source=requirements/worker.txt,target=/requirements.txt \
+    pip install --require-hashes --only-binary :all: -r /requirements.txt
+COPY worker/ worker/
+USER cyclic
+CMD ["python", "-m", "worker", "--concurrency", "2"]
