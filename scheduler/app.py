@@ -5,13 +5,13 @@ celery -A scheduler.app beat --scheduler scheduler.beat:DatabaseScheduler
 
 from celery import Celery
 
-from scheduler.settings import Settings
+# Here, so that it is there before beat handles signals: its handler asks for the scheduler, and a half
+# imported one would make an early SIGTERM end in a traceback.
+import scheduler.beat  # noqa: F401
+from scheduler.settings import settings
 from worker import messages
-from worker.settings import read
 
-settings = read(Settings.from_env)
-
-app = Celery("scheduler", broker=settings.redis_url)
+app = Celery("scheduler", broker=settings().redis_url)
 app.conf.update(
     broker_transport_options={
         "socket_connect_timeout": messages.CONNECT_TIMEOUT,

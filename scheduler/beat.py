@@ -12,11 +12,11 @@ from celery.beat import Scheduler
 from celery.exceptions import ImproperlyConfigured
 from psycopg2.extensions import connection
 
-from scheduler.app import settings
 from scheduler.broker import LOST as BROKER_LOST
 from scheduler.broker import Broker
 from scheduler.leader import Leader
 from scheduler.leadership import SESSION, try_to_lead
+from scheduler.settings import settings
 from worker import postgres, results
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         self._leader: Leader | None = None
         self._failures = 0
         super().__init__(*args, **kwargs)
-        self._broker = Broker(self.app, results.connect(settings.redis_url))
+        self._broker = Broker(self.app, results.connect(settings().redis_url))
 
     def setup_schedule(self) -> None:
         """Refuse what somebody put into beat_schedule: nothing here would ever run it."""
@@ -77,9 +77,9 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
             self._leader.turn()
             return
         if self._database is None:
-            self._database = postgres.connect(settings.database_url, SESSION + self._name)
+            self._database = postgres.connect(settings().database_url, SESSION + self._name)
         if try_to_lead(self._database):
-            self._leader = Leader(self._database, self._broker, settings, self._name)
+            self._leader = Leader(self._database, self._broker, settings(), self._name)
             log.info("%s leads", self._name)
         else:
             time.sleep(STANDBY_PAUSE)

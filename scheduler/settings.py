@@ -4,9 +4,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Self
 
-from worker.settings import positive
+from worker.settings import positive, read
 
 
 @dataclass(frozen=True)
@@ -31,3 +32,9 @@ class Settings:
             fires_retention=timedelta(days=positive(env, "FIRES_RETENTION", 30)),
             queue_limit=positive(env, "QUEUE_LIMIT", 100_000),
         )
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process, which ends with a clear line if they make no sense."""
+    return read(Settings.from_env)

@@ -172,6 +172,16 @@ def test_it_ends_on_sigterm_and_frees_the_lead(db: Connection, run_scheduler: Ru
     assert "Traceback" not in scheduler.output
 
 
+@pytest.mark.parametrize("delay", [0.3, 0.5, 0.7, 0.9])
+def test_it_ends_on_sigterm_while_it_starts(run_scheduler: Run, delay: float) -> None:
+    scheduler = run_scheduler()
+    time.sleep(delay)
+
+    assert scheduler.stop() in {0, -signal.SIGTERM}  # before it handles signals, the signal itself ends it
+
+    assert "Traceback" not in scheduler.output
+
+
 def test_a_new_cron_has_its_next_moment_at_once(db: Connection, run_scheduler: Run) -> None:
     """The bench measures how soon; here it comes without the look that the scheduler takes every few seconds."""
     scheduler = run_scheduler()

@@ -172,13 +172,13 @@ def test_a_model_that_ends_every_process_gets_an_error_in_the_end(
 def test_what_does_not_fit_into_the_time_limit_goes_on_alone(
     db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
-    ids = big_batch(db, 6, 1_000_000)
-    with worker(env | {"TIME_LIMIT": "3"}, tmp_path) as running:
+    ids = big_batch(db, 12, 1_000_000)
+    with worker(env | {"TIME_LIMIT": "2"}, tmp_path) as running:
         broker.send(messages.calculate(ids, NOON))
 
         wait_for(lambda: count(redis_client) == len(ids), seconds=40)
 
-        assert "did not fit into 3 s" in running.output
+        assert "did not fit into 2 s" in running.output
     assert {result.status for model_id in ids if (result := latest(redis_client, model_id))} == {"ok"}
 
 
