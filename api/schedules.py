@@ -11,7 +11,7 @@ from api import store
 from api.problems import Invalid, NotFound
 from api.services import services
 from api.store import NewSchedule, Schedule
-from scheduler.cron import next_fire
+from scheduler.cron import InvalidCron, InvalidTimeZone, next_fire
 from worker.results import iso
 
 blueprint = Blueprint("schedules", __name__)
@@ -119,10 +119,13 @@ def _is_text(value: str) -> bool:
 
 
 def _shown(schedule: Schedule) -> dict[str, Any]:
-    next_run_at = schedule.next_run_at
-    if next_run_at is None and schedule.enabled and schedule.error is None:
-        # The scheduler has not come round to it yet, and will count from then.
-        next_run_at = next_fire(schedule.cron_expression, schedule.timezone, schedule.active_since)
+    next_run_at, error = schedule.next_run_at, schedule.error
+    if next_run_at is None and error is None and schedule.enabled:
+        try:
+            # The scheduler has not come round to it yet, and will count from then.
+            next_run_at = next_fire(schedule.cron_expression, schedule.timezone, schedule.active_since)
+        except (InvalidCron, InvalidTimeZone) as invalid:
+            error = str(invalid)  # the row got past the gate
     return {
         "model_id": schedule.model_id,
         "name": schedule.name,
@@ -132,7 +135,7 @@ def _shown(schedule: Schedule) -> dict[str, Any]:
         "status": schedule.status,
         "next_run_at": next_run_at and iso(next_run_at),
         "last_run_at": schedule.last_run_at and iso(schedule.last_run_at),
-        "error": schedule.error,
+        "error": error,
         "created_at": iso(schedule.created_at),
         "updated_at": iso(schedule.updated_at),
     }

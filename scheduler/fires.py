@@ -1,6 +1,7 @@
 """Firing a moment: its models go into messages, then its pairs move on to their next moments."""
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -87,20 +88,18 @@ class Fires:
         self._retention = settings.fires_retention
         self._folded = datetime.min.replace(tzinfo=UTC)
 
+    def pairs(self, due_at: datetime) -> list[Pair]:
+        """Return the pairs that are due at a moment."""
+        return [Pair(*row) for row in rows(self._database, PAIRS_DUE_AT, due_at=due_at)]
+
     def send(self, due_at: datetime) -> Sent:
-        """Send the models due at a moment.
+        """Send the models due at a moment."""
+        batches = stream(self._database, DUE_MODELS, {"due_at": due_at}, self._batch_size)
+        return self._broker.send_models(batches, due_at)
 
-        Record it after that: a crash in between repeats messages, and the
-        workers know a repeated one by (model, moment). The other order would
-        lose them.
-        """
-        return self._broker.send_models(
-            stream(self._database, DUE_MODELS, {"due_at": due_at}, self._batch_size), due_at
-        )
-
-    def record(self, due_at: datetime, now: datetime, sent: Sent) -> None:
+    def record(self, due_at: datetime, now: datetime, pairs: Sequence[Pair], sent: Sent) -> None:
         """Move the pairs on to their next moments, and write the log; now is when sending began."""
-        moments = [next_moment(pair, due_at) for pair in self._pairs(due_at)]
+        moments = [next_moment(pair, due_at) for pair in pairs]
         values = {"due_at": due_at, "fired_at": now, "models": sent.models, "messages": sent.messages}
         [(finished_at,)] = rows(
             self._database,
@@ -132,7 +131,7 @@ class Fires:
 
         Where even that one is older than catch_up, it is skipped too.
         """
-        skips = [skip for pair in self._pairs(due_at) if (skip := _skip(pair, due_at, now, self._catch_up))]
+        skips = [skip for pair in self.pairs(due_at) if (skip := _skip(pair, due_at, now, self._catch_up))]
         if not skips:
             return False
         skipped = [skip.skipped for skip in skips]
@@ -152,9 +151,6 @@ class Fires:
     def delete_old(self) -> None:
         """Delete some of the records that are too old."""
         execute(self._database, DELETE_OLD_FIRES, retention=self._retention)
-
-    def _pairs(self, due_at: datetime) -> list[Pair]:
-        return [Pair(*row) for row in rows(self._database, PAIRS_DUE_AT, due_at=due_at)]
 
 
 def _skip(pair: Pair, due_at: datetime, now: datetime, catch_up: timedelta) -> Skip | None:

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 LISTEN = "LISTEN metrics_executions"
 LOOK_EVERY = 3.0  # seconds; a standby takes a leader that is silent for 10 s for dead
-CLEAN_UP_EVERY = 60.0  # seconds
+CLEAN_UP_EVERY = 300.0  # seconds
 MINUTE = timedelta(minutes=1)  # no pair has two moments within it
 SOON = timedelta(seconds=0.05)  # so shortly before a moment, no portion of new pairs is begun
 LULL = timedelta(seconds=1)  # cleaning up takes less
@@ -86,9 +86,13 @@ class Leader:
         return self._forgotten.send()
 
     def _fire(self, due_at: datetime, now: datetime) -> bool:
+        # The pairs first: one that somebody adds while the models are sent is not taken for sent.
+        pairs = self._fires.pairs(due_at)
+        # Recorded last: a crash in between repeats messages, and the workers know a repeated one by (model, moment).
+        # The other order would lose them.
         sent = self._fires.send(due_at)
         self._forgotten.sent(due_at)
-        self._fires.record(due_at, now, sent)
+        self._fires.record(due_at, now, pairs, sent)
         return True
 
     def _hear(self) -> None:

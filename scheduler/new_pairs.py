@@ -36,18 +36,23 @@ PAIRS_IN_USE = """
     )
     SELECT cron_expression, timezone FROM pair LIMIT %(limit)s
 """
+# Materialized: a million rows may share a pair, and are counted through only for one that is not settled.
 UNSETTLED_PAIRS = """
-    SELECT pair.cron_expression, pair.timezone, cron.next_due_at, since.active_since
-    FROM unnest(%(crons)s::text[], %(zones)s::text[]) AS pair (cron_expression, timezone)
-    LEFT JOIN public.crons AS cron USING (cron_expression, timezone)
+    WITH unsettled AS MATERIALIZED (
+        SELECT pair.cron_expression, pair.timezone, cron.next_due_at
+        FROM unnest(%(crons)s::text[], %(zones)s::text[]) AS pair (cron_expression, timezone)
+        LEFT JOIN public.crons AS cron USING (cron_expression, timezone)
+        WHERE cron.cron_expression IS NULL OR cron.tzdata_version <> %(tzdata)s
+            OR (%(announced)s AND cron.error IS NOT NULL)
+    )
+    SELECT unsettled.cron_expression, unsettled.timezone, unsettled.next_due_at, since.active_since
+    FROM unsettled
     CROSS JOIN LATERAL (
         SELECT min(schedule.active_since) AS active_since FROM public.metrics_executions AS schedule
-        WHERE schedule.enabled AND schedule.cron_expression = pair.cron_expression
-            AND schedule.timezone = pair.timezone
+        WHERE schedule.enabled AND schedule.cron_expression = unsettled.cron_expression
+            AND schedule.timezone = unsettled.timezone
     ) AS since
     WHERE since.active_since IS NOT NULL
-        AND (cron.cron_expression IS NULL OR cron.tzdata_version <> %(tzdata)s
-             OR (%(announced)s AND cron.error IS NOT NULL))
 """
 SETTLE_PAIRS = """
     INSERT INTO public.crons AS cron (cron_expression, timezone, next_due_at, error, tzdata_version)
@@ -90,13 +95,12 @@ class NewPairs:
             return
         try:
             pairs = json.loads(payload)["pairs"]
+            if pairs is None:
+                self._position = START
+            else:
+                self._announced.update({Pair(str(cron), str(zone)): None for cron, zone in pairs})
         except (ValueError, KeyError, TypeError):
             log.warning("somebody else notifies our channel: %.80s", payload)
-            return
-        if pairs is None:
-            self._position = START
-        else:
-            self._announced.update(dict.fromkeys(Pair(*pair) for pair in pairs))
 
     def settle(self, now: datetime) -> bool:
         """Settle one portion; False if there is nothing to do."""

@@ -28,8 +28,6 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     task_soft_time_limit=settings.time_limit,
     task_time_limit=settings.time_limit + GRACE,
-    worker_cancel_long_running_tasks_on_connection_loss=False,
-    worker_hijack_root_logger=True,
     worker_prefetch_multiplier=1,
     worker_soft_shutdown_timeout=2,
 )

@@ -154,6 +154,17 @@ def test_a_schedule_says_when_it_runs_next(client: FlaskClient, db: Connection) 
     assert (answer["status"], answer["error"], answer["next_run_at"]) == ("error", "cannot be fired", None)  # type: ignore[index]
 
 
+def test_a_row_that_got_past_the_gate_says_what_is_wrong(client: FlaskClient, db: Connection) -> None:
+    run(db, "SET session_replication_role = replica")
+    schedule(db, cron="R R * * *")
+
+    answer = client.get(f"/schedule/{MODEL}")
+
+    assert answer.status_code == 200
+    assert answer.json["next_run_at"] is None  # type: ignore[index]
+    assert "R R * * *" in answer.json["error"]  # type: ignore[index]
+
+
 def test_a_delete_deletes(client: FlaskClient, db: Connection) -> None:
     schedule(db)
     schedule(db, OTHER)

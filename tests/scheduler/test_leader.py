@@ -1,10 +1,13 @@
 """What a leading scheduler sends, minute by minute of the database's clock."""
 
+from datetime import datetime
+
 import psycopg2
 import pytest
 import redis
 
 from scheduler import new_pairs
+from scheduler.broker import Sent
 from tests.databases import MODEL, OTHER, Connection, one, rows, run, schedule, schedule_many, set_clock
 from tests.queue import sent, taken
 from tests.scheduler.conftest import Start, work
@@ -195,15 +198,18 @@ def test_a_stale_leader_turns_nothing_back(db: Connection, start: Start, redis_c
     stale = start()
     work(stale)
     set_clock(db, NOON)
-    look_of_the_stale_one = stale._fires.send  # noqa: SLF001  # it stops in the middle of a fire
-    assert look_of_the_stale_one(one(db, f"SELECT '{NOON}'::timestamptz")).models == 1
+    noon = one(db, f"SELECT '{NOON}'::timestamptz")
+    fires = stale._fires  # noqa: SLF001  # it stops in the middle of a fire
+    pairs, sent_by_it = fires.pairs(noon), fires.send(noon)
     work(start())
     set_clock(db, "2026-11-24 12:01:00+00")
     work(start())
 
+    fires.record(noon, noon, pairs, sent_by_it)
     work(stale)
 
     assert one(db, "SELECT next_due_at FROM crons").isoformat() == "2026-11-24T12:02:00+00:00"
+    assert set(moments(redis_client)) == {(MODEL, "12:00"), (MODEL, "12:01")}
 
 
 def test_redis_that_forgot_everything_gets_the_last_moment_of_every_pair_again(
@@ -218,7 +224,6 @@ def test_redis_that_forgot_everything_gets_the_last_moment_of_every_pair_again(
         set_clock(db, f"2026-11-24 {minute}:00+00")
         work(leader)
     redis_client.flushall()
-    assert not leader.step() or True
     work(leader)
 
     assert moments(redis_client) == [(OTHER, "12:01"), (MODEL, "12:00")]
@@ -242,6 +247,41 @@ def test_redis_that_forgot_the_last_minutes_gets_them_again(
     work(start())
 
     assert moments(redis_client) == [(MODEL, "12:03"), (MODEL, "12:02")]
+
+
+def test_redis_that_forgets_while_messages_are_sent_gets_them_again(
+    db: Connection, start: Start, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db)
+    leader = start()
+    work(leader)
+    set_clock(db, NOON)
+    work(leader)
+    taken(redis_client)
+    send = leader._fires.send  # noqa: SLF001  # Redis restarts behind it
+
+    def send_and_forget(due_at: datetime) -> Sent:
+        sent_before = send(due_at)
+        redis_client.flushall()
+        return sent_before
+
+    monkeypatch.setattr(leader._fires, "send", send_and_forget)  # noqa: SLF001
+    set_clock(db, "2026-11-24 12:01:00+00")
+    work(leader)
+
+    assert moments(redis_client) == [(MODEL, "12:01")]
+
+
+@pytest.mark.parametrize("payload", ["nonsense", "[]", "{}", '{"pairs": 5}', '{"pairs": [1]}', '{"pairs": [["a", 5]]}'])
+def test_strange_announcements_do_no_harm(db: Connection, start: Start, payload: str) -> None:
+    leader = start()
+    run(db, "SELECT pg_notify('metrics_executions', %s)", payload)
+    schedule(db)
+
+    work(leader)
+
+    assert one(db, "SELECT cron_expression FROM crons") == "* * * * *"
 
 
 def test_a_full_queue_gets_nothing_more_and_the_latest_moment_stands_in(
