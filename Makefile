@@ -27,7 +27,7 @@ check: $(VENV)/installed-dev ## Check format, lint, types and imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/installed-dev ## Measure how soon models run, and how soon an edit counts (5 minutes)
+bench: $(VENV)/installed-dev ## Measure how soon models run, and how soon an edit counts (6 minutes)
 	@exec $(BIN)/python -m tests.bench.latency
 
 requirements: $(VENV)/installed-dev ## Pin what requirements/*.in ask for (UPGRADE=--upgrade takes newer versions)

@@ -81,6 +81,7 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         if try_to_lead(self._database):
             self._leader = Leader(self._database, self._broker, settings(), self._name)
             log.info("%s leads", self._name)
+            self._broker.warm_up()
         else:
             time.sleep(STANDBY_PAUSE)
 

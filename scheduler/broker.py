@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import redis
 from celery import Celery
+from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
 from worker import messages
@@ -44,6 +45,13 @@ class Broker:
         self._client = client
         self._seen = b""
         self._remember = client.register_script(REMEMBER)
+
+    def warm_up(self) -> None:
+        """Load and connect what the first message would otherwise wait for, some 50 ms."""
+        with Connection("memory://") as nowhere:  # type: ignore[no-untyped-call]  # kombu is typed in part
+            self._app.send_task(messages.CALCULATE, connection=nowhere)
+        with self._app.producer_pool.acquire(block=True) as producer:
+            producer.maybe_declare(self._app.amqp.queues[messages.QUEUE])
 
     def state(self) -> State:
         """Return what Redis holds at present."""

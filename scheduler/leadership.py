@@ -21,6 +21,8 @@ END_SILENT_LEADER = """
         AND lock.classid = 0 AND lock.objid = %(lock)s AND lock.objsubid = 1
         AND lock.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
         AND activity.state_change < clock_timestamp() - make_interval(secs => %(silence)s)
+        -- busy with a statement is not silent, but for one whose answer nobody takes
+        AND (activity.state <> 'active' OR activity.wait_event_type = 'Client')
 """
 
 

@@ -30,8 +30,8 @@ EDITS = 100
 
 
 def main() -> None:
-    """Run the bench for some minutes (3 unless told)."""
-    minutes = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    """Run the bench for some minutes (5 unless told)."""
+    minutes = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     with ExitStack() as stack:
         server = stack.enter_context(local_postgres.running())
         queue = stack.enter_context(local_redis.running())
