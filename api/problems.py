@@ -69,7 +69,7 @@ def _refused(error: Error) -> Response:
 
 
 def _database_away(error: Error) -> Response:
-    log.warning("PostgreSQL: %s", error)
+    log.warning("PostgreSQL: %s", " ".join(str(error).split()))
     return problem(503, "PostgreSQL does not answer at present; try again in a moment.")
 
 
