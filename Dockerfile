@@ -22,7 +22,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=requirements/api.txt,target=/requirements.txt \
     pip install --require-hashes --only-binary :all: -r /requirements.txt
 COPY worker/__init__.py worker/messages.py worker/postgres.py worker/results.py worker/settings.py worker/
-COPY scheduler/__init__.py scheduler/cron.py scheduler/dialect.py scheduler/zones.py scheduler/
+COPY scheduler/__init__.py scheduler/cron.py scheduler/dialect.py scheduler/pairs.py scheduler/zones.py scheduler/
 COPY api/ api/
 USER cyclic
 ENV HOST=0.0.0.0 PORT=5000

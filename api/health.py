@@ -1,7 +1,7 @@
 """Is it well? The process, the API, and the whole system."""
 
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import psycopg2
 import redis
@@ -65,7 +65,10 @@ def status() -> ResponseReturnValue:
         },
         "late": system.late,
         "errors": system.errors,
-        "queue": queue and {**queue, "oldest_due_at": queue["oldest_due_at"] and iso(queue["oldest_due_at"])},
+        "queue": queue and {
+            "messages": queue.messages,
+            "oldest_due_at": queue.oldest_due_at and iso(queue.oldest_due_at),
+        },
         "last_fire": fire and {
             "due_at": iso(fire.due_at),
             "lag_seconds": (fire.fired_at - fire.due_at).total_seconds(),
@@ -78,8 +81,15 @@ def status() -> ResponseReturnValue:
     return jsonify(answer), 503 if problems else 200
 
 
-def _queue() -> dict[str, Any] | None:
-    """Return how much waits for the workers, and since when; None where Redis does not say."""
+class Queue(NamedTuple):
+    """What waits for the workers, and the moment of the message that comes next."""
+
+    messages: int
+    oldest_due_at: datetime | None
+
+
+def _queue() -> Queue | None:
+    """Return the queue; None where Redis does not say."""
     try:
         with services().redis.pipeline(transaction=False) as pipeline:
             pipeline.llen(messages.QUEUE)
@@ -87,10 +97,10 @@ def _queue() -> dict[str, Any] | None:
             waiting, oldest = pipeline.execute()
     except redis.RedisError:
         return None
-    return {"messages": waiting, "oldest_due_at": messages.due_at_of(oldest) if oldest else None}
+    return Queue(waiting, messages.due_at_of(oldest) if oldest else None)
 
 
-def _problems(system: System, queue: dict[str, Any] | None) -> list[str]:
+def _problems(system: System, queue: Queue | None) -> list[str]:
     problems = []
     if system.looked_at is None or system.looked_at < system.now - SILENT_AFTER:
         problems.append("no scheduler has looked for due models for 30 seconds")
@@ -102,6 +112,6 @@ def _problems(system: System, queue: dict[str, Any] | None) -> list[str]:
         problems.append(f"{system.errors} pairs of cron expression and time zone cannot run: table crons says why")
     if queue is None:
         problems.append("Redis does not answer")
-    elif queue["oldest_due_at"] and queue["oldest_due_at"] < system.now - QUEUE_AGE_LIMIT:
-        problems.append(f"messages wait for the workers since {iso(queue['oldest_due_at'])}")
+    elif queue.oldest_due_at and queue.oldest_due_at < system.now - QUEUE_AGE_LIMIT:
+        problems.append(f"messages wait for the workers since {iso(queue.oldest_due_at)}")
     return problems

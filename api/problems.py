@@ -1,6 +1,7 @@
 """Errors as answers: application/problem+json of RFC 9457."""
 
 import logging
+from functools import partial
 from typing import Any
 
 import redis
@@ -57,8 +58,8 @@ def register(app: Flask) -> None:
     for refusal in (CheckViolation, ForeignKeyViolation):
         app.register_error_handler(refusal, _refused)
     for away in (OperationalError, InterfaceError, QueryCanceled, LockNotAvailable):
-        app.register_error_handler(away, _database_away)
-    app.register_error_handler(redis.RedisError, _redis_away)
+        app.register_error_handler(away, partial(_away, "PostgreSQL"))
+    app.register_error_handler(redis.RedisError, partial(_away, "Redis"))
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
@@ -68,14 +69,9 @@ def _refused(error: Error) -> Response:
     return problem(422, error.diag.message_primary or str(error), hint=error.diag.message_hint)
 
 
-def _database_away(error: Error) -> Response:
-    log.warning("PostgreSQL: %s", " ".join(str(error).split()))
-    return problem(503, "PostgreSQL does not answer at present; try again in a moment.")
-
-
-def _redis_away(error: redis.RedisError) -> Response:
-    log.warning("Redis: %s", error)
-    return problem(503, "Redis does not answer at present; try again in a moment.")
+def _away(server: str, error: Exception) -> Response:
+    log.warning("%s: %s", server, " ".join(str(error).split()))
+    return problem(503, f"{server} does not answer at present; try again in a moment.")
 
 
 def _http(error: HTTPException) -> Response:

@@ -11,7 +11,7 @@ from api import store
 from api.problems import Invalid, NotFound
 from api.services import services
 from api.store import NewSchedule, Schedule
-from scheduler.cron import InvalidCron, InvalidTimeZone, next_fire
+from scheduler.pairs import Pair, next_moment
 from worker.results import iso
 
 blueprint = Blueprint("schedules", __name__)
@@ -121,11 +121,9 @@ def _is_text(value: str) -> bool:
 def _shown(schedule: Schedule) -> dict[str, Any]:
     next_run_at, error = schedule.next_run_at, schedule.error
     if next_run_at is None and error is None and schedule.enabled:
-        try:
-            # The scheduler has not come round to it yet, and will count from then.
-            next_run_at = next_fire(schedule.cron_expression, schedule.timezone, schedule.active_since)
-        except (InvalidCron, InvalidTimeZone) as invalid:
-            error = str(invalid)  # the row got past the gate
+        # The scheduler has not come round to it yet, and will count from then.
+        pair = Pair(schedule.cron_expression, schedule.timezone)
+        _, next_run_at, error = next_moment(pair, schedule.active_since)
     return {
         "model_id": schedule.model_id,
         "name": schedule.name,

@@ -32,7 +32,7 @@ SYSTEM = """
     FROM clock, public.leader
 """
 LAST_FIRE = """
-    SELECT due_at, fired_at, finished_at, crons, models, messages, skipped FROM public.fires
+    SELECT due_at, fired_at, crons, models, messages, skipped FROM public.fires
     WHERE fired_at IS NOT NULL ORDER BY due_at DESC LIMIT 1
 """
 
@@ -81,7 +81,6 @@ class Fire(NamedTuple):
 
     due_at: datetime
     fired_at: datetime
-    finished_at: datetime | None
     crons: int
     models: int
     messages: int

@@ -16,12 +16,12 @@ from local.cluster import prepare
 from local.ports import HOST, free_port, why_not
 from local.private_files import kept_passwords
 from local.process import CannotStart
-from local.services import ROLES, services
+from local.services import services
 from local.settings import Settings
 from local.stack import Stack, Stopped
 from local.stack_env import welcome, write_stack_env
 from local.terminal import ctrl_c_to_us_alone, show_logs
-from sql.apply import apply
+from sql.apply import PASSWORD_VARIABLES, apply
 
 log = logging.getLogger("stack")
 
@@ -79,7 +79,7 @@ def start(stack: Stack, settings: Settings) -> dict[str, str]:
     """Start what is not there already, each after what it needs; returns the URLs once the API is ready."""
     database_url = settings.database_url or start_postgres(stack, settings.data_dir)
     redis_url = settings.redis_url or start_redis(stack, settings.data_dir)
-    passwords = kept_passwords(settings.data_dir / "passwords.json", ROLES)
+    passwords = kept_passwords(settings.data_dir / "passwords.json", PASSWORD_VARIABLES)
     try:
         apply(database_url, passwords=passwords, test_data=settings.test_data)
     except psycopg2.Error as error:

@@ -8,9 +8,13 @@ from urllib.parse import quote, urlsplit
 from local.ports import HOST
 from local.process import Process
 
+# What `python -m` is given.
 WORKER = ["worker", "--concurrency=2"]
-SCHEDULER = ["celery", "--quiet", "-A", "scheduler.app", "beat", "--scheduler", "scheduler.beat:DatabaseScheduler"]
-ROLES = ("metrics_api", "metrics_scheduler", "metrics_worker", "metrics_client")
+SCHEDULER = [
+    *("celery", "--quiet", "-A", "scheduler.app"),
+    *("beat", "--scheduler", "scheduler.beat:DatabaseScheduler", "--loglevel", "INFO"),
+]
+API = ["api.main"]
 
 
 def services(owner_url: str, redis_url: str, passwords: Mapping[str, str], port: int) -> list[Process]:
@@ -24,8 +28,8 @@ def services(owner_url: str, redis_url: str, passwords: Mapping[str, str], port:
 
     return [
         service("worker", WORKER),
-        service("scheduler", [*SCHEDULER, "--loglevel", "INFO"]),
-        service("api", ["api.main"], HOST=HOST, PORT=str(port)),
+        service("scheduler", SCHEDULER),
+        service("api", API, HOST=HOST, PORT=str(port)),
     ]
 
 

@@ -65,14 +65,7 @@ class Broker:
     def send(self, message: messages.Message) -> None:
         """Put one message into the queue."""
         with self._app.producer_pool.acquire(block=True) as producer:
-            self._app.send_task(
-                message.task,
-                kwargs=message.kwargs,
-                headers=message.headers,
-                queue=messages.QUEUE,
-                producer=producer,
-                retry=False,
-            )
+            self._app.send_task(**message._asdict(), producer=producer, retry=False)
 
     def send_models(self, batches: Generator[list[tuple[Any, ...]]], due_at: datetime) -> Sent:
         """Send each batch of rows of one model id as one message, and close the batches."""

@@ -11,13 +11,12 @@ from functools import lru_cache
 from croniter import croniter
 
 from scheduler.dialect import Cron, InvalidCron, parse
-from scheduler.zones import InvalidTimeZone, Shift, offset, shifts
+from scheduler.zones import SECOND, InvalidTimeZone, Shift, offset, shifts
 
 __all__ = ["InvalidCron", "InvalidTimeZone", "count_fires", "last_fire", "next_fire"]
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-SECOND = timedelta(seconds=1)
 LARGE_SHIFT = timedelta(hours=3)  # from here on, it is just a new clock: nothing is made up
 
 
@@ -29,7 +28,7 @@ def next_fire(expression: str, timezone: str, after: datetime) -> datetime:
     """
     cron, instant = parse(expression), _naive_utc(after)
     elapsed = offset(timezone, instant)
-    candidate = _after(expression, _skip_repeated(cron, timezone, instant))
+    candidate = _after(expression, _skip_repeated(cron, timezone, instant, instant + elapsed))
     while shift := _first_shift(timezone, instant, candidate - elapsed):
         instant, elapsed = shift.at, shift.after
         if _makes_up(cron, shift):
@@ -66,7 +65,7 @@ def count_fires(expression: str, timezone: str, after: datetime, until: datetime
     """
     cron, instant, end = parse(expression), _naive_utc(after), _naive_utc(until)
     elapsed = offset(timezone, instant)
-    wall = _skip_repeated(cron, timezone, instant)
+    wall = _skip_repeated(cron, timezone, instant, instant + elapsed)
     total = 0
     while shift := _first_shift(timezone, instant, end):
         total += _count_walls(cron, wall, shift.wall_before - MINUTE)
@@ -88,9 +87,8 @@ def _repeats(cron: Cron, shift: Shift) -> bool:
     return not cron.wildcard and -LARGE_SHIFT < shift.size < timedelta(0)
 
 
-def _skip_repeated(cron: Cron, timezone: str, instant: datetime) -> datetime:
+def _skip_repeated(cron: Cron, timezone: str, instant: datetime, wall: datetime) -> datetime:
     """Return the wall time of an instant, or where the hour ends that is there for the second time."""
-    wall = instant + offset(timezone, instant)
     shift = _last_shift(timezone, instant - LARGE_SHIFT, instant)
     if shift is not None and _repeats(cron, shift):
         return max(wall, shift.wall_before - MINUTE)

@@ -70,9 +70,7 @@ class Forgotten:
         values = {**columns(self._moments[due_at]), "due_at": due_at}
         self._broker.send_models(stream(self._database, MODELS_OF_PAIRS, values, self._batch_size), due_at)
         del self._moments[due_at]
-        if not self._moments:
-            assert self._recorded is not None
-            self._broker.remember(self._recorded)
+        self.sent(due_at)
         return True
 
     def _missing(self, published: datetime | None) -> dict[datetime, list[Pair]]:

@@ -8,7 +8,8 @@ import psycopg2
 from psycopg2.extensions import connection
 
 from scheduler.leadership import SESSION
-from scheduler.settings import Settings
+from scheduler.settings import settings
+from scheduler.store import rows
 from worker import postgres
 
 SILENCE = 15  # seconds; a leader asks PostgreSQL something every 3 seconds, a standby every second
@@ -23,9 +24,7 @@ SILENT_FOR = """
 
 def problem(database: connection, host: str) -> str | None:
     """Return what is wrong with the scheduler of a host, as PostgreSQL sees it; None if it is well."""
-    with database.cursor() as cursor:
-        cursor.execute(SILENT_FOR, {"name": f"{SESSION}{host}:"})
-        ((silent_for,),) = cursor.fetchall()
+    [(silent_for,)] = rows(database, SILENT_FOR, name=f"{SESSION}{host}:")
     if silent_for is None:
         return f"no scheduler of {host} is connected to PostgreSQL"
     if silent_for > SILENCE:
@@ -36,7 +35,7 @@ def problem(database: connection, host: str) -> str | None:
 def main() -> None:
     """Exit with 0 if it lives; otherwise say why not, and exit with 1."""
     try:
-        with closing(postgres.connect(Settings.from_env().database_url, "cyclic-metrics health")) as database:
+        with closing(postgres.connect(settings().database_url, "cyclic-metrics health")) as database:
             sys.exit(problem(database, socket.gethostname()))
     except psycopg2.Error as error:
         sys.exit(f"PostgreSQL: {error}")

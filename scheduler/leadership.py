@@ -4,6 +4,8 @@ import logging
 
 from psycopg2.extensions import connection
 
+from scheduler.store import rows
+
 log = logging.getLogger(__name__)
 
 SESSION = "cyclic-metrics scheduler "  # application_name of a scheduler's session, less its own name
@@ -32,17 +34,11 @@ def try_to_lead(database: connection) -> bool:
     A holder that has been silent for too long is ended, so that the next try
     succeeds. A leader is only ever the more efficient way: two at once do no harm.
     """
-    with database.cursor() as cursor:
-        cursor.execute(TRY_TO_LEAD, {"lock": LOCK})
-        row = cursor.fetchone()
-        if row is not None and row[0]:
-            return True
-        cursor.execute(END_SILENT_LEADER, {"lock": LOCK, "silence": SILENCE})
-        for name, ended in cursor.fetchall():
-            log.warning(
-                "leader %s has been silent for %s s: its session is %s",
-                name,
-                SILENCE,
-                "ended" if ended else "left",
-            )
+    [(leads,)] = rows(database, TRY_TO_LEAD, lock=LOCK)
+    if leads:
+        return True
+    for name, ended in rows(database, END_SILENT_LEADER, lock=LOCK, silence=SILENCE):
+        log.warning(
+            "leader %s has been silent for %s s: its session is %s", name, SILENCE, "ended" if ended else "left"
+        )
     return False

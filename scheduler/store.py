@@ -39,11 +39,10 @@ def rows(database: connection, query: str, **values: Any) -> list[tuple[Any, ...
         return cursor.fetchall()
 
 
-def execute(database: connection, statement: str, **values: Any) -> int:
-    """Run a statement that returns nothing; the answer is how many rows it touched."""
+def execute(database: connection, statement: str, **values: Any) -> None:
+    """Run a statement that returns nothing."""
     with database.cursor() as cursor:
         cursor.execute(statement, values)
-        return cursor.rowcount
 
 
 def look(database: connection) -> Look:

@@ -11,6 +11,8 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection
 
+from local.services import url_as
+
 T = TypeVar("T")
 Connection = connection
 
@@ -60,8 +62,7 @@ class Databases:
 
     def url_as(self, role: str, owner_url: str) -> str:
         """Return the URL with which one of the services connects."""
-        parts = urlsplit(owner_url)
-        return urlunsplit(parts._replace(netloc=f"{role}:{self._passwords[role]}@{parts.hostname}:{parts.port}"))
+        return url_as(owner_url, role, self._passwords[role])
 
 
 def replace_database(url: str, name: str) -> str:

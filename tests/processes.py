@@ -10,20 +10,6 @@ from pathlib import Path
 
 from local.process import ROOT, leashed
 
-SCHEDULER = [
-    "celery",
-    "--quiet",
-    "-A",
-    "scheduler.app",
-    "beat",
-    "--scheduler",
-    "scheduler.beat:DatabaseScheduler",
-    "-l",
-    "INFO",
-]
-WORKER = ["worker", "--concurrency", "2"]
-API = ["api.main"]
-
 
 class Service:
     """A process whose output goes to a file."""

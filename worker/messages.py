@@ -15,11 +15,12 @@ SOCKET_TIMEOUT = 30  # seconds; longer than Celery's blocking wait for a message
 
 
 class Message(NamedTuple):
-    """A call of the task, as Celery sends it."""
+    """A call of the task: the arguments of Celery's send_task."""
 
-    task: str
+    name: str
     kwargs: dict[str, Any]
     headers: dict[str, str]
+    queue: str = QUEUE
 
 
 def calculate(model_ids: Sequence[str], due_at: datetime, *, requested: bool = False, alone: bool = False) -> Message:

@@ -111,13 +111,7 @@ def _send_alone(model_ids: Sequence[str], moment: datetime, *, requested: bool) 
     with app.producer_pool.acquire(block=True) as producer:
         for model_id in model_ids:
             message = messages.calculate([model_id], moment, requested=requested, alone=True)
-            app.send_task(
-                message.task,
-                kwargs=message.kwargs,
-                headers=message.headers,
-                queue=messages.QUEUE,
-                producer=producer,
-            )
+            app.send_task(**message._asdict(), producer=producer)
     log.warning("an interrupted batch of %s models goes on, each alone", len(model_ids))
 
 

@@ -21,9 +21,10 @@ import redis
 
 from local import postgres as local_postgres
 from local import redis as local_redis
+from local.services import SCHEDULER, WORKER
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.databases import Connection, Databases, one, run, schedule_many, wait_for
-from tests.processes import SCHEDULER, WORKER, service
+from tests.processes import service
 
 MODELS = 1000
 EDITS = 100

@@ -5,8 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -17,9 +16,9 @@ import pytest
 import api.settings
 import scheduler.settings
 import worker.settings
+from tests.databases import MODEL, wait_for
 
 ROOT = Path(__file__).parents[2]
-MODEL = "550e8400-e29b-41d4-a716-446655440000"  # the test data have results for it, and no schedule
 UP = ("up", "--detach", "--wait", "--wait-timeout", "180")
 OF_LIBPQ = {"PGPASSWORD"}
 OF_THE_IMAGE = {"HOST", "PORT"}
@@ -98,17 +97,6 @@ def logs_of_a_failure(request: pytest.FixtureRequest, stack: Stack) -> Iterator[
         stack.print_logs()
 
 
-def eventually(get: Callable[[], Any], within: float = 30) -> Any:
-    """Return the first answer that is not None."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        answer = get()
-        if answer is not None:
-            return answer
-        time.sleep(0.2)
-    raise AssertionError(f"nothing within {within} s")
-
-
 def test_a_posted_schedule_runs_when_sql_asks_for_it(stack: Stack) -> None:
     status, _ = stack.call("POST", "/schedule", {"model_id": MODEL, "cron_expression": "* * * * *"})
     assert status == 201
@@ -120,7 +108,7 @@ def test_a_posted_schedule_runs_when_sql_asks_for_it(stack: Stack) -> None:
         status, answer = stack.call("GET", f"/results/{MODEL}")
         return answer if status == 200 else None
 
-    found = eventually(result)
+    found = wait_for(result, seconds=30)
     assert found["status"] == "ok"
     assert 0 < found["metrics"]["accuracy"] <= 1
 
@@ -145,13 +133,13 @@ def test_a_scheduler_that_hangs_is_unhealthy(stack: Stack) -> None:
     assert complaint() == ""
     inside("kill -STOP $(cat /proc/1/task/1/children)")
     try:
-        said = eventually(lambda: complaint() or None)
+        said = wait_for(complaint, seconds=30)
     finally:
         inside("kill -CONT $(cat /proc/1/task/1/children)")
 
     # A standby may have ended its session before.
     assert "has asked PostgreSQL nothing for" in said or "is connected to PostgreSQL" in said
-    assert eventually(lambda: complaint() == "" or None)
+    assert wait_for(lambda: complaint() == "", seconds=30)
 
 
 def test_nothing_runs_as_root(stack: Stack) -> None:

@@ -28,7 +28,7 @@ def worker_task(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_scheduler_sends_what_the_worker_runs(worker_task: Any) -> None:
     message = messages.calculate([MODEL], due_at=datetime(2026, 11, 24, 12, tzinfo=UTC))
 
-    assert message.task == worker_task.name
+    assert message.name == worker_task.name
     inspect.signature(worker_task.run).bind(**message.kwargs)
 
 

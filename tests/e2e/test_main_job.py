@@ -17,6 +17,7 @@ import redis
 from sklearn.metrics import accuracy_score
 
 from local.ports import free_port
+from local.services import API, SCHEDULER, WORKER
 from tests.databases import (
     MODEL,
     Connection,
@@ -30,7 +31,7 @@ from tests.databases import (
     set_clock,
     wait_for,
 )
-from tests.processes import API, SCHEDULER, WORKER, Service, service
+from tests.processes import Service, service
 
 DATA = Path("sql/900_test_data.sql")
 

@@ -13,6 +13,8 @@ from scheduler.settings import Settings
 from tests.databases import Databases
 from worker import postgres
 
+BEFORE = "2026-11-24 11:59:30+00"
+NOON = "2026-11-24 12:00:00+00"
 SETTINGS = {"DATABASE_URL": "", "REDIS_URL": "", "BATCH_SIZE": "10"}
 
 Start = Callable[..., Leader]

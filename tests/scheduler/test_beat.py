@@ -13,15 +13,14 @@ from celery.exceptions import ImproperlyConfigured
 from psycopg2 import OperationalError
 
 from local import redis as local_redis
+from local.services import SCHEDULER
 from scheduler import leadership
 from scheduler.leadership import try_to_lead
 from tests.databases import MODEL, Connection, Databases, one, rows, run, schedule, set_clock, wait_for
-from tests.processes import SCHEDULER, Service, service
+from tests.processes import Service, service
 from tests.queue import sent
+from tests.scheduler.conftest import BEFORE, NOON
 from worker import postgres
-
-BEFORE = "2026-11-24 11:59:30+00"
-NOON = "2026-11-24 12:00:00+00"
 
 Run = Callable[[], Service]
 
@@ -38,24 +37,25 @@ def run_scheduler(databases: Databases, database_url: str, redis_url: str, tmp_p
         yield start
 
 
-def leader(db: Connection) -> str | None:
-    name: str | None = one(db, "SELECT name FROM leader")
-    return name
-
-
 def leads(db: Connection, scheduler: Service) -> bool:
-    return (leader(db) or "").endswith(f":{scheduler.popen.pid}")
+    return (one(db, "SELECT name FROM leader") or "").endswith(f":{scheduler.popen.pid}")
 
 
-def test_two_at_once_have_one_leader_and_the_standby_takes_over(
-    db: Connection, run_scheduler: Run, redis_client: redis.Redis
-) -> None:
+def leader_and_standby(db: Connection, run_scheduler: Run) -> tuple[Service, Service]:
+    """Start two schedulers half a minute before noon, with one schedule to run."""
     set_clock(db, BEFORE)
     schedule(db)
     first = run_scheduler()
     wait_for(lambda: leads(db, first))
     second = run_scheduler()
     wait_for(lambda: "Starting" in second.output)
+    return first, second
+
+
+def test_two_at_once_have_one_leader_and_the_standby_takes_over(
+    db: Connection, run_scheduler: Run, redis_client: redis.Redis
+) -> None:
+    first, second = leader_and_standby(db, run_scheduler)
     wait_for(lambda: one(db, "SELECT count(*) FROM crons") == 1)
     time.sleep(1.0)  # the standby has tried by then
     assert leads(db, first)
@@ -74,12 +74,7 @@ def test_two_at_once_have_one_leader_and_the_standby_takes_over(
 def test_a_leader_that_is_stopped_is_replaced_and_does_no_harm_when_it_goes_on(
     db: Connection, run_scheduler: Run, redis_client: redis.Redis
 ) -> None:
-    set_clock(db, BEFORE)
-    schedule(db)
-    first = run_scheduler()
-    wait_for(lambda: leads(db, first))
-    second = run_scheduler()
-    wait_for(lambda: "Starting" in second.output)
+    first, second = leader_and_standby(db, run_scheduler)
 
     first.popen.send_signal(signal.SIGSTOP)
     wait_for(lambda: leads(db, second), seconds=15)

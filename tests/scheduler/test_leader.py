@@ -8,18 +8,23 @@ import redis
 
 from scheduler import new_pairs
 from scheduler.broker import Sent
+from scheduler.leader import Leader
 from tests.databases import MODEL, OTHER, Connection, one, rows, run, schedule, schedule_many, set_clock
 from tests.queue import sent, taken
-from tests.scheduler.conftest import Start, work
+from tests.scheduler.conftest import BEFORE, NOON, Start, work
 from worker.messages import PUBLISHED, QUEUE
-
-BEFORE = "2026-11-24 11:59:30+00"
-NOON = "2026-11-24 12:00:00+00"
 
 
 def moments(client: redis.Redis) -> list[tuple[str, str]]:
     """Return (model, moment) for all that is in the queue, and empty it."""
     return [(model, message["due_at"][11:16]) for message in taken(client) for model in message["model_ids"]]
+
+
+def live_through(db: Connection, leader: Leader, *minutes: str) -> None:
+    """Let the leader work at each of these minutes of 24 November 2026."""
+    for minute in minutes:
+        set_clock(db, f"2026-11-24 {minute}:00+00")
+        work(leader)
 
 
 def test_a_schedule_runs_at_its_moment_and_not_before(db: Connection, start: Start, redis_client: redis.Redis) -> None:
@@ -73,9 +78,7 @@ def test_an_edit_counts_from_its_commit(db: Connection, start: Start, redis_clie
     work(leader)
 
     run(db, "UPDATE metrics_executions SET cron_expression = '2 12 * * *' WHERE model_id = %s", MODEL)
-    for minute in ("12:00", "12:01", "12:02", "12:03"):
-        set_clock(db, f"2026-11-24 {minute}:00+00")
-        work(leader)
+    live_through(db, leader, "12:00", "12:01", "12:02", "12:03")
 
     assert moments(redis_client) == [(OTHER, "12:00"), (MODEL, "12:02")]
 
@@ -220,9 +223,7 @@ def test_redis_that_forgot_everything_gets_the_last_moment_of_every_pair_again(
     schedule(db, OTHER, "* * * * *")
     leader = start()
     work(leader)
-    for minute in ("12:00", "12:01"):
-        set_clock(db, f"2026-11-24 {minute}:00+00")
-        work(leader)
+    live_through(db, leader, "12:00", "12:01")
     redis_client.flushall()
     work(leader)
 
@@ -238,9 +239,7 @@ def test_redis_that_forgot_the_last_minutes_gets_them_again(
     schedule(db)
     leader = start()
     work(leader)
-    for minute in ("12:00", "12:01", "12:02", "12:03"):
-        set_clock(db, f"2026-11-24 {minute}:00+00")
-        work(leader)
+    live_through(db, leader, "12:00", "12:01", "12:02", "12:03")
     redis_client.delete(QUEUE)
     redis_client.set(PUBLISHED, "2026-11-24T12:01:00+00:00")
 
@@ -292,9 +291,7 @@ def test_a_full_queue_gets_nothing_more_and_the_latest_moment_stands_in(
     leader = start(QUEUE_LIMIT="2")
     work(leader)
     redis_client.lpush(QUEUE, "{}", "{}", "{}")
-    for minute in ("12:00", "12:01", "12:02"):
-        set_clock(db, f"2026-11-24 {minute}:00+00")
-        work(leader)
+    live_through(db, leader, "12:00", "12:01", "12:02")
     assert redis_client.llen(QUEUE) == 3
     assert one(db, "SELECT error FROM leader") == "3 messages wait in Redis; QUEUE_LIMIT is 2"
 

@@ -13,6 +13,7 @@ import redis
 from celery import Celery
 
 from local import redis as local_redis
+from local.services import WORKER
 from scheduler.broker import Broker
 from tests.databases import (
     MODEL,
@@ -26,7 +27,7 @@ from tests.databases import (
     schedule_many,
     wait_for,
 )
-from tests.processes import WORKER, Service, service
+from tests.processes import Service, service
 from tests.queue import sent
 from worker import messages
 from worker.results import Result, Results
