@@ -9,8 +9,6 @@ from http import HTTPStatus
 from pathlib import Path
 from time import sleep
 
-import psycopg2
-
 from local import postgres, redis
 from local.cluster import prepare
 from local.ports import HOST, free_port, why_not
@@ -21,7 +19,7 @@ from local.settings import Settings
 from local.stack import Stack, Stopped
 from local.stack_env import welcome, write_stack_env
 from local.terminal import ctrl_c_to_us_alone, show_logs
-from sql.apply import PASSWORD_VARIABLES, apply
+from sql.apply import PASSWORD_VARIABLES, CannotApply, apply
 
 log = logging.getLogger("stack")
 
@@ -82,8 +80,8 @@ def start(stack: Stack, settings: Settings) -> dict[str, str]:
     passwords = kept_passwords(settings.data_dir / "passwords.json", PASSWORD_VARIABLES)
     try:
         apply(database_url, passwords=passwords, test_data=settings.test_data)
-    except psycopg2.Error as error:
-        raise CannotStart(f"the scripts of sql/ cannot be applied: {' '.join(str(error).split())}") from error
+    except CannotApply as error:
+        raise CannotStart(str(error)) from error
     for process in services(database_url, redis_url, passwords, settings.port):
         stack.tend()
         stack.add(process)

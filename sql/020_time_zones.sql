@@ -9,8 +9,8 @@ CREATE TABLE IF NOT EXISTS public.time_zones (
     name text COLLATE "C" CONSTRAINT time_zones_pkey PRIMARY KEY
 );
 
-COMMENT ON TABLE public.time_zones IS 'Time zones that a schedule may name';
-COMMENT ON COLUMN public.time_zones.name IS 'IANA name, in its own letter case, such as Europe/Warsaw';
+CALL pg_temp.describe('TABLE', 'public.time_zones', 'Time zones that a schedule may name');
+CALL pg_temp.describe('COLUMN', 'public.time_zones.name', 'IANA name, in its own letter case, such as Europe/Warsaw');
 
 INSERT INTO public.time_zones (name) VALUES
     ('Africa/Abidjan'), ('Africa/Accra'), ('Africa/Addis_Ababa'), ('Africa/Algiers'), ('Africa/Asmara'),

@@ -15,17 +15,17 @@ CREATE TABLE IF NOT EXISTS public.metrics_executions (
     updated_at       timestamptz NOT NULL DEFAULT public.schedule_now()
 );
 
-COMMENT ON TABLE  public.metrics_executions IS 'One row per model: when its quality is calculated. Insert, update and delete it at will; what is committed before a moment counts for that moment.';
-COMMENT ON COLUMN public.metrics_executions.id IS 'Number of the row, given by the database.';
-COMMENT ON COLUMN public.metrics_executions.model_id IS 'The model, as in results.model_id. One schedule per model.';
-COMMENT ON COLUMN public.metrics_executions.name IS 'What people call the model; free text of at most 200 characters, or null.';
-COMMENT ON COLUMN public.metrics_executions.cron_expression IS 'When: minute hour day-of-month month day-of-week, or an alias such as @daily. Stored in lower case with single blanks.';
-COMMENT ON COLUMN public.metrics_executions.timezone IS 'The IANA zone whose wall clock the cron expression means; one of time_zones.';
-COMMENT ON COLUMN public.metrics_executions.enabled IS 'False pauses the schedule; the row and its results stay.';
-COMMENT ON COLUMN public.metrics_executions.active_since IS 'Set by a trigger when model_id, cron_expression, timezone or enabled change: the row counts for the moments after this time.';
-COMMENT ON COLUMN public.metrics_executions.run_requested_at IS 'Set it to now() to run the model at once, paused or not. A trigger replaces the value by the time of the request; the scheduler sets it to null when the run is sent.';
-COMMENT ON COLUMN public.metrics_executions.created_at IS 'When the row was inserted; kept by a trigger.';
-COMMENT ON COLUMN public.metrics_executions.updated_at IS 'When a user last changed the row; kept by a trigger.';
+CALL pg_temp.describe('TABLE', 'public.metrics_executions', 'One row per model: when its quality is calculated. Insert, update and delete it at will; what is committed before a moment counts for that moment.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.id', 'Number of the row, given by the database.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.model_id', 'The model, as in results.model_id. One schedule per model.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.name', 'What people call the model; free text of at most 200 characters, or null.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.cron_expression', 'When: minute hour day-of-month month day-of-week, or an alias such as @daily. Stored in lower case with single blanks.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.timezone', 'The IANA zone whose wall clock the cron expression means; one of time_zones.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.enabled', 'False pauses the schedule; the row and its results stay.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.active_since', 'Set by a trigger when model_id, cron_expression, timezone or enabled change: the row counts for the moments after this time.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.run_requested_at', 'Set it to now() to run the model at once, paused or not. A trigger replaces the value by the time of the request; the scheduler sets it to null when the run is sent.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.created_at', 'When the row was inserted; kept by a trigger.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.updated_at', 'When a user last changed the row; kept by a trigger.');
 
 
 CREATE OR REPLACE FUNCTION public.check_labels(y_true json, y_pred json) RETURNS boolean
@@ -62,12 +62,12 @@ CREATE TABLE IF NOT EXISTS public.results (
     CONSTRAINT results_labels_check CHECK (public.check_labels(y_true, y_pred))
 );
 
-COMMENT ON TABLE  public.results IS 'What models predicted and what was true, logged by the users'' programs. The newest row of a model is the one that is scored.';
-COMMENT ON COLUMN public.results.id IS 'Number of the row, given by the database; of two rows with one timestamp the higher id is newer.';
-COMMENT ON COLUMN public.results.model_id IS 'The model, as in metrics_executions.model_id; it needs no schedule.';
-COMMENT ON COLUMN public.results.y_true IS 'True labels: a JSON array of strings, booleans or whole numbers, all of one kind.';
-COMMENT ON COLUMN public.results.y_pred IS 'Predicted labels: a JSON array as long as y_true, in the same order.';
-COMMENT ON COLUMN public.results."timestamp" IS 'When the predictions were made. More than 5 minutes ahead of the clock: does not count until then.';
+CALL pg_temp.describe('TABLE', 'public.results', 'What models predicted and what was true, logged by the users'' programs. The newest row of a model is the one that is scored.');
+CALL pg_temp.describe('COLUMN', 'public.results.id', 'Number of the row, given by the database; of two rows with one timestamp the higher id is newer.');
+CALL pg_temp.describe('COLUMN', 'public.results.model_id', 'The model, as in metrics_executions.model_id; it needs no schedule.');
+CALL pg_temp.describe('COLUMN', 'public.results.y_true', 'True labels: a JSON array of strings, booleans or whole numbers, all of one kind.');
+CALL pg_temp.describe('COLUMN', 'public.results.y_pred', 'Predicted labels: a JSON array as long as y_true, in the same order.');
+CALL pg_temp.describe('COLUMN', 'public.results."timestamp"', 'When the predictions were made. More than 5 minutes ahead of the clock: does not count until then.');
 
 
 CREATE TABLE IF NOT EXISTS public.crons (
@@ -80,13 +80,13 @@ CREATE TABLE IF NOT EXISTS public.crons (
     CONSTRAINT crons_pkey PRIMARY KEY (cron_expression, timezone)
 );
 
-COMMENT ON TABLE  public.crons IS 'The scheduler''s memory: each distinct pair of cron expression and time zone in use, and when it is due. Only the scheduler writes it.';
-COMMENT ON COLUMN public.crons.cron_expression IS 'As in metrics_executions.';
-COMMENT ON COLUMN public.crons.timezone IS 'As in metrics_executions.';
-COMMENT ON COLUMN public.crons.next_due_at IS 'The next moment; in the past, it is late and still to be sent. Null when the pair has an error.';
-COMMENT ON COLUMN public.crons.last_due_at IS 'The last moment that was sent to the workers; null before the first.';
-COMMENT ON COLUMN public.crons.error IS 'Why the scheduler cannot fire this pair; null when it can.';
-COMMENT ON COLUMN public.crons.tzdata_version IS 'The time-zone data that next_due_at was worked out with.';
+CALL pg_temp.describe('TABLE', 'public.crons', 'The scheduler''s memory: each distinct pair of cron expression and time zone in use, and when it is due. Only the scheduler writes it.');
+CALL pg_temp.describe('COLUMN', 'public.crons.cron_expression', 'As in metrics_executions.');
+CALL pg_temp.describe('COLUMN', 'public.crons.timezone', 'As in metrics_executions.');
+CALL pg_temp.describe('COLUMN', 'public.crons.next_due_at', 'The next moment; in the past, it is late and still to be sent. Null when the pair has an error.');
+CALL pg_temp.describe('COLUMN', 'public.crons.last_due_at', 'The last moment that was sent to the workers; null before the first.');
+CALL pg_temp.describe('COLUMN', 'public.crons.error', 'Why the scheduler cannot fire this pair; null when it can.');
+CALL pg_temp.describe('COLUMN', 'public.crons.tzdata_version', 'The time-zone data that next_due_at was worked out with.');
 
 
 CREATE TABLE IF NOT EXISTS public.fires (
@@ -100,15 +100,15 @@ CREATE TABLE IF NOT EXISTS public.fires (
     leader      text NOT NULL
 );
 
-COMMENT ON TABLE  public.fires IS 'A log, one row per moment: how late, how long, how many. Nothing is decided from it; old rows are deleted (FIRES_RETENTION).';
-COMMENT ON COLUMN public.fires.due_at IS 'The moment that the cron expressions name.';
-COMMENT ON COLUMN public.fires.fired_at IS 'When sending began, the first time; less due_at it is the lag. Null when the moment was only counted as skipped.';
-COMMENT ON COLUMN public.fires.finished_at IS 'When the last message was in Redis, the last time.';
-COMMENT ON COLUMN public.fires.crons IS 'Pairs of cron expression and time zone that were due.';
-COMMENT ON COLUMN public.fires.models IS 'Models that were due.';
-COMMENT ON COLUMN public.fires.messages IS 'Messages sent to the workers.';
-COMMENT ON COLUMN public.fires.skipped IS 'Earlier moments, counted per pair, that an outage left unsent and that this one stands for.';
-COMMENT ON COLUMN public.fires.leader IS 'The scheduler that sent it last.';
+CALL pg_temp.describe('TABLE', 'public.fires', 'A log, one row per moment: how late, how long, how many. Nothing is decided from it; old rows are deleted (FIRES_RETENTION).');
+CALL pg_temp.describe('COLUMN', 'public.fires.due_at', 'The moment that the cron expressions name.');
+CALL pg_temp.describe('COLUMN', 'public.fires.fired_at', 'When sending began, the first time; less due_at it is the lag. Null when the moment was only counted as skipped.');
+CALL pg_temp.describe('COLUMN', 'public.fires.finished_at', 'When the last message was in Redis, the last time.');
+CALL pg_temp.describe('COLUMN', 'public.fires.crons', 'Pairs of cron expression and time zone that were due.');
+CALL pg_temp.describe('COLUMN', 'public.fires.models', 'Models that were due.');
+CALL pg_temp.describe('COLUMN', 'public.fires.messages', 'Messages sent to the workers.');
+CALL pg_temp.describe('COLUMN', 'public.fires.skipped', 'Earlier moments, counted per pair, that an outage left unsent and that this one stands for.');
+CALL pg_temp.describe('COLUMN', 'public.fires.leader', 'The scheduler that sent it last.');
 
 
 CREATE TABLE IF NOT EXISTS public.leader (
@@ -121,12 +121,12 @@ CREATE TABLE IF NOT EXISTS public.leader (
 
 INSERT INTO public.leader DEFAULT VALUES ON CONFLICT DO NOTHING;
 
-COMMENT ON TABLE  public.leader IS 'One row: which scheduler leads. Standbys are not listed.';
-COMMENT ON COLUMN public.leader.singleton IS 'Always true: there is one row.';
-COMMENT ON COLUMN public.leader.name IS 'Host and process of the leader; null before the first one.';
-COMMENT ON COLUMN public.leader.since IS 'When it took over.';
-COMMENT ON COLUMN public.leader.looked_at IS 'When it last looked for due moments; it does so every few seconds.';
-COMMENT ON COLUMN public.leader.error IS 'What keeps it from sending at present; null when nothing does.';
+CALL pg_temp.describe('TABLE', 'public.leader', 'One row: which scheduler leads. Standbys are not listed.');
+CALL pg_temp.describe('COLUMN', 'public.leader.singleton', 'Always true: there is one row.');
+CALL pg_temp.describe('COLUMN', 'public.leader.name', 'Host and process of the leader; null before the first one.');
+CALL pg_temp.describe('COLUMN', 'public.leader.since', 'When it took over.');
+CALL pg_temp.describe('COLUMN', 'public.leader.looked_at', 'When it last looked for due moments; it does so every few seconds.');
+CALL pg_temp.describe('COLUMN', 'public.leader.error', 'What keeps it from sending at present; null when nothing does.');
 
 
 DO $$

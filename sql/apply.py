@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
@@ -36,25 +37,29 @@ MADE_HERE = """
 """
 
 
+class CannotApply(Exception):
+    """The database is away, or refuses a script; the message is one line on what it said."""
+
+
 def apply(database_url: str, *, passwords: Mapping[str, str], test_data: bool) -> None:
     """Run every script in the order of their numbers, then set the roles' passwords.
 
     The scripts are idempotent: running them again changes nothing, or brings a
     database of an earlier version up to date. database_url is the owner's, a
     superuser or a role that may create roles. Roles that were not made by the
-    scripts keep the passwords they have.
+    scripts keep the passwords they have. Raises CannotApply.
     """
-    connection = _connect(database_url)
     try:
-        # One at a time: two that create the same table at once would get in each other's way.
-        _retry(connection, f"SELECT pg_advisory_lock({ADVISORY_LOCK:d})", "the lock of sql/apply.py")
-        for script in sorted(SCRIPTS.glob("[0-9]*.sql")):
-            if script.name != TEST_DATA or test_data:
-                _retry(connection, script.read_text(encoding="utf-8"), script.name)
-        for role, password in passwords.items():
-            _set_password(connection, role, password)
-    finally:
-        connection.close()
+        with closing(_connect(database_url)) as connection:
+            # One at a time: two that create the same table at once would get in each other's way.
+            _retry(connection, f"SELECT pg_advisory_lock({ADVISORY_LOCK:d})", "the lock of sql/apply.py")
+            for script in sorted(SCRIPTS.glob("[0-9]*.sql")):
+                if script.name != TEST_DATA or test_data:
+                    _retry(connection, script.read_text(encoding="utf-8"), script.name)
+            for role, password in passwords.items():
+                _set_password(connection, role, password)
+    except psycopg2.Error as error:
+        raise CannotApply(f"the scripts of sql/ cannot be applied: {' '.join(str(error).split())}") from error
 
 
 def _connect(database_url: str) -> Connection:
@@ -103,7 +108,10 @@ def main(env: Mapping[str, str] = os.environ) -> None:
     if "DATABASE_URL" not in env:
         sys.exit("DATABASE_URL is not set; write the URL of the database's owner")
     passwords = {role: env[name] for role, name in PASSWORD_VARIABLES.items() if env.get(name)}
-    apply(env["DATABASE_URL"], passwords=passwords, test_data=test_data == "true")
+    try:
+        apply(env["DATABASE_URL"], passwords=passwords, test_data=test_data == "true")
+    except CannotApply as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

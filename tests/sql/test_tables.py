@@ -9,7 +9,8 @@ import pytest
 from psycopg2.errors import CheckViolation, InsufficientPrivilege
 
 from local.cluster import embedded_binaries
-from sql.apply import apply
+from local.ports import free_port
+from sql.apply import CannotApply, apply
 from tests.databases import (
     MODEL,
     OTHER,
@@ -240,13 +241,14 @@ def test_clients_of_their_own_pass_the_gate(db: Connection, databases: Databases
 def test_applying_again_changes_nothing_and_waits_for_nobody(
     db: Connection, database_url: str, passwords: dict[str, str]
 ) -> None:
-    """A transaction that has read and written every table is open meanwhile: an upgrade beside a busy database."""
+    """An upgrade beside a busy database: a transaction has read and written it, and holds what VACUUM holds."""
     schedule(db)
     log_labels(db, "[1]", "[1]")
     busy = psycopg2.connect(database_url)
     run(busy, "UPDATE metrics_executions SET name = 'busy'")
     run(busy, "INSERT INTO results (model_id, y_true, y_pred) VALUES (%s, '[1]', '[1]')", OTHER)
-    run(busy, "SELECT FROM schedule_status, crons, fires, leader, time_zones")
+    run(busy, "SELECT FROM schedule_status")
+    run(busy, "LOCK TABLE metrics_executions, results, crons, fires, leader, time_zones IN SHARE UPDATE EXCLUSIVE MODE")
     before = dump_catalog(db)
 
     finished = threading.Event()
@@ -268,6 +270,23 @@ def test_applying_again_changes_nothing_and_waits_for_nobody(
     assert one(db, "SELECT count(*) FROM metrics_executions") == 1
 
 
+def test_applying_again_brings_descriptions_up_to_date(
+    db: Connection, database_url: str, passwords: dict[str, str]
+) -> None:
+    run(db, "COMMENT ON TABLE results IS 'as it was'")
+    run(db, 'COMMENT ON COLUMN results."timestamp" IS NULL')
+
+    apply(database_url, passwords=passwords, test_data=False)
+
+    [described] = rows(
+        db,
+        "SELECT obj_description(attrelid, 'pg_class'), col_description(attrelid, attnum) FROM pg_attribute"
+        " WHERE attrelid = 'results'::regclass AND attname = 'timestamp'",
+    )
+    assert described[0].startswith("What models predicted")
+    assert described[1].startswith("When the predictions were made")
+
+
 def dump_catalog(db: Connection) -> list[tuple[object, ...]]:
     return rows(
         db,
@@ -277,6 +296,11 @@ def dump_catalog(db: Connection) -> list[tuple[object, ...]]:
         " UNION ALL SELECT proname, 'function', pg_get_functiondef(oid) FROM pg_proc"
         " WHERE pronamespace = 'public'::regnamespace ORDER BY 1, 2, 3",
     )
+
+
+def test_a_database_that_is_away_is_named_in_one_line() -> None:
+    with pytest.raises(CannotApply, match=r"^the scripts of sql/ cannot be applied: .*Connection refused[^\n]*$"):
+        apply(f"postgresql://nobody@127.0.0.1:{free_port()}/nothing", passwords={}, test_data=False)
 
 
 def test_two_at_once_apply_one_after_the_other(databases: Databases, db: Connection, passwords: dict[str, str]) -> None:
