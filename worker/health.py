@@ -1,0 +1,29 @@
+"""Does the worker of this host answer? python -m worker.health."""
+
+import socket
+import sys
+
+from kombu.exceptions import OperationalError
+
+from worker.app import app
+
+PATIENCE = 5.0  # seconds; a worker answers within milliseconds, whatever its pool is doing
+
+
+def problem(host: str) -> str | None:
+    """Return what is wrong with the worker of a host, asked by way of Redis; None if it is well."""
+    name = f"celery@{host}"
+    try:
+        answers = app.control.ping(destination=[name], timeout=PATIENCE)
+    except OperationalError as error:
+        return f"Redis: {error}"
+    return None if answers else f"{name} does not answer"
+
+
+def main() -> None:
+    """Exit with 0 if it answers; otherwise say why not, and exit with 1."""
+    sys.exit(problem(socket.gethostname()))
+
+
+if __name__ == "__main__":
+    main()
