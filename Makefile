@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-compose bench requirements clean
+.PHONY: help run test check test-compose bench bench-compose requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ run: $(VENV)/installed-local ## Start everything here: PostgreSQL, Redis, worker
 test: $(VENV)/installed-dev ## Run the tests (PYTEST_ARGS="-k words")
 	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-compose: $(VENV)/installed-dev ## Try the containers (needs Docker)
+test-compose: $(VENV)/installed-dev ## Try the containers: build, start, scale, kill, restore (needs Docker; 5 minutes)
 	@COMPOSE_TESTS=1 exec $(BIN)/python -m pytest tests/compose $(PYTEST_ARGS)
 
 check: $(VENV)/installed-dev ## Check format, lint, types and imports
@@ -29,6 +29,9 @@ check: $(VENV)/installed-dev ## Check format, lint, types and imports
 
 bench: $(VENV)/installed-dev ## Measure how soon models run, and how soon an edit counts (6 minutes)
 	@exec $(BIN)/python -m tests.bench.latency
+
+bench-compose: $(VENV)/installed-dev ## Measure the images, list what is in them, time the start (needs Docker; 1 minute)
+	@exec $(BIN)/python -m tests.bench.containers
 
 requirements: $(VENV)/installed-dev ## Pin what requirements/*.in ask for (UPGRADE=--upgrade takes newer versions)
 	cd requirements && $(COMPILE) dev.in -o dev.txt

@@ -7,17 +7,20 @@ from kombu.exceptions import OperationalError
 
 from worker.app import app
 
-PATIENCE = 5.0  # seconds; a worker answers within milliseconds, whatever its pool is doing
+# A worker answers within milliseconds, whatever its pool is doing, but one that is just starting never hears
+# the first question.
+QUESTIONS = 5
+PATIENCE = 1.0  # seconds for each
 
 
 def problem(host: str) -> str | None:
     """Return what is wrong with the worker of a host, asked by way of Redis; None if it is well."""
     name = f"celery@{host}"
     try:
-        answers = app.control.ping(destination=[name], timeout=PATIENCE)
+        answered = any(app.control.ping(destination=[name], timeout=PATIENCE) for _ in range(QUESTIONS))
     except OperationalError as error:
         return f"Redis: {error}"
-    return None if answers else f"{name} does not answer"
+    return None if answered else f"{name} does not answer"
 
 
 def main() -> None:

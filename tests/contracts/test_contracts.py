@@ -1,6 +1,5 @@
 """What two sides must agree on, and files that must agree with the code."""
 
-import ast
 import inspect
 import re
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.contracts.environment import variables
 from tests.databases import MODEL
 from worker import messages
 
@@ -48,6 +48,13 @@ def test_the_readme_lists_every_variable_that_a_service_reads(service: str) -> N
         assert f"`{variable}`" in readme, variable
 
 
+def test_the_readme_lists_every_variable_that_compose_reads() -> None:
+    readme = Path("README.md").read_text()
+
+    for variable in re.findall(r"\$\{(\w+)", Path("compose.yaml").read_text()):
+        assert f"`{variable}`" in readme, variable
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_value_that_makes_no_sense_is_refused_by_name(service: str) -> None:
     module = __import__(f"{service}.settings", fromlist=["Settings"])
@@ -59,13 +66,6 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(service: str) -> None:
     for variable in env:
         with pytest.raises(KeyError, match=variable):
             module.Settings.from_env({name: value for name, value in env.items() if name != variable})
-
-
-def variables(service: str) -> set[str]:
-    """Return the words in capitals that a service's settings ask for."""
-    tree = ast.parse(Path(service, "settings.py").read_text())
-    words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return {word for word in words if re.fullmatch(r"[A-Z][A-Z_]+", word)}
 
 
 def test_no_package_is_pinned_at_two_versions() -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import psycopg2
@@ -268,6 +269,32 @@ def test_applying_again_changes_nothing_and_waits_for_nobody(
     assert in_time
     assert dump_catalog(db) == before
     assert one(db, "SELECT count(*) FROM metrics_executions") == 1
+
+
+def test_an_upgrade_that_must_wait_holds_up_nobody_for_long(
+    db: Connection, database_url: str, passwords: dict[str, str]
+) -> None:
+    """A new index of a table to which a client has written and not committed: others write to it meanwhile."""
+    run(db, "DROP INDEX results_newest")
+    busy = psycopg2.connect(database_url)
+    log_labels(busy, "[1]", "[1]")
+    upgrade = threading.Thread(target=apply, args=(database_url,), kwargs={"passwords": passwords, "test_data": False})
+
+    upgrade.start()
+    took = []
+    for _ in range(60):
+        started = time.monotonic()
+        log_labels(db, "[1]", "[1]", OTHER)
+        took.append(time.monotonic() - started)
+        time.sleep(0.05)
+    waited = upgrade.is_alive()
+    busy.rollback()
+    busy.close()
+    upgrade.join(20)
+
+    assert waited
+    assert 0.5 < max(took) < 2.0  # LOCK_TIMEOUT is 1 s
+    assert one(db, "SELECT to_regclass('results_newest') IS NOT NULL")
 
 
 def test_applying_again_brings_descriptions_up_to_date(

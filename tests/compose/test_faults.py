@@ -1,0 +1,65 @@
+"""Whatever dies, it comes back by itself, and the next minute is complete."""
+
+import time
+from typing import get_args
+
+import pytest
+
+from tests.compose.stack import SERVICES, UP, Stack, Victim, docker
+from tests.databases import wait_for
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def kill(stack: Stack, victim: Victim, *services: str) -> None:
+    """Kill, and wait until all is well again, each service having been started once more."""
+    restarts = {service: stack.container(service)["RestartCount"] for service in services}
+    stack.kill(victim, *services)
+    for service in services:
+        wait_for(lambda service=service: stack.container(service)["RestartCount"] == restarts[service] + 1)  # type: ignore[misc]
+    stack.wait_until_healthy()
+
+
+@pytest.mark.parametrize("victim", get_args(Victim))
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_that_is_killed_comes_back_by_itself(
+    stack: Stack, models: list[str], service: str, victim: Victim
+) -> None:
+    results, schedules = stack.results(), stack.schedules()
+
+    kill(stack, victim, service)
+    minute = stack.minute(seconds=2)
+
+    wait_for(lambda: stack.is_complete(models, minute))
+    assert stack.schedules() == schedules
+    assert set(stack.results()) >= set(results)
+
+
+def test_all_that_are_killed_at_once_come_back_by_themselves(stack: Stack, models: list[str]) -> None:
+    """As after a power cut."""
+    results, schedules = stack.results(), stack.schedules()
+
+    kill(stack, "init", *SERVICES)
+    minute = stack.minute(seconds=2)
+
+    wait_for(lambda: stack.is_complete(models, minute))
+    assert stack.schedules() == schedules
+    assert set(stack.results()) >= set(results)
+
+
+def test_a_standby_fires_the_minute_before_which_the_leader_is_killed(stack: Stack, models: list[str]) -> None:
+    stack.compose(*UP, "--scale", "scheduler=2")
+    leader_of = "SELECT split_part(leader, ':', 1), skipped FROM fires WHERE due_at = to_timestamp({})"
+    schedulers = {found["Config"]["Hostname"]: found["Id"] for found in stack.containers("scheduler")}
+    leader = stack.sql("SELECT split_part(name, ':', 1) FROM leader")
+    [standby] = schedulers.keys() - {leader}
+
+    minute = stack.minute(seconds=4)
+    time.sleep(minute.comes_at - 0.9 - time.time())
+    docker("kill", schedulers[leader])
+    killed_at = time.time()
+
+    assert minute.comes_at - 1.0 < killed_at < minute.comes_at
+    wait_for(lambda: stack.is_complete(models, minute))
+    assert stack.sql(leader_of.format(minute.due_at.timestamp())) == f"{standby}|0"
+    stack.up()

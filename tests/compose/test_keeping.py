@@ -1,0 +1,135 @@
+"""Stopping, upgrading, backing up and restoring lose nothing, by the commands of docs/docker.md."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.compose.documents import blocks
+from tests.compose.stack import ROOT, SERVICES, Stack, service_of
+from tests.databases import wait_for
+
+pytestmark = pytest.mark.timeout(600)
+
+# Three messages, each of which takes a process of the pool some seconds.
+MANY = 300
+FILL = """
+    INSERT INTO metrics_executions (model_id, name, cron_expression)
+        SELECT gen_random_uuid(), 'large', '* * * * *' FROM generate_series(1, {many});
+    INSERT INTO results (model_id, y_true, y_pred)
+        SELECT model_id, labels.json, labels.json
+        FROM metrics_executions, (SELECT json_agg(n % 10) AS json FROM generate_series(1, 100000) AS n) AS labels
+        WHERE name = 'large';
+    SELECT model_id FROM metrics_executions WHERE name = 'large';
+"""
+# As a client that never commits, and as VACUUM.
+BUSY = """
+BEGIN;
+UPDATE metrics_executions SET name = 'busy' WHERE model_id = '{model_id}';
+LOCK TABLE metrics_executions, results, fires, leader IN SHARE UPDATE EXCLUSIVE MODE;
+INSERT INTO results (model_id, y_true, y_pred) VALUES ('{model_id}', '[1]', '[0]');
+SELECT 'busy';
+"""
+
+
+def test_a_stop_in_mid_calculation_loses_nothing(stack: Stack, tmp_path: Path) -> None:
+    stop, _ = blocks("docs/docker.md", "Stop")[0]
+    large = set(stack.sql(FILL.format(many=MANY)).split())
+    minute = stack.minute(seconds=2)
+    of_the_minute = f" [{minute.due_at.timestamp():.0f}000,"
+
+    def calculated() -> list[str]:
+        """Return the large models that have their result, each as often as it is there."""
+        keys = [result.split()[0] for result in stack.results() if of_the_minute in result]
+        return [model_id for key in keys if (model_id := key.removeprefix("metrics:results:")) in large]
+
+    wait_for(calculated)
+    stack.shell([stop], tmp_path)
+    codes = {service_of(container): container["State"]["ExitCode"] for container in stack.containers()}
+    stack.compose("up", "--detach", "--wait", "redis")
+    before = len(calculated())
+    stack.up()
+
+    assert codes == dict.fromkeys((*SERVICES, "database"), 0)  # 137: SIGTERM did not reach it, or it took too long
+    assert 0 < before < MANY
+    wait_for(lambda: len(calculated()) >= MANY, seconds=60)
+    assert set(calculated()) == large
+    assert len(calculated()) == MANY
+    stack.sql(
+        "DELETE FROM results WHERE model_id IN (SELECT model_id FROM metrics_executions WHERE name = 'large');"
+        "DELETE FROM metrics_executions WHERE name = 'large'"
+    )
+
+
+def test_down_and_up_keep_schedules_and_results(stack: Stack, models: list[str], tmp_path: Path) -> None:
+    """And new passwords in .env count from the next start on."""
+    _, down = blocks("docs/docker.md", "Stop")[0]
+    results, schedules = stack.results(), stack.schedules()
+
+    stack.shell([down], tmp_path)
+    assert stack.containers() == []
+    names = ("METRICS_API_PASSWORD", "METRICS_SCHEDULER_PASSWORD", "METRICS_WORKER_PASSWORD")
+    changed = replace(stack, variables={**stack.variables, **{name: f"new {name} #'$" for name in names}})
+    changed.up()
+
+    assert stack.schedules() == schedules
+    assert set(stack.results()) >= set(results)
+    minute = stack.minute(seconds=2)
+    wait_for(lambda: stack.is_complete(models, minute))
+    stack.up()
+
+
+@contextmanager
+def busy(stack: Stack, model_id: str) -> Iterator[None]:
+    """Keep a transaction open."""
+    command = ["docker", "compose", "exec", "-T", "postgres", "psql", "--tuples-only", "--no-align", "--quiet"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=stack.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write(BUSY.format(model_id=model_id))
+        client.stdin.flush()
+        assert client.stdout.readline() == "busy\n"
+        yield
+        assert client.poll() is None
+        client.stdin.close()  # psql ends, and PostgreSQL rolls back
+
+
+def test_an_upgrade_is_the_same_command_beside_a_busy_database(stack: Stack, models: list[str], tmp_path: Path) -> None:
+    [[pull, *upgrade]] = blocks("docs/docker.md", "Upgrade")
+    assert pull == "git pull"
+    parts = "SELECT to_regclass('crons_last_due') IS NOT NULL, to_regclass('schedule_status') IS NOT NULL"
+    stack.sql("DROP INDEX crons_last_due; DROP VIEW schedule_status")  # an earlier version had neither
+    results, schedules = stack.results(), stack.schedules()
+
+    with busy(stack, models[0]):
+        stack.shell(upgrade, tmp_path)
+        assert stack.sql(parts) == "t|t"
+
+    assert stack.schedules() == schedules
+    assert set(stack.results()) >= set(results)
+    minute = stack.minute(seconds=2)
+    wait_for(lambda: stack.is_complete(models, minute))
+
+
+def test_a_backup_is_restored_into_empty_volumes_and_fires_again(
+    stack: Stack, models: list[str], tmp_path: Path
+) -> None:
+    [backup] = blocks("docs/docker.md", "Back up")
+    [restore] = blocks("docs/docker.md", "Restore")
+    results, schedules, labels = stack.results(), stack.schedules(), stack.sql("SELECT count(*) FROM results")
+
+    stack.shell(backup, tmp_path)
+    stack.compose("down", "--volumes")
+    assert stack.leftovers() == ""
+    stack.shell(restore, tmp_path)
+
+    assert stack.schedules() == schedules
+    assert stack.sql("SELECT count(*) FROM results") == labels
+    assert set(stack.results()) >= set(results)
+    minute = stack.minute(seconds=2)
+    wait_for(lambda: stack.is_complete(models, minute))
