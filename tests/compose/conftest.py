@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.compose.stack import Stack, missing
-from tests.databases import model_ids
+from tests.databases import model_ids, wait_for
 
 MODELS = 50
 FILL = """
@@ -55,9 +55,11 @@ def stack(engine: None) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def models(stack: Stack) -> list[str]:
-    """Models that are due every minute, each with the accuracy ACCURACY."""
+    """Models that are due every minute, each with the accuracy ACCURACY, and a first result that must not get lost."""
     found = list(model_ids(MODELS))
     stack.sql("".join(FILL.format(model_id) for model_id in found))
+    minute = stack.minute(seconds=2)
+    wait_for(lambda: stack.is_complete(found, minute))
     return found
 
 
