@@ -18,7 +18,7 @@ run: $(VENV)/installed-local ## Start everything here: PostgreSQL, Redis, worker
 test: $(VENV)/installed-dev ## Run the tests (PYTEST_ARGS="-k words")
 	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-compose: $(VENV)/installed-dev ## Try the containers: build, start, scale, kill, restore (needs Docker; 5 minutes)
+test-compose: $(VENV)/installed-dev ## Try the containers: build, start, scale, kill, restore (needs Docker; 3 minutes)
 	@COMPOSE_TESTS=1 exec $(BIN)/python -m pytest tests/compose $(PYTEST_ARGS)
 
 check: $(VENV)/installed-dev ## Check format, lint, types and imports

@@ -11,7 +11,8 @@ import sys
 import time
 
 from local.ports import free_port
-from tests.compose.stack import ROOT, Stack, docker, missing
+from tests.compose.docker import ROOT, docker, missing
+from tests.compose.stack import Stack
 
 MB = 1_000_000
 BUILT = ("database", "api", "scheduler", "worker")

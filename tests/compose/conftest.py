@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.compose.stack import Stack, missing
+from tests.compose.docker import missing
+from tests.compose.stack import Stack
 from tests.databases import model_ids, wait_for
 
 MODELS = 50

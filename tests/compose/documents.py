@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from tests.compose.stack import ROOT
+from tests.compose.docker import ROOT
 
 INDENT = "    "
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,13 +9,12 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from tests.compose.docker import ROOT, docker, finished, inspected, is_healthy, said
 from tests.databases import wait_for
 
-ROOT = Path(__file__).parents[2]
 UP = ("up", "--detach", "--wait", "--wait-timeout", "180")
 SERVICES = ("postgres", "redis", "api", "scheduler", "worker")  # those that stay; `database` ends when it is done
 ACCURACY = 0.75  # of every model that tests make
-SECONDS = 300  # that one command may take; the first one builds all images
 
 # Moves the clock on, never back: to so many seconds before a full minute that was not there yet.
 MOVE_CLOCK = """
@@ -83,22 +80,12 @@ class Stack:
 
     def compose(self, *arguments: str, text: str | None = None) -> str:
         """Run docker compose, and return what it prints."""
-        done = subprocess.run(
-            ["docker", "compose", *arguments],
-            cwd=ROOT, env=self.environment, input=text, capture_output=True, text=True, timeout=SECONDS, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"docker compose {' '.join(arguments)}: {done.stdout}{done.stderr}"
-        return done.stdout
+        return said(["docker", "compose", *arguments], env=self.environment, text=text)
 
     def shell(self, commands: Iterable[str], folder: Path) -> str:
         """Run lines of a document in a folder, as a reader who pastes them; the first that fails ends it."""
         script = "\n".join(commands).replace("localhost:5000", f"localhost:{self.port}")
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=folder, env=self.environment, capture_output=True, text=True, timeout=SECONDS, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{script}: {done.stdout}{done.stderr}"
-        return done.stdout
+        return said(["bash", "-euo", "pipefail", "-c", script], env=self.environment, cwd=folder)
 
     def up(self, *arguments: str) -> None:
         """Start whatever does not run, and wait until all of it is healthy."""
@@ -106,9 +93,7 @@ class Stack:
 
     def containers(self, *services: str) -> list[dict[str, Any]]:
         """Return what `docker inspect` says of the containers of some services, or of all."""
-        ids = self.compose("ps", "--all", "--quiet", *services).split()
-        found: list[dict[str, Any]] = json.loads(docker("inspect", *ids)) if ids else []
-        return found
+        return inspected(self.compose("ps", "--all", "--quiet", *services).split())
 
     def container(self, service: str) -> dict[str, Any]:
         """Return the same of the only container of a service."""
@@ -166,13 +151,7 @@ class Stack:
     def logs(self) -> str:
         """Return the state of all containers and their last lines, whatever state the project is in."""
         commands = (["ps", "--all"], ["logs", "--no-color", "--tail", "200"])
-        return "\n".join(
-            subprocess.run(
-                ["docker", "compose", *command],
-                cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=SECONDS, check=False,
-            ).stdout
-            for command in commands
-        )  # fmt: skip
+        return "\n".join(finished(["docker", "compose", *command], env=self.environment).stdout for command in commands)
 
     def leftovers(self) -> str:
         """Return the names of the project's containers, volumes and networks that are there."""
@@ -186,32 +165,3 @@ class Stack:
     def remove(self) -> None:
         """Remove all that the project made, its images too."""
         self.compose("down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5")
-
-
-def docker(*arguments: str) -> str:
-    """Run docker, and return what it prints."""
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
-    return done.stdout
-
-
-def is_healthy(container: Mapping[str, Any]) -> bool:
-    """Whether it runs and its health check says so."""
-    return bool(container["State"]["Running"]) and container["State"]["Health"]["Status"] == "healthy"
-
-
-def service_of(container: Mapping[str, Any]) -> str:
-    """Return the name that compose.yaml gives the container's service."""
-    name: str = container["Config"]["Labels"]["com.docker.compose.service"]
-    return name
-
-
-def missing() -> str | None:
-    """Return why containers cannot be started here; None if they can."""
-    if shutil.which("docker") is None:
-        return "it needs Docker, and there is no docker here"
-    for command in (["docker", "compose", "version"], ["docker", "info"]):
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        if asked.returncode:
-            return f"it needs Docker: {' '.join(command)} says {asked.stderr.strip()}"
-    return None

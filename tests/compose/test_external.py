@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.compose.conftest import a_stack
-from tests.compose.stack import Stack, docker, service_of
+from tests.compose.docker import docker, service_of
+from tests.compose.stack import Stack
 from tests.databases import MODEL, wait_for
 
 pytestmark = pytest.mark.timeout(600)

@@ -5,7 +5,8 @@ from typing import get_args
 
 import pytest
 
-from tests.compose.stack import SERVICES, UP, Stack, Victim, docker
+from tests.compose.docker import docker
+from tests.compose.stack import SERVICES, UP, Stack, Victim
 from tests.databases import wait_for
 
 pytestmark = pytest.mark.timeout(600)

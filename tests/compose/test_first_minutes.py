@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.compose.docker import docker, is_healthy, service_of
 from tests.compose.documents import blocks
-from tests.compose.stack import SERVICES, Stack, is_healthy, service_of
+from tests.compose.stack import SERVICES, Stack
 from tests.contracts.environment import variables
 from tests.databases import MODEL, wait_for
 
@@ -33,6 +34,10 @@ def test_everything_is_well(stack: Stack) -> None:
     assert containers["database"]["State"]["ExitCode"] == 0
     status, answer = stack.call("GET", "/status")
     assert (status, answer["problems"]) == (200, [])
+
+
+def test_compose_has_nothing_to_complain_of(stack: Stack, tmp_path: Path) -> None:
+    assert stack.shell(["docker compose config --quiet 2>&1"], tmp_path) == ""
 
 
 def test_the_lines_of_the_readme_for_rest_work_as_pasted(stack: Stack, tmp_path: Path) -> None:
@@ -64,6 +69,28 @@ def test_the_lines_of_the_readme_for_sql_work_as_pasted(stack: Stack) -> None:
         assert line in said
 
 
+def test_the_lines_of_the_documents_for_sql_work_as_pasted(stack: Stack, tmp_path: Path) -> None:
+    interactive, one_statement = blocks("docs/docker.md", "SQL")[0]
+
+    assert one_statement.startswith(interactive.replace("exec", "exec -T"))
+    assert " next_run_at" in stack.shell([one_statement], tmp_path)
+
+
+def test_a_program_in_a_container_of_its_own_is_let_in_by_its_password(stack: Stack) -> None:
+    insert = "INSERT INTO results (model_id, y_true, y_pred) VALUES (gen_random_uuid(), '[1]', '[1]')"
+
+    def log_labels(password: str) -> str:
+        network = f"--network={stack.project}_default"
+        url = "postgresql://metrics_client@postgres:5432/metrics"
+        return docker(
+            "run", "--rm", network, "--env", f"PGPASSWORD={password}", "postgres:17", "psql", url, "-c", insert
+        )
+
+    assert log_labels("metrics_client") == "INSERT 0 1\n"
+    with pytest.raises(AssertionError, match="password authentication failed"):
+        log_labels("another")
+
+
 def test_a_schedule_in_a_zone_with_daylight_saving_has_its_next_run(stack: Stack) -> None:
     """The time-zone data are inside the images of API and scheduler."""
     schedule = {"model_id": MODEL, "cron_expression": "30 12 1 7 *", "timezone": "Europe/Warsaw"}
@@ -77,18 +104,18 @@ def test_a_schedule_in_a_zone_with_daylight_saving_has_its_next_run(stack: Stack
     assert wait_for(settled)["next_run_at"] == answer["next_run_at"]
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", [*SERVICES, "database"])
 def test_a_service_is_confined(stack: Stack, service: str) -> None:
     container = stack.container(service)
     host = container["HostConfig"]
 
-    assert stack.compose("exec", "-T", service, "id", "-u") != "0\n"
+    assert container["Config"]["User"] not in {"", "root", "0"}
     assert host["ReadonlyRootfs"]
     assert host["CapDrop"] == ["ALL"]
     assert not host["CapAdd"]
     assert host["SecurityOpt"] == ["no-new-privileges:true"]
     assert host["Memory"] > 0
-    assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    assert host["RestartPolicy"]["Name"] == ("no" if service == "database" else "unless-stopped")
     published = {key: value for key, value in container["NetworkSettings"]["Ports"].items() if value}
     of_the_api = {"5000/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(stack.port)}]}
     assert published == (of_the_api if service == "api" else {})

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.compose.docker import ROOT, service_of
 from tests.compose.documents import blocks
-from tests.compose.stack import ROOT, SERVICES, Stack, service_of
+from tests.compose.stack import SERVICES, Stack
 from tests.databases import wait_for
 
 pytestmark = pytest.mark.timeout(600)
