@@ -6,13 +6,14 @@ RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /app
+# From here on, COPY --chmod: a checkout that only its owner can read must not make an image that nobody can run.
 
 
 FROM base AS database
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=requirements/database.txt,target=/requirements.txt \
     pip install --require-hashes --only-binary :all: -r /requirements.txt
-COPY sql/ sql/
+COPY --chmod=755 sql/ sql/
 USER cyclic
 CMD ["python", "-m", "sql.apply"]
 
@@ -21,9 +22,9 @@ FROM base AS api
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=requirements/api.txt,target=/requirements.txt \
     pip install --require-hashes --only-binary :all: -r /requirements.txt
-COPY worker/__init__.py worker/messages.py worker/postgres.py worker/results.py worker/settings.py worker/
-COPY scheduler/__init__.py scheduler/cron.py scheduler/dialect.py scheduler/pairs.py scheduler/zones.py scheduler/
-COPY api/ api/
+COPY --chmod=755 worker/__init__.py worker/messages.py worker/postgres.py worker/results.py worker/settings.py worker/
+COPY --chmod=755 scheduler/__init__.py scheduler/cron.py scheduler/dialect.py scheduler/pairs.py scheduler/zones.py scheduler/
+COPY --chmod=755 api/ api/
 USER cyclic
 ENV HOST=0.0.0.0 PORT=5000
 EXPOSE 5000
@@ -34,8 +35,8 @@ FROM base AS scheduler
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=requirements/scheduler.txt,target=/requirements.txt \
     pip install --require-hashes --only-binary :all: -r /requirements.txt
-COPY worker/__init__.py worker/messages.py worker/postgres.py worker/results.py worker/settings.py worker/
-COPY scheduler/ scheduler/
+COPY --chmod=755 worker/__init__.py worker/messages.py worker/postgres.py worker/results.py worker/settings.py worker/
+COPY --chmod=755 scheduler/ scheduler/
 USER cyclic
 CMD ["celery", "--quiet", "-A", "scheduler.app", "beat", "--scheduler", "scheduler.beat:DatabaseScheduler", "--loglevel", "INFO"]
 
@@ -44,6 +45,6 @@ FROM base AS worker
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=requirements/worker.txt,target=/requirements.txt \
     pip install --require-hashes --only-binary :all: -r /requirements.txt
-COPY worker/ worker/
+COPY --chmod=755 worker/ worker/
 USER cyclic
 CMD ["python", "-m", "worker", "--concurrency", "2"]

@@ -18,6 +18,7 @@ app.conf.update(
         "socket_timeout": messages.CONNECT_TIMEOUT,  # it only sends, and never waits for a message
         "socket_keepalive": True,
     },
+    broker_use_ssl=messages.broker_tls(settings().redis_url),
     task_default_queue=messages.QUEUE,
     task_ignore_result=True,
 )

@@ -21,6 +21,7 @@ app.conf.update(
         "socket_timeout": messages.SOCKET_TIMEOUT,
         "socket_keepalive": True,
     },
+    broker_use_ssl=messages.broker_tls(settings.redis_url),
     task_acks_late=True,
     task_acks_on_timeout=False,
     task_default_queue=messages.QUEUE,

@@ -3,14 +3,22 @@
 import socket
 import sys
 
+import redis
 from kombu.exceptions import OperationalError
 
 from worker.app import app
 
 # A worker answers within milliseconds, whatever its pool is doing, but one that is just starting never hears
 # the first question.
-QUESTIONS = 5
-PATIENCE = 1.0  # seconds for each
+QUESTIONS = 4
+PATIENCE = 1.0  # seconds for each answer, and for each word of Redis
+# This process ends when it knows: it does not wait for a Redis to come back, as a worker does.
+app.conf.broker_transport_options |= {
+    "socket_timeout": PATIENCE,
+    "socket_connect_timeout": PATIENCE,
+    "max_retries": 1,
+    "interval_start": 0,
+}
 
 
 def problem(host: str) -> str | None:
@@ -18,7 +26,7 @@ def problem(host: str) -> str | None:
     name = f"celery@{host}"
     try:
         answered = any(app.control.ping(destination=[name], timeout=PATIENCE) for _ in range(QUESTIONS))
-    except OperationalError as error:
+    except (OperationalError, redis.RedisError) as error:
         return f"Redis: {error}"
     return None if answered else f"{name} does not answer"
 

@@ -1,6 +1,7 @@
 """What the scheduler sends and the workers run: the task's name, its arguments, its queue."""
 
 import json
+import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -32,6 +33,11 @@ def calculate(model_ids: Sequence[str], due_at: datetime, *, requested: bool = F
     moment = due_at.astimezone(UTC).isoformat(timespec="milliseconds")
     kwargs = {"model_ids": list(model_ids), "due_at": moment, "requested": requested, "alone": alone}
     return Message(CALCULATE, kwargs, {DUE_AT_HEADER: moment})
+
+
+def broker_tls(redis_url: str) -> dict[str, ssl.VerifyMode] | None:
+    """Return Celery's broker_use_ssl: it would take any certificate where a rediss:// URL names no options."""
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED} if redis_url.startswith("rediss://") else None
 
 
 def due_at_of(raw: bytes) -> datetime | None:

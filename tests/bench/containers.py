@@ -11,7 +11,7 @@ import sys
 import time
 
 from local.ports import free_port
-from tests.compose.docker import ROOT, docker, missing
+from tests.compose.docker import BASE, docker, missing, size, size_above_base
 from tests.compose.stack import Stack
 
 MB = 1_000_000
@@ -44,24 +44,18 @@ def main() -> None:
 
 
 def print_images(stack: Stack) -> None:
-    base = (ROOT / "Dockerfile").read_text().split("\nFROM ", 1)[1].split()[0]
-    base_size, of_the_base = size(base), contents(base)[0]
-    print(f"{base}: {base_size / MB:.0f} MB\n")
+    of_the_base, _ = contents(BASE)
+    print(f"{BASE}: {size(BASE) / MB:.0f} MB\n")
     for service in BUILT:
         image = f"{stack.project}-{service}"
         packages, modules = contents(image)
         user = docker("image", "inspect", "--format", "{{.Config.User}}", image).strip()
-        above = (size(image) - base_size) / MB
-        print(f"{service}: {size(image) / MB:.0f} MB, {above:.0f} MB above its base, user {user}")
+        print(f"{service}: {size(image) / MB:.0f} MB, {size_above_base(image) / MB:.0f} MB above its base, user {user}")
         print(f"    {', '.join(modules)}")
         added = {name: packages[name] for name in packages.keys() - of_the_base.keys()}
         for name, (version, bytes_) in sorted(added.items(), key=lambda found: -found[1][1]):
             print(f"    {bytes_ / MB:6.1f} MB  {name} {version}")
         print()
-
-
-def size(image: str) -> int:
-    return int(docker("image", "inspect", "--format", "{{.Size}}", image))
 
 
 def contents(image: str) -> tuple[dict[str, tuple[str, int]], list[str]]:

@@ -1,12 +1,13 @@
 """One stack for all tests in containers, made when the first of them asks for it, and removed at the end."""
 
 import os
-import socket
-from collections.abc import Iterator, Mapping
+import signal
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
 
+from local.ports import free_port
 from tests.compose.docker import missing
 from tests.compose.stack import Stack
 from tests.databases import model_ids, wait_for
@@ -17,35 +18,45 @@ FILL = """
     INSERT INTO results (model_id, y_true, y_pred) VALUES ('{0}', '[1, 0, 1, 1]', '[1, 0, 1, 0]');
 """
 
-started: list[Stack] = []  # those that are there at present
+logs: list[Callable[[], str]] = []  # of all that runs at present, for the report of a failure
 
 
 @contextmanager
 def a_stack(name: str, variables: Mapping[str, str]) -> Iterator[Stack]:
     """Start a project; whatever becomes of the tests, nothing of it is left."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    stack = Stack(f"cyclic-metrics-{name}-{os.getpid()}", port, variables)
-    started.append(stack)
+    stack = Stack(f"cyclic-metrics-{name}-{os.getpid()}", free_port(), variables)
+    logs.append(stack.logs)
     try:
         try:
             stack.up("--build")
         except BaseException:
-            print(stack.logs())
+            print(stack.logs())  # by the time of the report there will be no containers
             raise
         yield stack
     finally:
-        started.remove(stack)
         stack.remove()
+        logs.remove(stack.logs)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the containers said, with whatever fails: a fixture as well as a test."""
+    report = yield
+    if report.failed:
+        report.sections += [("containers", said()) for said in logs]
+    return report
 
 
 @pytest.fixture(scope="session")
-def engine() -> None:
+def engine() -> Iterator[None]:
+    """Where there is none, its tests skip; when the tests are told to end, what they started is removed first."""
     if os.environ.get("COMPOSE_TESTS") != "1":
         pytest.skip("make test-compose runs it: it needs Docker, builds images, and takes some minutes")
     if reason := missing():
         pytest.skip(reason)
+    before = signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM", 143))
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")
@@ -62,12 +73,3 @@ def models(stack: Stack) -> list[str]:
     minute = stack.minute(seconds=2)
     wait_for(lambda: stack.is_complete(found, minute))
     return found
-
-
-@pytest.fixture(autouse=True)
-def _logs_of_a_failure(request: pytest.FixtureRequest) -> Iterator[None]:
-    failed_before = request.session.testsfailed
-    yield
-    if request.session.testsfailed > failed_before:
-        for stack in started:
-            print(stack.logs())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+BASE = (ROOT / "Dockerfile").read_text().split("\nFROM ", 1)[1].split()[0]
 SECONDS = 300  # that one command may take; the first one builds all images
 
 
@@ -32,6 +33,22 @@ def said(
 def docker(*arguments: str) -> str:
     """Run docker, and return what it prints."""
     return said(["docker", *arguments])
+
+
+def logs_of(container: str) -> str:
+    """Return what a container has said lately."""
+    done = finished(["docker", "logs", "--tail", "200", container])
+    return done.stdout + done.stderr
+
+
+def size_above_base(image: str) -> int:
+    """Return how many bytes an image of ours adds to the one that it is made from."""
+    return size(image) - size(BASE)
+
+
+def size(image: str) -> int:
+    """Return the bytes of an image."""
+    return int(docker("image", "inspect", "--format", "{{.Size}}", image))
 
 
 def inspected(ids: Sequence[str]) -> list[dict[str, Any]]:

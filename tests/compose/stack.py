@@ -13,7 +13,8 @@ from tests.compose.docker import ROOT, docker, finished, inspected, is_healthy, 
 from tests.databases import wait_for
 
 UP = ("up", "--detach", "--wait", "--wait-timeout", "180")
-SERVICES = ("postgres", "redis", "api", "scheduler", "worker")  # those that stay; `database` ends when it is done
+OURS = ("api", "scheduler", "worker")
+SERVICES = ("postgres", "redis", *OURS)  # those that stay; `database` ends when it is done
 ACCURACY = 0.75  # of every model that tests make
 
 # Moves the clock on, never back: to so many seconds before a full minute that was not there yet.

@@ -1,13 +1,16 @@
 """PostgreSQL and Redis elsewhere: nothing but variables changes. The servers are on this machine, beside the stack."""
 
 import os
+import socket
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.compose.conftest import a_stack
-from tests.compose.docker import docker, service_of
+from tests.compose.conftest import a_stack, logs
+from tests.compose.docker import docker, logs_of, service_of
 from tests.compose.stack import Stack
 from tests.databases import MODEL, wait_for
 
@@ -24,27 +27,15 @@ ADMINISTRATE = """
 """
 
 
-class Server:
-    """A container beside the stack, published where containers find host.docker.internal."""
+class Server(NamedTuple):
+    """A container beside the stack, and where the stack's containers reach it."""
 
-    def __init__(self, image: str, port: int, *options: str) -> None:
-        gateway = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
-        self.name = f"cyclic-metrics-{image.split(':', maxsplit=1)[0]}-{os.getpid()}"
-        docker("run", "--detach", "--name", self.name, "--publish", f"{gateway}::{port}", *options, image)
-        published = docker("port", self.name, str(port)).strip().rpartition(":")[2]
-        self.address = f"host.docker.internal:{published}"
+    name: str
+    address: str
 
     def psql(self, statement: str, database: str = "postgres") -> None:
-        docker(
-            "exec",
-            self.name,
-            "psql",
-            "--host=127.0.0.1",
-            "--username=postgres",
-            f"--dbname={database}",
-            "-c",
-            statement,
-        )
+        client = ("psql", "--host=127.0.0.1", "--username=postgres", f"--dbname={database}")
+        docker("exec", self.name, *client, "-c", statement)
 
     def is_up(self) -> bool:
         try:
@@ -53,27 +44,45 @@ class Server:
             return False
         return True
 
-    def remove(self) -> None:
-        docker("rm", "--force", "--volumes", self.name)
+
+@contextmanager
+def a_server(image: str, port: int, *options: str) -> Iterator[Server]:
+    name = f"cyclic-metrics-{image.split(':', maxsplit=1)[0]}-{os.getpid()}"
+    said = partial(logs_of, name)
+    logs.append(said)
+    try:
+        docker("run", "--detach", "--name", name, "--publish", f"{docker_host()}::{port}", *options, image)
+        published = docker("port", name, str(port)).strip().rpartition(":")[2]
+        yield Server(name, f"host.docker.internal:{published}")
+    finally:
+        docker("rm", "--force", "--volumes", name)
+        logs.remove(said)
+
+
+def docker_host() -> str:
+    """Return the address of this machine that containers reach as host.docker.internal."""
+    gateway = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
+    with socket.socket() as probe:
+        try:
+            probe.bind((gateway, 0))
+        except OSError:  # the engine is in a virtual machine, and forwards to the loopback address of this one
+            return "127.0.0.1"
+    return gateway
 
 
 @pytest.fixture(scope="module")
 def postgres(engine: None) -> Iterator[Server]:
-    server = Server("postgres:17", 5432, "--env", "POSTGRES_PASSWORD=of the administrator")
-    try:
+    with a_server("postgres:17", 5432, "--env", "POSTGRES_PASSWORD=of the administrator") as server:
         wait_for(server.is_up, seconds=60)
         for statement in ADMINISTRATE.strip().splitlines():
             server.psql(statement)
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(scope="module")
 def redis(engine: None) -> Iterator[Server]:
-    server = Server("redis:8", 6379)
-    yield server
-    server.remove()
+    with a_server("redis:8", 6379) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

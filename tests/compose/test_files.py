@@ -14,7 +14,11 @@ PACKAGES = ("api", "scheduler", "worker")
 def copied(service: str) -> set[Path]:
     """Return the Python files that the service's stage of the Dockerfile copies."""
     stage = (ROOT / "Dockerfile").read_text().split(f"FROM base AS {service}\n")[1].split("\nFROM ")[0]
-    sources = [ROOT / source for line in re.findall(r"^COPY (.+) \S+$", stage, re.MULTILINE) for source in line.split()]
+    sources = [
+        ROOT / source
+        for line in re.findall(r"^COPY --chmod=755 (.+) \S+$", stage, re.MULTILINE)
+        for source in line.split()
+    ]
     return {file for source in sources for file in (source.rglob("*.py") if source.is_dir() else [source])}
 
 

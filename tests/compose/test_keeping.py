@@ -1,7 +1,9 @@
 """Stopping, upgrading, backing up and restoring lose nothing, by the commands of docs/docker.md."""
 
+import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from tests.compose.docker import ROOT, service_of
 from tests.compose.documents import blocks
-from tests.compose.stack import SERVICES, Stack
+from tests.compose.stack import OURS, SERVICES, Stack
 from tests.databases import wait_for
 
 pytestmark = pytest.mark.timeout(600)
@@ -26,6 +28,11 @@ FILL = """
         WHERE name = 'large';
     SELECT model_id FROM metrics_executions WHERE name = 'large';
 """
+# New images of the same code.
+NEXT = """
+x-next: &next { build: { labels: { version: next } } }
+services: { database: *next, api: *next, scheduler: *next, worker: *next }
+"""
 # As a client that never commits, and as VACUUM.
 BUSY = """
 BEGIN;
@@ -34,6 +41,8 @@ LOCK TABLE metrics_executions, results, fires, leader IN SHARE UPDATE EXCLUSIVE 
 INSERT INTO results (model_id, y_true, y_pred) VALUES ('{model_id}', '[1]', '[0]');
 SELECT 'busy';
 """
+
+WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'results'::regclass AND NOT granted)"
 
 
 def test_a_stop_in_mid_calculation_loses_nothing(stack: Stack, tmp_path: Path) -> None:
@@ -101,7 +110,7 @@ def busy(stack: Stack, model_id: str) -> Iterator[None]:
 
 
 def test_an_upgrade_is_the_same_command_beside_a_busy_database(stack: Stack, models: list[str], tmp_path: Path) -> None:
-    [[pull, *upgrade]] = blocks("docs/docker.md", "Upgrade")
+    (pull, *upgrade), _ = blocks("docs/docker.md", "Upgrade")
     assert pull == "git pull"
     parts = "SELECT to_regclass('crons_last_due') IS NOT NULL, to_regclass('schedule_status') IS NOT NULL"
     stack.sql("DROP INDEX crons_last_due; DROP VIEW schedule_status")  # an earlier version had neither
@@ -115,6 +124,34 @@ def test_an_upgrade_is_the_same_command_beside_a_busy_database(stack: Stack, mod
     assert set(stack.results()) >= set(results)
     minute = stack.minute(seconds=2)
     wait_for(lambda: stack.is_complete(models, minute))
+
+
+def test_an_upgrade_that_must_wait_can_run_beside_the_old_version(
+    stack: Stack, models: list[str], tmp_path: Path
+) -> None:
+    """With new images, and a change of a table to which somebody has written and not committed."""
+    _, (*beside, up) = blocks("docs/docker.md", "Upgrade")
+    (tmp_path / "next.yaml").write_text(NEXT)
+    files = os.pathsep.join((stack.environment["COMPOSE_FILE"], str(tmp_path / "next.yaml")))
+    upgraded = replace(stack, variables={**stack.variables, "COMPOSE_FILE": files})
+    stack.sql("DROP INDEX results_newest")
+
+    with ThreadPoolExecutor() as background:
+        with busy(stack, models[0]):
+            waiting = background.submit(upgraded.shell, beside, tmp_path)
+            wait_for(lambda: stack.sql(WAITING) == "t", seconds=60)
+            minute = stack.minute(seconds=2)
+            wait_for(lambda: stack.is_complete(models, minute))
+            assert not waiting.done()
+        waiting.result(60)
+    assert {container["Config"]["Labels"].get("version") for container in stack.containers(*OURS)} == {None}
+    upgraded.shell([up], tmp_path)
+
+    assert {container["Config"]["Labels"].get("version") for container in stack.containers(*OURS)} == {"next"}
+    assert stack.sql("SELECT to_regclass('results_newest') IS NOT NULL") == "t"
+    minute = stack.minute(seconds=2)
+    wait_for(lambda: stack.is_complete(models, minute))
+    stack.up()
 
 
 def test_a_backup_is_restored_into_empty_volumes_and_fires_again(

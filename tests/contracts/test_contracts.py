@@ -2,11 +2,13 @@
 
 import inspect
 import re
+import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 
 from tests.contracts.environment import variables
 from tests.databases import MODEL
@@ -38,6 +40,21 @@ def test_the_worker_takes_from_the_queue_that_the_scheduler_fills(worker_task: A
     assert conf.task_default_queue == messages.QUEUE
     assert conf.broker_transport_options["visibility_timeout"] > conf.task_time_limit > conf.task_soft_time_limit
     assert conf.accept_content == ["json"]
+
+
+@pytest.mark.parametrize(
+    ("url", "reads"),
+    [
+        ("rediss://redis.example.com/0", {"ssl_cert_reqs": ssl.CERT_REQUIRED}),
+        # redis-py requires a certificate unless it is told not to
+        ("rediss://redis.example.com/0?ssl_ca_certs=/ca.pem", {"ssl_ca_certs": "/ca.pem"}),
+        ("rediss://redis.example.com/0?ssl_cert_reqs=none", {"ssl_cert_reqs": ssl.CERT_NONE}),
+        ("redis://redis.example.com/0", None),
+    ],
+)
+def test_the_broker_must_have_a_certificate_unless_its_url_says_otherwise(url: str, reads: object) -> None:
+    with Celery(broker=url, broker_use_ssl=messages.broker_tls(url)) as app:
+        assert app.connection_for_write().ssl == reads
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -38,6 +38,13 @@ def test_a_worker_that_is_not_there_is_not(env: dict[str, str]) -> None:
     assert check(env) == (1, f"celery@{socket.gethostname()} does not answer")
 
 
+def test_with_a_silent_redis_it_ends_and_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code, said = check({**NOBODY_ASKS_IT, "REDIS_URL": f"redis://127.0.0.1:{silent.getsockname()[1]}/0"})
+
+    assert (code, said) == (1, "Redis: Timeout reading from socket")
+
+
 def test_without_redis_it_says_so() -> None:
     code, said = check({**NOBODY_ASKS_IT, "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"})
 
