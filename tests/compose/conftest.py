@@ -54,7 +54,12 @@ def engine() -> Iterator[None]:
         pytest.skip("make test-compose runs it: it needs Docker, builds images, and takes some minutes")
     if reason := missing():
         pytest.skip(reason)
-    before = signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM", 143))
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would cut the removal short
+        pytest.exit("SIGTERM", 143)
+
+    before = signal.signal(signal.SIGTERM, end)
     yield
     signal.signal(signal.SIGTERM, before)
 
