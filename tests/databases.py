@@ -114,8 +114,10 @@ def schedule_many(db: Connection, count: int, cron: str = "* * * * *") -> None:
 
 
 def log_labels(db: Connection, y_true: str, y_pred: str, model_id: str = MODEL) -> int:
-    """Log a row of labels, given as JSON; the answer is its id."""
-    statement = "INSERT INTO results (model_id, y_true, y_pred) VALUES (%s, %s, %s) RETURNING id"
+    """Log a row of labels, given as JSON, at the time of the system's clock; the answer is its id."""
+    statement = (
+        "INSERT INTO results (model_id, y_true, y_pred, timestamp) VALUES (%s, %s, %s, schedule_now()) RETURNING id"
+    )
     found: int = one(db, statement, model_id, y_true, y_pred)
     return found
 

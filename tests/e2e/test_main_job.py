@@ -168,7 +168,8 @@ def test_a_thousand_models_have_one_result_a_minute(stack: Stack, redis_server: 
     ids = [model_id for (model_id,) in rows(stack.db, "SELECT model_id::text FROM metrics_executions")]
     run(
         stack.db,
-        "INSERT INTO results (model_id, y_true, y_pred) SELECT model_id, '[1, 1]', '[1, 0]' FROM metrics_executions",
+        "INSERT INTO results (model_id, y_true, y_pred, timestamp)"
+        " SELECT model_id, '[1, 1]', '[1, 0]', schedule_now() FROM metrics_executions",
     )
     stack.settled()
     with redis.Redis.from_url(redis_server.url) as client:
