@@ -12,10 +12,10 @@ import time
 
 from local.ports import free_port
 from tests.compose.docker import BASE, docker, missing, size, size_above_base
-from tests.compose.stack import Stack
+from tests.compose.stack import OURS, Stack
 
 MB = 1_000_000
-BUILT = ("database", "api", "scheduler", "worker")
+BUILT = ("database", *OURS)
 CONTENTS = """
 import json
 from importlib.metadata import distributions

@@ -2,40 +2,20 @@
 
 import os
 import signal
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
 
 import pytest
 
-from local.ports import free_port
 from tests.compose.docker import missing
+from tests.compose.running import a_stack, logs
 from tests.compose.stack import Stack
-from tests.databases import model_ids, wait_for
+from tests.databases import model_ids
 
 MODELS = 50
 FILL = """
     INSERT INTO metrics_executions (model_id, cron_expression) VALUES ('{0}', '* * * * *') ON CONFLICT DO NOTHING;
     INSERT INTO results (model_id, y_true, y_pred) VALUES ('{0}', '[1, 0, 1, 1]', '[1, 0, 1, 0]');
 """
-
-logs: list[Callable[[], str]] = []  # of all that runs at present, for the report of a failure
-
-
-@contextmanager
-def a_stack(name: str, variables: Mapping[str, str]) -> Iterator[Stack]:
-    """Start a project; whatever becomes of the tests, nothing of it is left."""
-    stack = Stack(f"cyclic-metrics-{name}-{os.getpid()}", free_port(), variables)
-    logs.append(stack.logs)
-    try:
-        try:
-            stack.up("--build")
-        except BaseException:
-            print(stack.logs())  # by the time of the report there will be no containers
-            raise
-        yield stack
-    finally:
-        stack.remove()
-        logs.remove(stack.logs)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -75,6 +55,5 @@ def models(stack: Stack) -> list[str]:
     """Models that are due every minute, each with the accuracy ACCURACY, and a first result that must not get lost."""
     found = list(model_ids(MODELS))
     stack.sql("".join(FILL.format(model_id) for model_id in found))
-    minute = stack.minute(seconds=2)
-    wait_for(lambda: stack.is_complete(found, minute))
+    stack.run_a_minute(found)
     return found

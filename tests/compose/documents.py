@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from tests.compose.docker import ROOT
+from local.process import ROOT
 
 INDENT = "    "
 

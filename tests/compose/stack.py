@@ -2,17 +2,18 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from tests.compose.docker import ROOT, docker, finished, inspected, is_healthy, said
+from local.process import ROOT
+from tests.compose.docker import docker, finished, inspected, is_healthy, said
 from tests.databases import wait_for
 
-UP = ("up", "--detach", "--wait", "--wait-timeout", "180")
 OURS = ("api", "scheduler", "worker")
 SERVICES = ("postgres", "redis", *OURS)  # those that stay; `database` ends when it is done
 ACCURACY = 0.75  # of every model that tests make
@@ -90,7 +91,7 @@ class Stack:
 
     def up(self, *arguments: str) -> None:
         """Start whatever does not run, and wait until all of it is healthy."""
-        self.compose(*UP, *arguments)
+        self.compose("up", "--detach", "--wait", "--wait-timeout", "180", *arguments)
 
     def containers(self, *services: str) -> list[dict[str, Any]]:
         """Return what `docker inspect` says of the containers of some services, or of all."""
@@ -129,6 +130,20 @@ class Stack:
                 return False
             assert result["metrics"] == {"accuracy": ACCURACY}
         return True
+
+    def run_a_minute(self, models: Iterable[str]) -> None:
+        """Let a full minute come, and wait until every model has its result of it."""
+        minute = self.minute(seconds=2)
+        wait_for(lambda: self.is_complete(models, minute))
+
+    @contextmanager
+    def nothing_is_lost(self, models: Iterable[str]) -> Iterator[None]:
+        """Whatever the block does: the next minute is complete, and schedules and results are as they were."""
+        results, schedules = self.results(), self.schedules()
+        yield
+        self.run_a_minute(models)
+        assert self.schedules() == schedules
+        assert set(self.results()) >= set(results)
 
     def schedules(self) -> str:
         """Return every schedule, as users have set it."""

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.compose.conftest import a_stack, logs
 from tests.compose.docker import docker, logs_of, service_of
+from tests.compose.running import a_stack, logs_shown
 from tests.compose.stack import Stack
 from tests.databases import MODEL, wait_for
 
@@ -48,15 +48,13 @@ class Server(NamedTuple):
 @contextmanager
 def a_server(image: str, port: int, *options: str) -> Iterator[Server]:
     name = f"cyclic-metrics-{image.split(':', maxsplit=1)[0]}-{os.getpid()}"
-    said = partial(logs_of, name)
-    logs.append(said)
     try:
-        docker("run", "--detach", "--name", name, "--publish", f"{docker_host()}::{port}", *options, image)
-        published = docker("port", name, str(port)).strip().rpartition(":")[2]
-        yield Server(name, f"host.docker.internal:{published}")
+        with logs_shown(partial(logs_of, name)):
+            docker("run", "--detach", "--name", name, "--publish", f"{docker_host()}::{port}", *options, image)
+            published = docker("port", name, str(port)).strip().rpartition(":")[2]
+            yield Server(name, f"host.docker.internal:{published}")
     finally:
         docker("rm", "--force", "--volumes", name)
-        logs.remove(said)
 
 
 def docker_host() -> str:

@@ -26,25 +26,13 @@ def kill(stack: Stack, victim: Victim, *services: str) -> None:
 def test_a_service_that_is_killed_comes_back_by_itself(
     stack: Stack, models: list[str], service: str, victim: Victim
 ) -> None:
-    results, schedules = stack.results(), stack.schedules()
-
-    kill(stack, victim, service)
-    minute = stack.minute(seconds=2)
-
-    wait_for(lambda: stack.is_complete(models, minute))
-    assert stack.schedules() == schedules
-    assert set(stack.results()) >= set(results)
+    with stack.nothing_is_lost(models):
+        kill(stack, victim, service)
 
 
 def test_all_that_are_killed_at_once_come_back_by_themselves(stack: Stack, models: list[str]) -> None:
-    results, schedules = stack.results(), stack.schedules()
-
-    kill(stack, "init", *SERVICES)
-    minute = stack.minute(seconds=2)
-
-    wait_for(lambda: stack.is_complete(models, minute))
-    assert stack.schedules() == schedules
-    assert set(stack.results()) >= set(results)
+    with stack.nothing_is_lost(models):
+        kill(stack, "init", *SERVICES)
 
 
 def kill_leader_in_the_second_before(stack: Stack) -> tuple[Minute, str] | None:

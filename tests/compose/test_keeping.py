@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.docker import ROOT, service_of
+from local.process import ROOT
+from tests.compose.docker import service_of
 from tests.compose.documents import blocks
 from tests.compose.stack import OURS, SERVICES, Stack
 from tests.databases import wait_for
@@ -59,7 +60,7 @@ def test_a_stop_in_mid_calculation_loses_nothing(stack: Stack, tmp_path: Path) -
     wait_for(calculated)
     stack.shell([stop], tmp_path)
     codes = {service_of(container): container["State"]["ExitCode"] for container in stack.containers()}
-    stack.compose("up", "--detach", "--wait", "redis")
+    stack.up("redis")
     before = len(calculated())
     stack.up()
 
@@ -77,18 +78,13 @@ def test_a_stop_in_mid_calculation_loses_nothing(stack: Stack, tmp_path: Path) -
 def test_down_and_up_keep_schedules_and_results(stack: Stack, models: list[str], tmp_path: Path) -> None:
     """And new passwords in .env count from the next start on."""
     _, down = blocks("docs/docker.md", "Stop")[0]
-    results, schedules = stack.results(), stack.schedules()
-
-    stack.shell([down], tmp_path)
-    assert stack.containers() == []
     names = ("METRICS_API_PASSWORD", "METRICS_SCHEDULER_PASSWORD", "METRICS_WORKER_PASSWORD")
     changed = replace(stack, variables={**stack.variables, **{name: f"new {name} #'$" for name in names}})
-    changed.up()
 
-    assert stack.schedules() == schedules
-    assert set(stack.results()) >= set(results)
-    minute = stack.minute(seconds=2)
-    wait_for(lambda: stack.is_complete(models, minute))
+    with stack.nothing_is_lost(models):
+        stack.shell([down], tmp_path)
+        assert stack.containers() == []
+        changed.up()
     stack.up()
 
 
@@ -114,16 +110,10 @@ def test_an_upgrade_is_the_same_command_beside_a_busy_database(stack: Stack, mod
     assert pull == "git pull"
     parts = "SELECT to_regclass('crons_last_due') IS NOT NULL, to_regclass('schedule_status') IS NOT NULL"
     stack.sql("DROP INDEX crons_last_due; DROP VIEW schedule_status")  # an earlier version had neither
-    results, schedules = stack.results(), stack.schedules()
 
-    with busy(stack, models[0]):
+    with stack.nothing_is_lost(models), busy(stack, models[0]):
         stack.shell(upgrade, tmp_path)
         assert stack.sql(parts) == "t|t"
-
-    assert stack.schedules() == schedules
-    assert set(stack.results()) >= set(results)
-    minute = stack.minute(seconds=2)
-    wait_for(lambda: stack.is_complete(models, minute))
 
 
 def test_an_upgrade_that_must_wait_can_run_beside_the_old_version(
@@ -140,8 +130,7 @@ def test_an_upgrade_that_must_wait_can_run_beside_the_old_version(
         with busy(stack, models[0]):
             waiting = background.submit(upgraded.shell, beside, tmp_path)
             wait_for(lambda: stack.sql(WAITING) == "t", seconds=60)
-            minute = stack.minute(seconds=2)
-            wait_for(lambda: stack.is_complete(models, minute))
+            stack.run_a_minute(models)
             assert not waiting.done()
         waiting.result(60)
     assert {container["Config"]["Labels"].get("version") for container in stack.containers(*OURS)} == {None}
@@ -149,8 +138,7 @@ def test_an_upgrade_that_must_wait_can_run_beside_the_old_version(
 
     assert {container["Config"]["Labels"].get("version") for container in stack.containers(*OURS)} == {"next"}
     assert stack.sql("SELECT to_regclass('results_newest') IS NOT NULL") == "t"
-    minute = stack.minute(seconds=2)
-    wait_for(lambda: stack.is_complete(models, minute))
+    stack.run_a_minute(models)
     stack.up()
 
 
@@ -159,15 +147,11 @@ def test_a_backup_is_restored_into_empty_volumes_and_fires_again(
 ) -> None:
     [backup] = blocks("docs/docker.md", "Back up")
     [restore] = blocks("docs/docker.md", "Restore")
-    results, schedules, labels = stack.results(), stack.schedules(), stack.sql("SELECT count(*) FROM results")
+    labels = stack.sql("SELECT count(*) FROM results")
 
-    stack.shell(backup, tmp_path)
-    stack.compose("down", "--volumes")
-    assert stack.leftovers() == ""
-    stack.shell(restore, tmp_path)
-
-    assert stack.schedules() == schedules
-    assert stack.sql("SELECT count(*) FROM results") == labels
-    assert set(stack.results()) >= set(results)
-    minute = stack.minute(seconds=2)
-    wait_for(lambda: stack.is_complete(models, minute))
+    with stack.nothing_is_lost(models):
+        stack.shell(backup, tmp_path)
+        stack.compose("down", "--volumes")
+        assert stack.leftovers() == ""
+        stack.shell(restore, tmp_path)
+        assert stack.sql("SELECT count(*) FROM results") == labels
