@@ -1,5 +1,6 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
+FUZZ ?= 50
 UPGRADE ?=
 
 VENV := .venv
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check test-compose bench bench-compose requirements clean
+.PHONY: help run test check fuzz test-compose bench bench-compose requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +18,9 @@ run: $(VENV)/installed-local ## Start everything here: PostgreSQL, Redis, worker
 
 test: $(VENV)/installed-dev ## Run the tests (PYTEST_ARGS="-k words")
 	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+fuzz: $(VENV)/installed-dev ## Compare with the reference model: new examples each time (FUZZ=50 times as many as in make test; 7 minutes)
+	@exec $(BIN)/python -m pytest --fuzz $(FUZZ) --timeout 3600 tests/scheduler/test_daylight_saving.py tests/sql/test_gate_fuzz.py $(PYTEST_ARGS)
 
 test-compose: $(VENV)/installed-dev ## Try the containers: build, start, scale, kill, restore (needs Docker; 3 minutes)
 	@COMPOSE_TESTS=1 exec $(BIN)/python -m pytest tests/compose $(PYTEST_ARGS)

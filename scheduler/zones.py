@@ -11,8 +11,9 @@ zoneinfo.reset_tzpath(to=())
 
 TZDATA_VERSION = version("tzdata")
 
-SAMPLE = timedelta(hours=6)  # no zone shifts twice within it
+SAMPLE = timedelta(days=3)  # no zone has shifted twice within it since 1970: the closest two shifts lie a week apart
 SECOND = timedelta(seconds=1)
+LONGEST_MONTH = timedelta(days=31)
 
 
 class InvalidTimeZone(ValueError):
@@ -48,7 +49,7 @@ def zone(name: str) -> zoneinfo.ZoneInfo:
     try:
         if "/" in name or name == "UTC":
             return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder, such as America/Argentina
         pass
     raise InvalidTimeZone(f'time zone "{name}" is not UTC and not an IANA name with a slash')
 
@@ -60,19 +61,45 @@ def offset(name: str, instant: datetime) -> timedelta:
     return found
 
 
-@lru_cache(maxsize=8192)
-def shifts(name: str, year: int) -> tuple[Shift, ...]:
-    """Return the shifts of one UTC year, in order.
+def first_shift(name: str, after: datetime, until: datetime) -> Shift | None:
+    """Return the first shift in (after, until], both naive UTC."""
+    month = _month(after)
+    while month <= until:
+        for shift in _shifts(name, month):
+            if after < shift.at <= until:
+                return shift
+        month = _month(month + LONGEST_MONTH)
+    return None
 
-    zoneinfo does not tell them, so they are searched for: a sample every six
-    hours, then bisection to the second.
+
+def last_shift(name: str, after: datetime, until: datetime) -> Shift | None:
+    """Return the last shift in (after, until], both naive UTC."""
+    month = _month(until)
+    while month > after - LONGEST_MONTH:
+        for shift in reversed(_shifts(name, month)):
+            if after < shift.at <= until:
+                return shift
+        month = _month(month - SECOND)
+    return None
+
+
+def _month(instant: datetime) -> datetime:
+    """Return the start of an instant's month."""
+    return datetime(instant.year, instant.month, 1)
+
+
+@lru_cache(maxsize=16384)
+def _shifts(name: str, month: datetime) -> tuple[Shift, ...]:
+    """Return the shifts of one month, in order.
+
+    zoneinfo does not tell them, so they are searched for: a sample every few days,
+    then bisection to the second.
     """
     found = []
-    start, end = datetime(year, 1, 1), datetime(year + 1, 1, 1)
-    before = offset(name, start - SECOND)
-    instant = start - SECOND
-    while instant < end - SECOND:
-        sample = min(instant + SAMPLE, end - SECOND)
+    instant, end = month - SECOND, _month(month + LONGEST_MONTH) - SECOND
+    before = offset(name, instant)
+    while instant < end:
+        sample = min(instant + SAMPLE, end)
         after = offset(name, sample)
         if after != before:
             found.append(Shift(_bisect(name, instant, sample), before, after))

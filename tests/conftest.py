@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg2
 import pytest
 import redis
@@ -15,6 +16,19 @@ from tests.databases import Connection, Databases
 
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 OLDEST_POSTGRES = Path("/usr/lib/postgresql/15/bin")  # where Debian has it; tests/sql runs on it too if it is there
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz", type=int, default=0, help="generate this many times more examples, new ones each time")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the ordinary suite the same examples each time; a search for new ones is make fuzz."""
+    times = config.getoption("fuzz")
+    hypothesis.settings.register_profile(
+        "here", max_examples=200 * max(1, times), derandomize=times == 0, deadline=None, database=None
+    )
+    hypothesis.settings.load_profile("here")
 
 
 @pytest.fixture(scope="session")
