@@ -49,44 +49,40 @@ LANGUAGE plpgsql AS $$
 DECLARE
     most_pairs constant integer := 100;
     most_bytes constant integer := 7900;  -- NOTIFY carries less than 8,000
-    brought refcursor;
-    pair record;
+    crons text[];
+    zones text[];
+    enabled boolean[];
     requested boolean;
-    pairs jsonb := '[]';
-    enabled_pairs integer := 0;
+    pairs jsonb;
     payload text;
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        OPEN brought FOR
-            SELECT cron_expression, timezone, bool_or(enabled) AS enabled FROM new_rows GROUP BY cron_expression, timezone;
+        SELECT array_agg(pair.cron_expression), array_agg(pair.timezone), array_agg(pair.enabled) INTO crons, zones, enabled
+        FROM (SELECT brought.cron_expression, brought.timezone, bool_or(brought.enabled) AS enabled
+              FROM new_rows AS brought GROUP BY brought.cron_expression, brought.timezone) AS pair;
         requested := EXISTS (SELECT FROM new_rows WHERE run_requested_at IS NOT NULL);
     ELSE
         -- What old rows had is checked and announced already, so an UPDATE of other columns brings nothing.
-        OPEN brought FOR
-            SELECT cron_expression, timezone, bool_or(enabled) AS enabled
-            FROM (SELECT cron_expression, timezone, enabled FROM new_rows
-                  EXCEPT SELECT cron_expression, timezone, enabled FROM old_rows) AS changed
-            GROUP BY cron_expression, timezone;
+        SELECT array_agg(pair.cron_expression), array_agg(pair.timezone), array_agg(pair.enabled) INTO crons, zones, enabled
+        FROM (SELECT brought.cron_expression, brought.timezone, bool_or(brought.enabled) AS enabled
+              FROM (SELECT new_rows.cron_expression, new_rows.timezone, new_rows.enabled FROM new_rows
+                    EXCEPT SELECT old_rows.cron_expression, old_rows.timezone, old_rows.enabled FROM old_rows) AS brought
+              GROUP BY brought.cron_expression, brought.timezone) AS pair;
         requested := EXISTS (SELECT model_id, run_requested_at FROM new_rows WHERE run_requested_at IS NOT NULL
                              EXCEPT SELECT model_id, run_requested_at FROM old_rows);
     END IF;
 
-    LOOP
-        FETCH brought INTO pair;
-        EXIT WHEN NOT FOUND;
-        PERFORM public.check_schedule(pair.cron_expression, pair.timezone);
-        IF pair.enabled THEN
-            enabled_pairs := enabled_pairs + 1;
-            IF enabled_pairs <= most_pairs THEN
-                pairs := pairs || jsonb_build_array(jsonb_build_array(pair.cron_expression, pair.timezone));
-            END IF;
-        END IF;
-    END LOOP;
-    CLOSE brought;
-
-    IF enabled_pairs > 0 OR requested THEN
+    IF crons IS NOT NULL THEN
+        PERFORM public.check_schedules(crons, zones);
+    END IF;
+    IF requested OR true = ANY (enabled) THEN
+        SELECT CASE WHEN count(*) <= most_pairs
+                    THEN coalesce(jsonb_agg(jsonb_build_array(pair.cron_expression, pair.timezone)), '[]') END INTO pairs
+        FROM (SELECT brought.cron_expression, brought.timezone
+              FROM unnest(crons, zones, enabled) AS brought (cron_expression, timezone, enabled)
+              WHERE brought.enabled LIMIT most_pairs + 1) AS pair;
         payload := jsonb_build_object('pairs', pairs, 'requested', requested)::text;
-        IF enabled_pairs > most_pairs OR octet_length(payload) > most_bytes THEN
+        IF octet_length(payload) > most_bytes THEN
             payload := jsonb_build_object('pairs', NULL, 'requested', requested)::text;
         END IF;
         PERFORM pg_notify('metrics_executions', payload);

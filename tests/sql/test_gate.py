@@ -9,6 +9,7 @@ import psycopg2
 import pytest
 from psycopg2.errors import CheckViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation
 
+from tests import cron_model
 from tests.cron_expressions import INVALID, VALID
 from tests.databases import MODEL, OTHER, Connection, one, rows, run, schedule, schedule_many, set_clock
 
@@ -54,17 +55,36 @@ def test_it_refuses(db: Connection, expression: str) -> None:
     ("expression", "message", "hint"),
     [
         ("5/15 * * * *", 'minute "5/15" has a step without a range', "Write 5-59/15."),
+        ("59/5 * * * *", 'minute "59/5" has a step without a range', "Write 59."),
+        ("5/0 * * * *", 'minute "5/0": the step 0 is not between 1 and 59', "Write a step from 1 to 59."),
+        ("70/5 * * * *", 'minute "70/5": 70 is not between 0 and 59', "Write 0 to 59."),
         ("9-9 * * * *", 'minute "9-9" does not ascend', "Write 9."),
         ("* 22-2 * * *", 'hour "22-2" does not ascend', "Write 22-23,0-2."),
-        ("* * * * fri-mon", 'day-of-week "fri-mon" does not ascend', "Write 5-7,0-1"),
-        ("* * * * fri-sun", 'day-of-week "fri-sun" does not ascend', "Write 5-7: "),
+        ("0 22-2/3 * * *", 'hour "22-2/3" does not ascend', "Write 1,22."),
+        ("0 0 * dec-feb *", 'month "dec-feb" does not ascend', "Write 12,1-2."),
+        ("* * * * fri-mon", 'day-of-week "fri-mon" does not ascend', "Write 5-7,1."),
+        ("* * * * fri-sun", 'day-of-week "fri-sun" does not ascend', "Write 5-7."),
+        ("* * * * 7-2", 'day-of-week "7-2" does not ascend', "Write 7,1-2."),
+        ("* * * * 7-0", 'day-of-week "7-0" does not ascend', "Write 7."),
         ("*/90 * * * *", 'minute "*/90": the step is not between 1 and 59', "Write a step from 1 to 59."),
         ("60 * * * *", 'minute "60": 60 is not between 0 and 59', "Write 0 to 59."),
+        ("007 * * * *", 'minute "007" has too many digits', "Write 0 to 59."),
         ("0 0 31 2 *", 'day-of-month "31" never comes in month "2"', "Write a day that the month has."),
+        ("0 0 31 4,6 *", 'day-of-month "31" never comes in month "4,6"', "Write a day that the month has."),
         ("0 0 0 * * *", "the expression has 6 fields", "Seconds and years are not supported."),
+        ("0 0 0 * * * 2030", "the expression has 7 fields", "Seconds and years are not supported."),
         ("@reboot", "this alias is not known", "Write @yearly,"),
-        ("*,5 * * * *", 'minute "*" stands in a list', "Write * alone"),
+        ("@every 5m", "this alias is not known", "or five fields such as */5 * * * *."),
+        ("*,5 * * * *", 'minute "*" stands in a list', "Write * or */step alone"),
         ("0 0 * foo *", 'month "foo": "foo" is not a name of a month', "or one of jan, feb"),
+        ("0 0 * * monday", 'day-of-week "monday" is not supported', "Write mon: names have three letters."),
+        ("0 0 ? * *", 'day-of-month "?" is not supported', "Write *."),
+        ("0 0 l * *", 'day-of-month "l" is not supported', "last days and nearest weekdays cannot be named"),
+        ("0 0 15w * *", 'day-of-month "15w" is not supported', "last days and nearest weekdays cannot be named"),
+        ("h * * * *", 'minute "h" is not supported', "Write a value of your choice, from 0 to 59"),
+        ("r r * * *", 'minute "r" is not supported', "Write a value of your choice, from 0 to 59"),
+        ("0 0 * * mon#2", 'day-of-week "mon#2" is not supported', "Write mon for each of these weekdays"),
+        ("x * * * *", 'minute "x" is not understood', "Write *, */step, a value from 0 to 59, a range"),
     ],
 )
 def test_it_says_what_is_wrong_and_what_to_write(db: Connection, expression: str, message: str, hint: str) -> None:
@@ -73,6 +93,48 @@ def test_it_says_what_is_wrong_and_what_to_write(db: Connection, expression: str
 
     assert refusal.value.diag.message_primary == f'cron_expression "{expression}" is refused: {message}'
     assert hint in (refusal.value.diag.message_hint or "")
+
+
+def wrapped(low: int, high: int) -> list[str]:
+    """Return all ranges that do not ascend, with some steps, and all values with a step."""
+    return [
+        *(f"{first}-{last}{step}" for first in range(low, high + 1) for last in range(low, first + 1)
+          for step in ("", "/2", f"/{high}")),
+        *(f"{first}/{step}" for first in range(low, high + 1) for step in (1, 2, high)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "low", "high"), [(0, 0, 59), (1, 0, 23), (2, 1, 31), (3, 1, 12), (4, 0, 7)])
+def test_what_it_says_to_write_instead_is_accepted_and_means_that(
+    db: Connection, place: int, low: int, high: int
+) -> None:
+    items = wrapped(low, high)
+
+    hints = rows(
+        db,
+        "SELECT item, (cron_field_problem(item, %s)).hint FROM unnest(%s::text[]) WITH ORDINALITY AS written (item, n)",
+        place + 1, items,
+    )  # fmt: skip
+
+    assert len(hints) == len(items)
+    for item, hint in hints:
+        written = str(hint).removeprefix("Write ").removesuffix(".")
+        expression = " ".join(written if field == place else "*" for field in range(5))
+        assert cron_model.accepts(expression), (item, hint)
+        assert cron_model.read(expression).fields[place] == meant(item, low, high), (item, hint)
+
+
+def meant(item: str, low: int, high: int) -> set[int]:
+    """Return the values of a range that goes on from the start of its field."""
+    ends, _, step = item.partition("/")
+    first, _, last = ends.partition("-")
+    week = high == 7
+    size, start = (7, int(first) % 7) if week else (high - low + 1, int(first))
+    if not last:
+        return {value % 7 if week else value for value in range(int(first), high + 1, int(step))}
+    end = int(last) % 7 if week else int(last)
+    length = (end - start) % size + 1
+    return {(start + offset - low) % size + low for offset in range(0, length, int(step or 1))}
 
 
 @pytest.mark.parametrize(
@@ -94,6 +156,13 @@ def test_it_stores_the_normal_form(db: Connection, written: str, stored: str) ->
         (" UTC", "Write UTC."),
         ("UTC+3", "Write UTC, or an IANA name"),
         ("CET", "Write UTC, or an IANA name"),
+        ("EET", "Write UTC, or an IANA name"),
+        ("MET", "Write UTC, or an IANA name"),
+        ("WET", "Write UTC, or an IANA name"),
+        ("Europe/Warsaw5", "Write UTC, or an IANA name"),
+        ("right/Europe/Warsaw", "Write UTC, or an IANA name"),
+        ("localtime", "Write UTC, or an IANA name"),
+        ("Factory", "Write UTC, or an IANA name"),
         ("posix/Europe/Warsaw", "Write UTC, or an IANA name"),
         ("", "Write UTC, or an IANA name"),
     ],
