@@ -119,18 +119,19 @@ def _is_text(value: str) -> bool:
 
 
 def _shown(schedule: Schedule) -> dict[str, Any]:
-    next_run_at, error = schedule.next_run_at, schedule.error
+    status, next_run_at, error = schedule.status, schedule.next_run_at, schedule.error
     if next_run_at is None and error is None and schedule.enabled:
         # The scheduler has not come round to it yet, and will count from then.
         pair = Pair(schedule.cron_expression, schedule.timezone)
         _, next_run_at, error = next_moment(pair, schedule.active_since)
+        status = "error" if error else status
     return {
         "model_id": schedule.model_id,
         "name": schedule.name,
         "cron_expression": schedule.cron_expression,
         "timezone": schedule.timezone,
         "enabled": schedule.enabled,
-        "status": schedule.status,
+        "status": status,
         "next_run_at": next_run_at and iso(next_run_at),
         "last_run_at": schedule.last_run_at and iso(schedule.last_run_at),
         "error": error,

@@ -28,7 +28,12 @@ SYSTEM = """
     SELECT clock.now, leader.name, leader.since, leader.looked_at, leader.error,
         (SELECT count(*) FROM public.crons
          WHERE next_due_at < (SELECT now FROM clock) - make_interval(secs => %(late)s)) AS late,
-        (SELECT count(*) FROM public.crons WHERE error IS NOT NULL) AS errors
+        -- a pair whose rows were mended, paused or deleted stays for some minutes, and troubles nobody
+        (SELECT count(*) FROM public.crons AS cron
+         WHERE cron.error IS NOT NULL AND EXISTS (
+            SELECT FROM public.metrics_executions AS schedule
+            WHERE schedule.enabled AND schedule.cron_expression = cron.cron_expression
+                AND schedule.timezone = cron.timezone)) AS errors
     FROM clock, public.leader
 """
 LAST_FIRE = """
@@ -73,7 +78,7 @@ class System(NamedTuple):
     looked_at: datetime | None
     error: str | None
     late: int  # pairs of cron expression and time zone whose moment passed some time ago
-    errors: int  # pairs that cannot be fired
+    errors: int  # pairs in use that cannot be fired
 
 
 class Fire(NamedTuple):

@@ -27,7 +27,7 @@ BEGIN
     END IF;
 
     IF length(NEW.name) > 200 THEN
-        RAISE EXCEPTION 'name "%…" is refused: it has % characters', left(NEW.name, 40), length(NEW.name)
+        RAISE EXCEPTION 'name "%..." is refused: it has % characters', left(NEW.name, 40), length(NEW.name)
             USING ERRCODE = 'check_violation', HINT = 'Write at most 200 characters.',
                   SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'name';
     END IF;

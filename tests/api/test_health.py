@@ -103,6 +103,12 @@ def test_the_status_is_ok_when_all_is_well(client: FlaskClient, healthy: Connect
     }
 
 
+BAD_ROW = (
+    "SET session_replication_role = replica;"
+    f" INSERT INTO metrics_executions (model_id, cron_expression) VALUES ('{MODEL}', 'r r * * *')"
+)
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -110,7 +116,7 @@ def test_the_status_is_ok_when_all_is_well(client: FlaskClient, healthy: Connect
         ("UPDATE leader SET looked_at = NULL, name = NULL", "no scheduler has looked"),
         ("UPDATE leader SET error = 'Redis: gone'", "the scheduler cannot send: Redis: gone"),
         ("INSERT INTO crons VALUES ('* * * * *', 'UTC', schedule_now() - interval '31 s', NULL, NULL, 'x')", "1 pairs"),
-        ("INSERT INTO crons VALUES ('r r * * *', 'UTC', NULL, NULL, 'not understood', 'x')", "cannot run"),
+        (f"{BAD_ROW}; INSERT INTO crons VALUES ('r r * * *', 'UTC', NULL, NULL, 'not understood', 'x')", "cannot run"),
     ],
 )
 def test_the_status_says_what_is_wrong(client: FlaskClient, healthy: Connection, fault: str, said: str) -> None:
@@ -120,6 +126,23 @@ def test_the_status_says_what_is_wrong(client: FlaskClient, healthy: Connection,
 
     assert answer.status_code == 503
     assert said in answer.json["problems"][0]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "remedy",
+    [
+        "DELETE FROM metrics_executions",
+        "UPDATE metrics_executions SET enabled = false",
+        "UPDATE metrics_executions SET cron_expression = '1 1 * * *'",
+    ],
+)
+def test_the_status_forgets_an_error_with_its_last_row(client: FlaskClient, healthy: Connection, remedy: str) -> None:
+    run(healthy, f"{BAD_ROW}; INSERT INTO crons VALUES ('r r * * *', 'UTC', NULL, NULL, 'not understood', 'x')")
+    assert client.get("/status").status_code == 503
+
+    run(healthy, remedy)
+
+    assert client.get("/status").status_code == 200
 
 
 def test_the_status_sees_messages_that_nobody_takes(

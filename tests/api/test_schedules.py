@@ -161,7 +161,7 @@ def test_a_row_that_got_past_the_gate_says_what_is_wrong(client: FlaskClient, db
     answer = client.get(f"/schedule/{MODEL}")
 
     assert answer.status_code == 200
-    assert answer.json["next_run_at"] is None  # type: ignore[index]
+    assert (answer.json["status"], answer.json["next_run_at"]) == ("error", None)  # type: ignore[index]
     assert "R R * * *" in answer.json["error"]  # type: ignore[index]
 
 

@@ -185,6 +185,44 @@ def test_a_thousand_models_have_one_result_a_minute(stack: Stack, redis_server: 
             wait_for(lambda expected=expected: counts() == {expected})  # type: ignore[misc]
 
 
+BAD_ROWS = [("R R * * *", "UTC"), ("0 0 31 2 *", "UTC"), ("0 12 * * *", "America/Argentina"), ("5/15 * * * *", "CET")]
+
+
+@pytest.mark.parametrize(("cron", "zone"), BAD_ROWS)
+def test_a_bad_row_that_got_past_the_gate_costs_only_itself(stack: Stack, model: str, cron: str, zone: str) -> None:
+    bad = str(uuid.uuid4())
+    for model_id in (model, bad):
+        log_labels(stack.db, "[1]", "[1]", model_id)
+    run(stack.db, "SET session_replication_role = replica")
+    schedule(stack.db, bad, cron, zone)
+    run(stack.db, "SET session_replication_role = origin")
+    schedule(stack.db, model)
+    run(stack.db, "SELECT pg_notify('metrics_executions', '{\"pairs\": null}')")  # look at all, as it does now and then
+    stack.settled()
+
+    stack.at("12:00")
+    stack.result_of(model, "12:00")
+    reason = one(stack.db, "SELECT error FROM crons WHERE error IS NOT NULL")
+    assert cron in reason or zone in reason
+    assert rows(stack.db, "SELECT status, error FROM schedule_status WHERE model_id = %s", bad) == [("error", reason)]
+    status, whole = stack.call("/status")
+    assert (status, whole["errors"], len(whole["problems"])) == (503, 1, 1)
+    _, answer = stack.call(f"/schedule/{bad}")
+    assert (answer["status"], answer["error"], answer["next_run_at"]) == ("error", reason, None)
+    assert stack.call(f"/results/{bad}")[0] == 404
+
+    run(
+        stack.db,
+        "UPDATE metrics_executions SET cron_expression = '1 12 * * *', timezone = 'UTC' WHERE model_id = %s",
+        bad,
+    )
+    assert stack.call("/status")[0] == 200
+    stack.settled()
+    assert stack.call(f"/schedule/{bad}")[1]["next_run_at"] == "2026-11-24T12:01:00Z"
+    stack.at("12:01")
+    stack.result_of(bad, "12:01")
+
+
 @pytest.mark.parametrize("name", ["scheduler", "worker", "api"])
 def test_a_process_that_was_killed_goes_on(stack: Stack, model: str, name: str) -> None:
     log_labels(stack.db, "[1]", "[1]", model)

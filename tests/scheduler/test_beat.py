@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,27 @@ from local import redis as local_redis
 from local.services import SCHEDULER
 from scheduler import leadership
 from scheduler.leadership import try_to_lead
-from tests.databases import MODEL, Connection, Databases, one, rows, run, schedule, set_clock, wait_for
+from tests import cron_model
+from tests.databases import (
+    MODEL,
+    Connection,
+    Databases,
+    model_ids,
+    one,
+    rows,
+    run,
+    schedule,
+    set_clock,
+    wait_for,
+)
 from tests.processes import Service, service
-from tests.queue import sent
+from tests.queue import sent, taken
 from tests.scheduler.conftest import BEFORE, NOON
 from worker import postgres
 
 Run = Callable[[], Service]
+
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -200,3 +215,50 @@ def test_it_refuses_a_beat_schedule(
         app.conf.beat_schedule = {"tidy up": {"task": "tidy", "schedule": 5.0}}
         with pytest.raises(ImproperlyConfigured, match="tidy up"):
             DatabaseScheduler(app=app)
+
+
+NIGHTS = [
+    ("America/New_York", "2026-03-08 05:30"),  # 02:00 becomes 03:00 at 07:00 UTC
+    ("Europe/Warsaw", "2026-03-28 23:30"),  # 02:00 becomes 03:00 at 01:00 UTC
+    ("Australia/Lord_Howe", "2026-04-04 13:30"),  # 02:00 becomes 01:30 at 15:00 UTC
+    ("Australia/Lord_Howe", "2026-10-03 14:00"),  # 02:00 becomes 02:30 at 15:30 UTC
+    ("Europe/Warsaw", "2026-10-24 23:30"),  # 03:00 becomes 02:00 at 01:00 UTC
+    ("America/New_York", "2026-11-01 04:30"),  # 02:00 becomes 01:00 at 06:00 UTC
+]
+NIGHT_JOBS = [
+    "30 2 * * *", "0,30 2 * * *", "30 2,3 * * *", "0 2-4 * * *", "15 1 * * *", "30 1 * * *", "45 1 * * sun",
+    "10 0-5 * * *", "*/15 * * * *", "*/30 2 * * *", "30 * * * *", "20 */2 * * *", "7-57/10 1-3 * * *", "0 3 * * *",
+    "@hourly",
+]  # fmt: skip
+# Nothing that is due is still to be sent.
+ALL_SENT = """
+    SELECT count(*) FILTER (WHERE cron.next_due_at > %s) = count(*) AND count(*) > 0
+    FROM metrics_executions AS schedule LEFT JOIN crons AS cron USING (cron_expression, timezone)
+"""
+
+
+def test_through_the_nights_of_a_shift_it_fires_what_the_reference_model_says(
+    db: Connection, run_scheduler: Run, redis_client: redis.Redis
+) -> None:
+    """Minute by minute of the database's clock, four hours a night."""
+    run_scheduler()
+    for zone, begin in NIGHTS:
+        start = datetime.fromisoformat(f"{begin}+00:00")
+        run(db, "DELETE FROM metrics_executions; DELETE FROM crons; DELETE FROM fires")
+        set_clock(db, str(start))
+        jobs = dict(zip(model_ids(len(NIGHT_JOBS)), NIGHT_JOBS, strict=True))
+        for model, cron in jobs.items():
+            schedule(db, model, cron, zone)
+
+        for minute in range(1, 241):
+            now = start + minute * MINUTE
+            set_clock(db, str(now))
+            wait_for(lambda now=now: one(db, ALL_SENT, now))  # type: ignore[misc]
+
+        fired = [(model, message["due_at"]) for message in taken(redis_client) for model in message["model_ids"]]
+        expected = [
+            (model, fire.isoformat(timespec="milliseconds"))
+            for model, cron in jobs.items()
+            for fire in cron_model.fires(cron, zone, start + MINUTE, start + 241 * MINUTE)
+        ]
+        assert sorted(fired) == sorted(expected)

@@ -216,6 +216,19 @@ def test_it_guards_updates_too(db: Connection) -> None:
         run(db, "UPDATE metrics_executions SET timezone = 'Mars/Olympus'")
 
 
+@pytest.mark.parametrize("change", ["name = 'other'", "run_requested_at = now()", "cron_expression = cron_expression"])
+def test_an_update_of_another_column_is_not_checked(db: Connection, change: str) -> None:
+    """A row that got past the gate shows it: the check would refuse it."""
+    run(db, "SET session_replication_role = replica")
+    schedule(db, cron="61 * * * *", zone="Mars/Olympus")
+    run(db, "SET session_replication_role = origin")
+
+    run(db, f"UPDATE metrics_executions SET {change}")
+
+    with pytest.raises(CheckViolation, match="61"):
+        run(db, "UPDATE metrics_executions SET timezone = 'UTC'")
+
+
 def test_an_insert_announces_its_distinct_pairs(db: Connection, ears: Connection) -> None:
     schedule_many(db, 50, "*/5 * * * *")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from psycopg2.errors import CheckViolation, InsufficientPrivilege
+from psycopg2.errors import CheckViolation, ForeignKeyViolation, InsufficientPrivilege
 
 from local.cluster import embedded_binaries
 from local.ports import free_port
@@ -176,9 +176,9 @@ def test_every_function_has_a_comment(db: Connection) -> None:
     assert missing == []
 
 
-def test_every_script_says_what_it_is_for() -> None:
+def test_every_script_says_what_it_is_for_in_any_encoding() -> None:
     for script in Path("sql").glob("*.sql"):
-        assert script.read_text().startswith("-- "), script
+        assert script.read_text(encoding="ascii").startswith("-- "), script
 
 
 ALLOWED = {
@@ -358,8 +358,19 @@ def test_two_at_once_apply_one_after_the_other(databases: Databases, db: Connect
 
 def test_dump_and_restore_keep_rows_and_gate(db: Connection, database_url: str) -> None:
     binaries = embedded_binaries()  # newer than any server that we test with, as pg_dump must be
-    schedule(db, cron="0 9 * * mon-fri", zone="Europe/Warsaw")
+    for expression, zone in [
+        ("0 9 * * mon-fri", "Europe/Warsaw"),
+        ("@daily", "UTC"),
+        ("0 0 31 2 1", "America/New_York"),
+    ]:
+        run(db, "INSERT INTO metrics_executions (model_id, name, cron_expression, timezone, enabled)"
+                " VALUES (gen_random_uuid(), 'a name', %s, %s, %s)", expression, zone, zone != "UTC")  # fmt: skip
+    run(db, "SET session_replication_role = replica")
+    schedule(db, OTHER, "R R * * *", "Mars/Olympus")  # what got past the gate is kept as well
+    run(db, "SET session_replication_role = origin")
     log_labels(db, "[1]", "[1]")
+    run(db, "INSERT INTO crons VALUES ('@daily', 'UTC', '2030-01-01', NULL, NULL, 'x')")
+    run(db, "INSERT INTO fires (due_at, leader) VALUES ('2026-01-01', 'x')")
     dump = subprocess.run([binaries / "pg_dump", database_url], capture_output=True, text=True, check=True)
 
     run(db, "CREATE DATABASE restored")
@@ -370,11 +381,18 @@ def test_dump_and_restore_keep_rows_and_gate(db: Connection, database_url: str) 
     restored = psycopg2.connect(url)
     restored.autocommit = True
     try:
-        assert one(restored, "SELECT cron_expression FROM metrics_executions") == "0 9 * * mon-fri"
-        with pytest.raises(CheckViolation):
-            schedule(restored, OTHER, "61 * * * *")
+        for table in ("metrics_executions", "results", "crons", "fires", "leader", "time_zones"):
+            every_row = f"SELECT found::text FROM {table} AS found ORDER BY 1"
+            assert rows(restored, every_row) == rows(db, every_row)
+        assert dump_catalog(restored) == dump_catalog(db)
+        with pytest.raises(CheckViolation, match="minute"):
+            schedule(restored, MODEL, "61 * * * *")
+        with pytest.raises(ForeignKeyViolation, match="CET"):
+            schedule(restored, MODEL, zone="CET")
         with pytest.raises(CheckViolation):
             log_labels(restored, "[1]", "[]")
+        schedule(restored, MODEL, " 1  1 * * *")
+        assert one(restored, "SELECT cron_expression FROM metrics_executions WHERE model_id = %s", MODEL) == "1 1 * * *"
     finally:
         restored.close()
         run(db, "DROP DATABASE restored")
