@@ -2,8 +2,8 @@
 
 from flask import Blueprint, Response, jsonify
 
+from api.parameters import parse_uuid
 from api.problems import NotFound
-from api.schedules import parse_uuid
 from api.services import services
 
 blueprint = Blueprint("results", __name__)

@@ -1,13 +1,13 @@
 """The schedules: create or replace, list, look at, delete."""
 
 import json
-import uuid
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
 from api import store
+from api.parameters import is_text, number, parse_uuid
 from api.problems import Invalid, NotFound
 from api.services import services
 from api.store import NewSchedule, Schedule
@@ -46,7 +46,7 @@ def save_schedule() -> ResponseReturnValue:
 @blueprint.get("/schedule")
 def list_schedules() -> Response:
     """List schedules in the order of model_id; a Link header leads to the next page."""
-    limit = _limit(request.args.get("limit", str(DEFAULT_LIMIT)))
+    limit = number("limit", DEFAULT_LIMIT, LARGEST_LIMIT)
     after = parse_uuid("after", request.args.get("after", FIRST_UUID))
     with services().database.transaction() as statements:
         found = store.page(statements, after, limit + 1)
@@ -79,23 +79,6 @@ def delete_schedule(model_id: str) -> ResponseReturnValue:
     return "", 204
 
 
-def parse_uuid(field: str, text: str) -> str:
-    """Return a UUID in lower case; raises Invalid."""
-    try:
-        parsed = str(uuid.UUID(text))
-    except ValueError:
-        parsed = ""
-    if parsed != text.lower():
-        raise Invalid(f'{field} "{text[:80]}" is not a UUID; write one such as 550e8400-e29b-41d4-a716-446655440000')
-    return parsed
-
-
-def _limit(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= LARGEST_LIMIT:
-        raise Invalid(f'limit "{text[:80]}" is not a number from 1 to {LARGEST_LIMIT}')
-    return int(text)
-
-
 def _new_schedule(body: Any) -> NewSchedule:
     """Check the form of the body; what cron expressions and time zones mean is for the database to judge."""
     if not isinstance(body, dict):
@@ -108,14 +91,9 @@ def _new_schedule(body: Any) -> NewSchedule:
             raise Invalid(f'"{field[:80]}" is not a field of a schedule; there are {", ".join(TYPES)}')
         if not isinstance(value, TYPES[field]):
             raise Invalid(f"{field} is {json.dumps(value)[:80]}; write {TYPE_NAMES.get(field, 'a string')}")
-        if isinstance(value, str) and not _is_text(value):
+        if isinstance(value, str) and not is_text(value):
             raise Invalid(f"{field} is {json.dumps(value)[:80]}, which holds characters that PostgreSQL cannot store")
     return NewSchedule(**{**body, "model_id": parse_uuid("model_id", body["model_id"])})
-
-
-def _is_text(value: str) -> bool:
-    """Whether a JSON string can be stored: neither NUL nor half of a surrogate pair can."""
-    return "\0" not in value and value.encode("utf-8", "replace") == value.encode("utf-8", "surrogatepass")
 
 
 def _shown(schedule: Schedule) -> dict[str, Any]:

@@ -23,6 +23,13 @@ FIND = COLUMNS + "WHERE model_id = %(model_id)s"
 LIST = COLUMNS + "WHERE model_id > %(after)s ORDER BY model_id LIMIT %(limit)s"
 DELETE = "DELETE FROM public.metrics_executions WHERE model_id = %(model_id)s"
 
+# The form in which it would be stored, and what the gate would say; at least one row.
+JUDGE = """
+    SELECT public.schedule_now(), normal.form, problem.field, problem.message, problem.hint
+    FROM (SELECT public.normal_cron(%(expression)s) AS form) AS normal
+    LEFT JOIN public.schedule_problems(normal.form, %(timezone)s) AS problem ON true
+"""
+
 SYSTEM = """
     WITH clock AS MATERIALIZED (SELECT public.schedule_now() AS now)
     SELECT clock.now, leader.name, leader.since, leader.looked_at, leader.error,
@@ -67,6 +74,22 @@ class Schedule(NamedTuple):
     active_since: datetime
     created_at: datetime
     updated_at: datetime
+
+
+class Refusal(NamedTuple):
+    """What the gate says of a value that it refuses, and what to write instead."""
+
+    field: str
+    detail: str
+    hint: str | None
+
+
+class Judgement(NamedTuple):
+    """What the gate says of a cron expression and a time zone."""
+
+    now: datetime
+    cron_expression: str  # in its normal form
+    errors: list[Refusal]
 
 
 class System(NamedTuple):
@@ -117,6 +140,14 @@ def delete(statements: cursor, model_id: str) -> bool:
     """Delete the schedule of a model; whether there was one."""
     statements.execute(DELETE, {"model_id": model_id})
     return statements.rowcount > 0
+
+
+def judge(statements: cursor, expression: str, timezone: str) -> Judgement:
+    """Return what the gate would say; nothing is written."""
+    statements.execute(JUDGE, {"expression": expression, "timezone": timezone})
+    rows = statements.fetchall()
+    now, form = rows[0][:2]
+    return Judgement(now, form, [Refusal(*row[2:]) for row in rows if row[2] is not None])
 
 
 def system(statements: cursor, late: float) -> System:

@@ -1,0 +1,129 @@
+"""GET /cron: trying an expression."""
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from psycopg2.errors import CheckViolation
+
+from tests.cron_expressions import INVALID, VALID
+from tests.databases import MODEL, Connection, rows, run, schedule, set_clock
+
+
+def ask(client: FlaskClient, **parameters: Any) -> Any:
+    answer = client.get("/cron", query_string=parameters)
+    assert answer.status_code == 200, answer.json
+    return answer.json
+
+
+def test_it_previews_a_night_of_daylight_saving(client: FlaskClient, db: Connection) -> None:
+    set_clock(db, "2026-03-28 12:00:00+00")
+
+    answer = ask(client, expression=" 0,30 2 * * SAT-7", timezone="Europe/Warsaw", count=3)
+
+    assert answer == {
+        "cron_expression": "0,30 2 * * sat-7",
+        "timezone": "Europe/Warsaw",
+        "valid": True,
+        "errors": [],
+        "description": "Every 30 minutes, between 02:00 and 02:59, only on Saturday and Sunday",
+        "next_fires": [
+            {
+                "at": "2026-03-29T01:00:00Z",
+                "local": "2026-03-29T03:00:00+02:00",
+                "daylight_saving": "merged",
+                "stands_for": ["2026-03-29T02:00:00", "2026-03-29T02:30:00"],
+            },
+            {
+                "at": "2026-04-04T00:00:00Z",
+                "local": "2026-04-04T02:00:00+02:00",
+                "daylight_saving": None,
+                "stands_for": [],
+            },
+            {
+                "at": "2026-04-04T00:30:00Z",
+                "local": "2026-04-04T02:30:00+02:00",
+                "daylight_saving": None,
+                "stands_for": [],
+            },
+        ],
+    }
+
+
+def test_it_has_defaults(client: FlaskClient, db: Connection) -> None:
+    set_clock(db, "2026-11-24 12:00:00+00")
+
+    answer = ask(client, expression="@daily")
+
+    assert answer["timezone"] == "UTC"
+    assert answer["cron_expression"] == "@daily"
+    assert [fire["at"] for fire in answer["next_fires"]] == [f"2026-11-{day}T00:00:00Z" for day in range(25, 30)]
+
+
+@pytest.mark.parametrize("expression", INVALID)
+def test_it_refuses_in_the_words_of_the_gate(client: FlaskClient, db: Connection, expression: str) -> None:
+    with pytest.raises(CheckViolation) as refusal:
+        schedule(db, cron=expression)
+
+    answer = ask(client, expression=expression)
+
+    assert (answer["valid"], answer["description"], answer["next_fires"]) == (False, None, [])
+    assert answer["errors"] == [
+        {
+            "field": "cron_expression",
+            "detail": refusal.value.diag.message_primary,
+            "hint": refusal.value.diag.message_hint,
+        }
+    ]
+
+
+@pytest.mark.parametrize("expression", VALID)
+def test_it_takes_what_the_gate_takes(client: FlaskClient, expression: str) -> None:
+    answer = ask(client, expression=expression.upper(), timezone="America/New_York", count=2)
+
+    assert (answer["valid"], answer["errors"], answer["cron_expression"]) == (True, [], expression)
+    assert len(answer["next_fires"]) == 2
+
+
+def test_it_names_both_faults(client: FlaskClient) -> None:
+    answer = ask(client, expression="5/15 * * * *", timezone="europe/warsaw")
+
+    assert [(error["field"], error["hint"]) for error in answer["errors"]] == [
+        ("cron_expression", "Write 5-59/15."),
+        ("timezone", "Write Europe/Warsaw."),
+    ]
+
+
+def test_it_says_that_daylight_saving_leaves_nothing(client: FlaskClient) -> None:
+    """The gate takes it, and the scheduler could never fire it."""
+    answer = ask(client, expression="* 2 25-31 3 */7", timezone="Europe/Warsaw")
+
+    assert answer["valid"] is False
+    assert "never fires in Europe/Warsaw" in answer["errors"][0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("", "expression is missing; write /cron?expression="),
+        ("expression=@daily&count=0", 'count "0" is not a number from 1 to 100'),
+        ("expression=@daily&count=101", 'count "101" is not a number from 1 to 100'),
+        ("expression=@daily&count=many", 'count "many" is not a number from 1 to 100'),
+        ("expression=%00", 'expression is "\\u0000", which holds characters'),
+        ("expression=@daily&timezone=%00", 'timezone is "\\u0000", which holds characters'),
+        ("expression=@daily&tz=UTC", '"tz" is not a parameter of /cron; there are expression, timezone, count'),
+    ],
+)
+def test_it_refuses_a_parameter(client: FlaskClient, query: str, said: str) -> None:
+    answer = client.get(f"/cron?{query}")
+
+    assert answer.status_code == 422
+    assert answer.content_type == "application/problem+json"
+    assert answer.json["detail"].startswith(said)  # type: ignore[index]
+
+
+def test_it_writes_nothing(client: FlaskClient, db: Connection) -> None:
+    ask(client, expression="* * * * *")
+    run(db, "SELECT FROM metrics_executions WHERE model_id = %s", MODEL)
+
+    assert rows(db, "SELECT FROM metrics_executions UNION ALL SELECT FROM crons") == []
