@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz test-compose bench bench-compose requirements clean
+.PHONY: help run test check fuzz test-compose bench bench-cron bench-compose requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ check: $(VENV)/installed-dev ## Check format, lint, types and imports
 
 bench: $(VENV)/installed-dev ## Measure how soon models run, and how soon an edit counts (6 minutes)
 	@exec $(BIN)/python -m tests.bench.latency
+
+bench-cron: $(VENV)/installed-dev ## Measure what a cron expression costs, and the gate (9 minutes)
+	@exec $(BIN)/python -m tests.bench.cron
 
 bench-compose: $(VENV)/installed-dev ## Measure the images, list what is in them, time the start (needs Docker; 1 minute)
 	@exec $(BIN)/python -m tests.bench.containers
