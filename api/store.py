@@ -35,12 +35,13 @@ SYSTEM = """
     SELECT clock.now, leader.name, leader.since, leader.looked_at, leader.error,
         (SELECT count(*) FROM public.crons
          WHERE next_due_at < (SELECT now FROM clock) - make_interval(secs => %(late)s)) AS late,
-        -- a pair whose rows were mended, paused or deleted stays for some minutes, and troubles nobody
+        -- A pair whose rows were mended, paused or deleted stays for some minutes, and troubles nobody. The LIMIT keeps
+        -- the planner from joining a million schedules with what are a few errors.
         (SELECT count(*) FROM public.crons AS cron
-         WHERE cron.error IS NOT NULL AND EXISTS (
-            SELECT FROM public.metrics_executions AS schedule
+         WHERE cron.error IS NOT NULL AND (
+            SELECT true FROM public.metrics_executions AS schedule
             WHERE schedule.enabled AND schedule.cron_expression = cron.cron_expression
-                AND schedule.timezone = cron.timezone)) AS errors
+                AND schedule.timezone = cron.timezone LIMIT 1)) AS errors
     FROM clock, public.leader
 """
 LAST_FIRE = """

@@ -60,7 +60,7 @@ def last_fire(expression: str, timezone: str, until: datetime) -> datetime:
     while until.year - candidate.year <= LONGEST_WAIT:
         # The hour before the candidate counts: in it, the candidate may have been fired already.
         reach = candidate - elapsed - LARGE_SHIFT
-        shift = last_shift(timezone, max(reach, instant - NEAR), instant)
+        shift = last_shift(timezone, instant - NEAR, instant)
         if shift is None:
             if reach >= instant - NEAR:
                 return _aware_utc(candidate - elapsed)

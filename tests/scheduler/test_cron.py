@@ -43,6 +43,10 @@ def fires(expression: str, zone: str, start: str, end: str) -> list[str]:
         ("15 2 * * *", "Australia/Lord_Howe", "2026-10-03 00:00", "2026-10-05 00:00", ["03 15:30", "04 15:15"]),
         ("0 12 * * *", "Pacific/Apia", "2011-12-28 23:00", "2011-12-31 23:00", ["29 22:00", "30 22:00", "31 22:00"]),
         ("0 12 30 12 *", "Pacific/Apia", "2011-12-28 23:00", "2012-12-30 23:00", ["29 22:00"]),
+        # Casey's clock went from 02:00 to 05:00 on 18 October 2009, and on 5 March 2010 from 02:00 back to 23:00.
+        ("0 3 * * *", "Antarctica/Casey", "2009-10-17 00:00", "2009-10-18 23:00", ["18 16:00"]),
+        ("30 1 * * *", "Antarctica/Casey", "2010-03-04 00:00", "2010-03-05 23:00",
+         ["04 14:30", "04 17:30", "05 17:30"]),
     ],
 )  # fmt: skip
 def test_it_fires(expression: str, zone: str, start: str, end: str, expected: list[str]) -> None:
@@ -58,6 +62,7 @@ def test_it_fires(expression: str, zone: str, start: str, end: str, expected: li
         ("0 0 31 11 1", ["02", "09", "16", "23", "30"]),
         ("0 0 15 * 0-6", [f"{day:02}" for day in range(1, 31)]),  # some weekday always matches
         ("0 0 1-31 * 1", [f"{day:02}" for day in range(1, 31)]),
+        ("0 0 1-30 11 1", [f"{day:02}" for day in range(1, 31)]),  # all that November has
     ],
 )
 def test_the_day_rule_is_debians(expression: str, expected: list[str]) -> None:
@@ -72,6 +77,40 @@ def test_it_is_strictly_after() -> None:
     assert next_fire("0 12 * * *", "UTC", noon - timedelta(microseconds=1)) == noon
     assert last_fire("0 12 * * *", "UTC", noon) == noon
     assert last_fire("0 12 * * *", "UTC", noon - timedelta(microseconds=1)) == at("2026-11-23 12:00")
+
+
+@pytest.mark.parametrize(
+    ("expression", "until", "expected"),
+    [
+        ("30 2 * * *", "2026-03-29 01:00", "2026-03-29 01:00"),  # made up at 03:00
+        ("30 2 * * *", "2026-03-29 00:59", "2026-03-28 01:30"),
+        ("*/30 2 * * *", "2026-03-29 03:00", "2026-03-28 01:30"),  # not made up
+        ("30 2 * * *", "2026-10-25 01:45", "2026-10-25 00:30"),  # 02:45 for the second time
+        ("30 2 * * *", "2026-10-25 01:10", "2026-10-25 00:30"),  # 02:10 for the second time
+        ("*/30 * * * *", "2026-10-25 01:10", "2026-10-25 01:00"),
+        ("30 2 25 10 *", "2026-10-27 01:15", "2026-10-25 00:30"),  # two days later
+        ("30 2 29 3 *", "2026-10-01 00:00", "2026-03-29 01:00"),
+        ("0 0 29 2 *", "2027-03-01 00:00", "2024-02-28 23:00"),
+    ],
+)
+def test_the_last_one_in_warsaw(expression: str, until: str, expected: str) -> None:
+    assert last_fire(expression, "Europe/Warsaw", at(until)) == at(expected)
+
+
+@pytest.mark.parametrize(
+    ("expression", "after", "until", "count"),
+    [
+        ("0,20,40 2 * * *", "2026-03-28 12:00", "2026-03-29 12:00", 1),  # three were lost, one makes up for them
+        ("0,30 2,3 * * *", "2026-03-28 12:00", "2026-03-29 12:00", 2),
+        ("*/20 2 * * *", "2026-03-28 12:00", "2026-03-29 12:00", 0),
+        ("0,30 2 * * *", "2026-10-24 12:00", "2026-10-25 12:00", 2),
+        ("*/30 2 * * *", "2026-10-24 12:00", "2026-10-25 12:00", 4),
+        ("30 2 * * *", "2026-01-01 00:00", "2027-01-01 00:00", 365),
+        ("* * * * *", "2026-01-01 00:00", "2027-01-01 00:00", 365 * 24 * 60),
+    ],
+)
+def test_counting_in_warsaw(expression: str, after: str, until: str, count: int) -> None:
+    assert count_fires(expression, "Europe/Warsaw", at(after), at(until)) == count
 
 
 def test_it_takes_and_returns_instants_of_any_zone() -> None:

@@ -9,6 +9,7 @@ import redis
 from scheduler import new_pairs
 from scheduler.broker import Sent
 from scheduler.leader import Leader
+from scheduler.zones import TZDATA_VERSION
 from tests.databases import MODEL, OTHER, Connection, one, rows, run, schedule, schedule_many, set_clock
 from tests.queue import sent, taken
 from tests.scheduler.conftest import BEFORE, NOON, Start, work
@@ -413,15 +414,50 @@ def test_pairs_that_nobody_uses_go(db: Connection, start: Start) -> None:
     assert rows(db, "SELECT FROM crons") == []
 
 
-def test_new_time_zone_data_moves_what_is_not_due_yet(db: Connection, start: Start) -> None:
+def test_new_time_zone_data_move_what_is_not_due_yet(db: Connection, start: Start) -> None:
     set_clock(db, BEFORE)
     schedule(db, MODEL, "0 12 * * *")
+    schedule(db, OTHER, "30 12 * * *", "Europe/London")
     work(start())
-    run(db, "UPDATE crons SET tzdata_version = '1999.1', next_due_at = '2026-11-24 12:30:00+00'")
+    run(db, "UPDATE crons SET tzdata_version = '1999.1', next_due_at = '2026-11-24 13:45+00' WHERE timezone = 'UTC'")
 
     work(start())
 
-    assert one(db, "SELECT next_due_at FROM crons").isoformat() == "2026-11-24T12:00:00+00:00"
+    assert rows(db, "SELECT next_due_at::text, tzdata_version FROM crons ORDER BY 1") == [
+        ("2026-11-24 12:00:00+00", TZDATA_VERSION),
+        ("2026-11-24 12:30:00+00", TZDATA_VERSION),
+    ]
+
+
+def test_new_time_zone_data_take_nothing_back_that_is_due(
+    db: Connection, start: Start, redis_client: redis.Redis
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db, MODEL, "0 13 * * *")
+    work(start())
+    run(db, "UPDATE crons SET tzdata_version = '1999.1', next_due_at = '2026-11-24 12:00+00'")
+    set_clock(db, NOON)
+
+    work(start())
+
+    assert moments(redis_client) == [(MODEL, "12:00")]
+    assert rows(db, "SELECT next_due_at::text, tzdata_version FROM crons") == [
+        ("2026-11-24 13:00:00+00", TZDATA_VERSION)
+    ]
+
+
+def test_new_time_zone_data_may_know_a_zone_that_the_old_did_not(db: Connection, start: Start) -> None:
+    set_clock(db, BEFORE)
+    schedule(db, MODEL, "0 12 * * *", "Europe/London")
+    run(
+        db,
+        "INSERT INTO crons (cron_expression, timezone, error, tzdata_version)"
+        " VALUES ('0 12 * * *', 'Europe/London', 'unknown', '1999.1')",
+    )
+
+    work(start())
+
+    assert rows(db, "SELECT next_due_at::text, error FROM crons") == [("2026-11-24 12:00:00+00", None)]
 
 
 def test_it_notes_that_it_leads(db: Connection, start: Start) -> None:
