@@ -1,0 +1,142 @@
+-- The gate's judgement: is this a cron expression, is this a time zone? Functions only; the triggers that use them
+-- are in 050. Everything compares as bytes (COLLATE "C"), so that a Turkish or any other locale changes nothing.
+
+CREATE OR REPLACE FUNCTION public.cron_never_fires(day_of_month text, month text, day_of_week text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    month_names constant text[] := '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}';
+    first_day integer;
+BEGIN
+    -- Where either day field may decide, some weekday always comes; * and */step always hold day 1 and January.
+    IF day_of_month LIKE '*%' OR day_of_week NOT LIKE '*%' OR month LIKE '*%' THEN
+        RETURN false;
+    END IF;
+    SELECT min(split_part(item, '-', 1)::integer) INTO first_day FROM unnest(string_to_array(day_of_month, ',')) AS item;
+    IF first_day < 30 THEN
+        RETURN false;
+    END IF;
+    RETURN (
+        SELECT bool_and(number = 2 OR (first_day = 31 AND number IN (4, 6, 9, 11)))
+        FROM unnest(string_to_array(month, ',')) AS item,
+            LATERAL (SELECT regexp_match(item, '^(\w+)(?:-(\w+)(?:/(\d+))?)?$') AS parts) AS matched,
+            LATERAL generate_series(
+                public.cron_value(parts[1], month_names, 1),
+                public.cron_value(coalesce(parts[2], parts[1]), month_names, 1),
+                coalesce(parts[3], '1')::integer) AS number);
+END;
+$$;
+
+COMMENT ON FUNCTION public.cron_never_fires(text, text, text) IS
+    'Whether well-formed day and month fields name no day of any year, such as 31 February.';
+
+
+CREATE OR REPLACE FUNCTION public.cron_problem(expression text, OUT message text, OUT hint text)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    fields constant text[] := string_to_array(expression COLLATE "C", ' ');
+BEGIN
+    IF expression COLLATE "C" IN ('@yearly', '@annually', '@monthly', '@weekly', '@daily', '@midnight', '@hourly') THEN
+        RETURN;
+    ELSIF expression = '' THEN
+        message := 'the expression is empty';
+        hint := 'Write five fields: minute hour day-of-month month day-of-week, such as */15 * * * *.';
+        RETURN;
+    ELSIF octet_length(expression) > 512 THEN
+        message := format('the expression is %s bytes long', octet_length(expression));
+        hint := 'Write at most 512 bytes; ranges and steps are shorter than lists.';
+        RETURN;
+    ELSIF expression COLLATE "C" LIKE '@%' THEN
+        message := 'this alias is not known';
+        hint := 'Write @yearly, @annually, @monthly, @weekly, @daily, @midnight or @hourly, or five fields such as */5 * * * *.';
+        RETURN;
+    ELSIF expression COLLATE "C" ~ '[^ -~]' THEN
+        message := 'the expression holds characters that are not printable ASCII';
+        hint := 'Write plain digits, letters and * , - / with blanks between the fields.';
+        RETURN;
+    ELSIF cardinality(fields) <> 5 THEN
+        message := format('the expression has %s fields', cardinality(fields));
+        hint := 'Write exactly five: minute hour day-of-month month day-of-week. Seconds and years are not supported.';
+        RETURN;
+    END IF;
+
+    FOR place IN 1..5 LOOP
+        SELECT * INTO message, hint FROM public.cron_field_problem(fields[place], place);
+        IF message IS NOT NULL THEN
+            RETURN;
+        END IF;
+    END LOOP;
+    IF public.cron_never_fires(fields[3], fields[4], fields[5]) THEN
+        message := format('day-of-month "%s" never comes in month "%s"', left(fields[3], 40), left(fields[4], 40));
+        hint := 'Write a day that the month has.';
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION public.cron_problem(text) IS
+    'Why a cron expression in its normal form is refused, and what to write instead; nulls when the scheduler can fire it.';
+
+
+CREATE OR REPLACE FUNCTION public.schedule_problems(cron_expression text, timezone text)
+RETURNS TABLE (field text, sqlstate text, message text, hint text)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT 'cron_expression', '23514',
+        format('cron_expression "%s" is refused: %s', left(schedule_problems.cron_expression, 80), problem.message), problem.hint
+    FROM public.cron_problem(schedule_problems.cron_expression) AS problem
+    WHERE problem.message IS NOT NULL
+    UNION ALL
+    SELECT 'timezone', '23503',
+        format('timezone "%s" is refused: it is not a name that schedules can use', left(schedule_problems.timezone, 80)),
+        coalesce(
+            (SELECT format('Write %s.', zone.name) FROM public.time_zones AS zone
+             WHERE lower(zone.name) = lower(btrim(schedule_problems.timezone) COLLATE "C")),
+            'Write UTC, or an IANA name with a slash such as Europe/Warsaw; the table time_zones holds them all.')
+    WHERE NOT EXISTS (SELECT FROM public.time_zones AS zone WHERE zone.name = schedule_problems.timezone COLLATE "C")
+$$;
+
+COMMENT ON FUNCTION public.schedule_problems(text, text) IS
+    'Why a cron expression (in its normal form) and a time zone are refused: the column, the SQLSTATE, the sentence, and what to write instead. No row when they are fine.';
+
+
+CREATE OR REPLACE FUNCTION public.check_schedules(cron_expressions text[], timezones text[]) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    problem record;
+BEGIN
+    -- Tens of thousands of expressions are made of a few hundred fields, so each field is judged once (materialized: the judgement would be
+    -- pushed below the DISTINCT). What is not plainly made of five good ones is suspect, and judged by itself.
+    WITH pair AS MATERIALIZED (
+        SELECT written.*, string_to_array(written.cron_expression, ' ') AS fields
+        FROM unnest(check_schedules.cron_expressions, check_schedules.timezones) AS written (cron_expression, timezone)
+    ), field AS MATERIALIZED (
+        SELECT DISTINCT written.place, written.field
+        FROM pair CROSS JOIN unnest(pair.fields) WITH ORDINALITY AS written (field, place)
+        WHERE cardinality(pair.fields) = 5
+    ), refused_field AS MATERIALIZED (
+        SELECT field.place, field.field FROM field
+        WHERE (public.cron_field_problem(field.field, field.place)).message IS NOT NULL
+    ), refused_zone AS MATERIALIZED (
+        SELECT DISTINCT pair.timezone AS name FROM pair
+        EXCEPT SELECT zone.name FROM public.time_zones AS zone
+    ), suspect AS (
+        SELECT pair.cron_expression, pair.timezone FROM pair
+        WHERE CASE
+                WHEN cardinality(pair.fields) <> 5 OR octet_length(pair.cron_expression) > 512 THEN true
+                WHEN EXISTS (SELECT FROM refused_field WHERE refused_field.field = pair.fields[refused_field.place]) THEN true
+                ELSE public.cron_never_fires(pair.fields[3], pair.fields[4], pair.fields[5])
+            END
+            OR EXISTS (SELECT FROM refused_zone WHERE refused_zone.name = pair.timezone)
+    )
+    SELECT found.* INTO problem
+    FROM suspect CROSS JOIN LATERAL public.schedule_problems(suspect.cron_expression, suspect.timezone) AS found
+    LIMIT 1;
+
+    IF FOUND THEN
+        RAISE EXCEPTION '%', problem.message
+            USING ERRCODE = problem.sqlstate, HINT = problem.hint,
+                  SCHEMA = 'public', TABLE = 'metrics_executions', COLUMN = problem.field;
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION public.check_schedules(text[], text[]) IS
+    'Raises 23514 for a cron expression (in its normal form) and 23503 for a time zone that schedules cannot use, with what to write instead. The arrays are pairs; one of those that are refused is named.';
