@@ -70,7 +70,7 @@ BEGIN
             hint := 'Write *.';
         WHEN item COLLATE "C" ~ '^[hr](\(.*\))?(/[0-9]+)?$' THEN
             hint := format('Write a value of your choice, from %s to %s: no time is picked for you.', low, high);
-        WHEN item COLLATE "C" ~ '^([0-9]|[a-z]{3})#[0-9]$' THEN
+        WHEN field_name = 'day-of-week' AND item COLLATE "C" ~ '^([0-7]|[a-z]{3})#[0-9]$' THEN
             hint := format('Write %s for each of these weekdays: one of them by its number in the month cannot be named.',
                            split_part(item, '#', 1));
         WHEN item COLLATE "C" ~ '^([0-9]{0,2}|[a-z]{3})[lw]{1,2}(-[0-9]+)?$' THEN

@@ -54,7 +54,7 @@ BEGIN
         hint := 'Write plain digits, letters and * , - / with blanks between the fields.';
         RETURN;
     ELSIF cardinality(fields) <> 5 THEN
-        message := format('the expression has %s fields', cardinality(fields));
+        message := format('the expression has %s', CASE cardinality(fields) WHEN 1 THEN '1 field' ELSE cardinality(fields) || ' fields' END);
         hint := 'Write exactly five: minute hour day-of-month month day-of-week. Seconds and years are not supported.';
         RETURN;
     END IF;
@@ -102,8 +102,9 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 DECLARE
     problem record;
 BEGIN
-    -- Tens of thousands of expressions are made of a few hundred fields, so each field is judged once (materialized: the judgement would be
-    -- pushed below the DISTINCT). What is not plainly made of five good ones is suspect, and judged by itself.
+    -- Tens of thousands of expressions are made of a few hundred fields, so each field is judged once (materialized: the
+    -- judgement would be pushed below the DISTINCT). What is not plainly made of five good ones is suspect, and judged
+    -- by itself. All joins are with what is refused, which is nothing as a rule.
     WITH pair AS MATERIALIZED (
         SELECT written.*, string_to_array(written.cron_expression, ' ') AS fields
         FROM unnest(check_schedules.cron_expressions, check_schedules.timezones) AS written (cron_expression, timezone)
@@ -119,12 +120,19 @@ BEGIN
         EXCEPT SELECT zone.name FROM public.time_zones AS zone
     ), suspect AS (
         SELECT pair.cron_expression, pair.timezone FROM pair
+        WHERE cardinality(pair.fields) <> 5 OR octet_length(pair.cron_expression) > 512
+        UNION ALL
+        SELECT pair.cron_expression, pair.timezone
+        FROM pair CROSS JOIN unnest(pair.fields) WITH ORDINALITY AS written (field, place)
+        JOIN refused_field ON refused_field.field = written.field AND refused_field.place = written.place
+        UNION ALL
+        SELECT pair.cron_expression, pair.timezone FROM pair JOIN refused_zone ON refused_zone.name = pair.timezone
+        UNION ALL
+        SELECT pair.cron_expression, pair.timezone FROM pair
         WHERE CASE
-                WHEN cardinality(pair.fields) <> 5 OR octet_length(pair.cron_expression) > 512 THEN true
-                WHEN EXISTS (SELECT FROM refused_field WHERE refused_field.field = pair.fields[refused_field.place]) THEN true
-                ELSE public.cron_never_fires(pair.fields[3], pair.fields[4], pair.fields[5])
-            END
-            OR EXISTS (SELECT FROM refused_zone WHERE refused_zone.name = pair.timezone)
+            WHEN cardinality(pair.fields) <> 5 OR EXISTS (SELECT FROM refused_field) THEN false
+            ELSE public.cron_never_fires(pair.fields[3], pair.fields[4], pair.fields[5])
+        END
     )
     SELECT found.* INTO problem
     FROM suspect CROSS JOIN LATERAL public.schedule_problems(suspect.cron_expression, suspect.timezone) AS found
