@@ -56,12 +56,15 @@ def _text(name: str, default: str | None = None) -> str:
 def _preview(
     expression: str, timezone: str, now: datetime, count: int
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the fires, or what keeps the scheduler from firing what the gate takes."""
+    """Return the fires there are, or what keeps the scheduler from firing what the gate takes."""
+    found: list[dict[str, Any]] = []
     try:
-        return [_shown(fire) for fire in next_fires(expression, timezone, now, count)], []
+        found += map(_shown, next_fires(expression, timezone, now, count))
     except (InvalidCron, InvalidTimeZone) as error:
-        field = "timezone" if isinstance(error, InvalidTimeZone) else "cron_expression"
-        return [], [store.Refusal(field, str(error), None)._asdict()]
+        if not found:
+            field = "timezone" if isinstance(error, InvalidTimeZone) else "cron_expression"
+            return [], [store.Refusal(field, str(error), None)._asdict()]
+    return found, []
 
 
 def _shown(fire: Fire) -> dict[str, Any]:

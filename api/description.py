@@ -58,7 +58,10 @@ def _hours(cron: Cron) -> str:
         return "*"
     if step := _step(cron.hours, 24):
         return f"*/{step}"
-    return _runs(cron.hours) if _is_run(cron.hours) else ",".join(map(str, sorted(cron.hours)))
+    hours = sorted(cron.hours)
+    if _is_run(hours) and len(hours) > (1 if len(cron.minutes) > 1 else 2):
+        return f"{hours[0]}-{hours[-1]}"
+    return ",".join(map(str, hours))
 
 
 def _from_monday(cron: Cron) -> set[int]:

@@ -1,5 +1,6 @@
 """What users write into addresses, checked: each error names the parameter, the value and what would be right."""
 
+import re
 import uuid
 from collections.abc import Collection
 
@@ -22,9 +23,10 @@ def parse_uuid(field: str, text: str) -> str:
 def number(field: str, default: int, largest: int) -> int:
     """Return a parameter of the query, from 1 to largest; raises Invalid."""
     text = request.args.get(field, str(default))
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= largest:
+    value = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
+    if not 1 <= value <= largest:
         raise Invalid(f'{field} "{text[:80]}" is not a number from 1 to {largest}')
-    return int(text)
+    return value
 
 
 def only(names: Collection[str]) -> None:

@@ -15,8 +15,8 @@ __all__ = ["InvalidCron", "InvalidTimeZone", "count_fires", "last_fire", "makes_
 
 LARGE_SHIFT = timedelta(hours=3)  # from here on, it is just a new clock: nothing is made up
 NEAR = timedelta(days=2)  # more than any clock was ever shifted by
-# The calendar alone makes nobody wait for more than 40 years (29 February on one weekday, around 2100), and the longest
-# that daylight saving left out one hour of every year, and then no more, is 43 (Scoresbysund).
+# The calendar alone makes nobody wait for more than 40 years (29 February on one weekday, around 2100), and with
+# daylight saving nobody has waited for more than 56 (Scoresbysund's hour 0 on Sunday, 29 March, from 1970 on).
 LONGEST_WAIT = 60  # years
 
 

@@ -58,23 +58,21 @@ BEGIN
         WHEN item COLLATE "C" ~ '^\*(/[0-9]{1,2})?$' THEN
             message := shown || ' stands in a list';
             hint := 'Write * or */step alone, or list the values.';
-        WHEN item LIKE '*/%' THEN
-            message := format('%s: the step is not between 1 and %s', shown, high);
-            hint := format('Write a step from 1 to %s.', high);
-        WHEN item COLLATE "C" ~ '^[0-9]{3,}$' THEN
+        WHEN item COLLATE "C" ~ '^(\*/)?[0-9]+$' THEN
             message := shown || ' has too many digits';
-            hint := format('Write %s to %s.', low, high);
+            hint := CASE WHEN item LIKE '*/%' THEN format('Write a step from 1 to %s.', high) ELSE format('Write %s to %s.', low, high) END;
+        WHEN item COLLATE "C" ~ '^([0-9]{0,2}|[a-z]{3})[lw]{1,2}(-[0-9]+)?$' THEN
+            hint := format('Write values from %s to %s: last days and nearest weekdays cannot be named.', low, high);
         WHEN left(item, 3) = ANY (names) AND item COLLATE "C" ~ '^[a-z]+$' THEN
             hint := format('Write %s: names have three letters.', left(item, 3));
         WHEN item = '?' THEN
             hint := 'Write *.';
         WHEN item COLLATE "C" ~ '^[hr](\(.*\))?(/[0-9]+)?$' THEN
             hint := format('Write a value of your choice, from %s to %s: no time is picked for you.', low, high);
-        WHEN field_name = 'day-of-week' AND item COLLATE "C" ~ '^([0-7]|[a-z]{3})#[0-9]$' THEN
+        WHEN field_name = 'day-of-week' AND item COLLATE "C" ~ '^([0-7]|[a-z]{3})#[0-9]$'
+            AND public.cron_value(split_part(item, '#', 1), names, low) IS NOT NULL THEN
             hint := format('Write %s for each of these weekdays: one of them by its number in the month cannot be named.',
                            split_part(item, '#', 1));
-        WHEN item COLLATE "C" ~ '^([0-9]{0,2}|[a-z]{3})[lw]{1,2}(-[0-9]+)?$' THEN
-            hint := format('Write values from %s to %s: last days and nearest weekdays cannot be named.', low, high);
         ELSE
             message := shown || ' is not understood';
             hint := format('Write *, */step, a value from %s to %s, a range, a range with /step, or a list of these.', low, high);
@@ -128,7 +126,7 @@ BEGIN
         hint := CASE
             -- Sunday is 7 at the end of a range, and the week goes on with Monday.
             WHEN field_name = 'day-of-week' THEN
-                format('Write %s.', public.cron_wrapped_range(first, CASE WHEN first = 7 THEN coalesce(nullif(last, 0), 7) ELSE last END, step, 1, 7))
+                format('Write %s.', public.cron_wrapped_range(first, last, step, 1, 7))
             ELSE format('Write %s.', public.cron_wrapped_range(first, last, step, low, high))
         END;
     END IF;

@@ -55,7 +55,7 @@ BEGIN
         RETURN;
     ELSIF cardinality(fields) <> 5 THEN
         message := format('the expression has %s', CASE cardinality(fields) WHEN 1 THEN '1 field' ELSE cardinality(fields) || ' fields' END);
-        hint := 'Write exactly five: minute hour day-of-month month day-of-week. Seconds and years are not supported.';
+        hint := 'Write exactly five: minute hour day-of-month month day-of-week, with no blank inside a field. Seconds and years are not supported.';
         RETURN;
     END IF;
 
@@ -80,8 +80,9 @@ CREATE OR REPLACE FUNCTION public.schedule_problems(cron_expression text, timezo
 RETURNS TABLE (field text, sqlstate text, message text, hint text)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT 'cron_expression', '23514',
-        format('cron_expression "%s" is refused: %s', left(schedule_problems.cron_expression, 80), problem.message), problem.hint
-    FROM public.cron_problem(schedule_problems.cron_expression) AS problem
+        format('cron_expression "%s" is refused: %s', left(normal.form, 80), problem.message), problem.hint
+    FROM (SELECT public.normal_cron(schedule_problems.cron_expression) AS form) AS normal
+    CROSS JOIN LATERAL public.cron_problem(normal.form) AS problem
     WHERE problem.message IS NOT NULL
     UNION ALL
     SELECT 'timezone', '23503',
@@ -94,7 +95,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 
 COMMENT ON FUNCTION public.schedule_problems(text, text) IS
-    'Why a cron expression (in its normal form) and a time zone are refused: the column, the SQLSTATE, the sentence, and what to write instead. No row when they are fine.';
+    'Why a cron expression and a time zone are refused: the column, the SQLSTATE, the sentence, and what to write instead. No row when they are fine.';
 
 
 CREATE OR REPLACE FUNCTION public.check_schedules(cron_expressions text[], timezones text[]) RETURNS void

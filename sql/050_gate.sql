@@ -11,7 +11,7 @@ BEGIN
         NEW.created_at := NEW.active_since;
         NEW.updated_at := NEW.active_since;
     ELSE
-        IF NEW.cron_expression IS DISTINCT FROM OLD.cron_expression THEN
+        IF (NEW.cron_expression, NEW.timezone, NEW.enabled) IS DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.enabled) THEN
             NEW.cron_expression := public.normal_cron(NEW.cron_expression);
         END IF;
         NEW.active_since := OLD.active_since;
@@ -24,6 +24,12 @@ BEGIN
         ELSIF NEW.name IS DISTINCT FROM OLD.name THEN
             NEW.updated_at := public.schedule_now();
         END IF;
+    END IF;
+
+    IF greatest(octet_length(NEW.cron_expression), octet_length(NEW.timezone)) > 512
+        AND (TG_OP = 'INSERT' OR (NEW.cron_expression, NEW.timezone) IS DISTINCT FROM (OLD.cron_expression, OLD.timezone)) THEN
+        -- Judged here already: a text that is too long for the indexes would end the statement before its trigger.
+        PERFORM public.check_schedules(ARRAY[NEW.cron_expression], ARRAY[NEW.timezone]);
     END IF;
 
     IF length(NEW.name) > 200 THEN
@@ -116,3 +122,6 @@ BEGIN
     END IF;
 END;
 $$;
+
+-- Of an earlier version.
+DROP FUNCTION IF EXISTS public.check_schedule(text, text);

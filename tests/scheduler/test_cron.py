@@ -34,6 +34,7 @@ def fires(expression: str, zone: str, start: str, end: str) -> list[str]:
         ("30 2 * * *", "Europe/Warsaw", "2026-10-24 12:00", "2026-10-26 12:00", ["25 00:30", "26 01:30"]),
         ("30 2 * * *", "Europe/Warsaw", "2026-10-25 00:30", "2026-10-26 12:00", ["26 01:30"]),
         ("30 2 * * *", "Europe/Warsaw", "2026-10-25 01:10", "2026-10-26 12:00", ["26 01:30"]),
+        ("0 3 * * *", "Europe/Warsaw", "2026-10-25 01:10", "2026-10-26 12:00", ["25 02:00", "26 02:00"]),
         ("*/30 2 * * *", "Europe/Warsaw", "2026-10-24 12:00", "2026-10-25 12:00",
          ["25 00:00", "25 00:30", "25 01:00", "25 01:30"]),
         # New York, 8 March and 1 November 2026.
@@ -43,6 +44,9 @@ def fires(expression: str, zone: str, start: str, end: str) -> list[str]:
         ("15 2 * * *", "Australia/Lord_Howe", "2026-10-03 00:00", "2026-10-05 00:00", ["03 15:30", "04 15:15"]),
         ("0 12 * * *", "Pacific/Apia", "2011-12-28 23:00", "2011-12-31 23:00", ["29 22:00", "30 22:00", "31 22:00"]),
         ("0 12 30 12 *", "Pacific/Apia", "2011-12-28 23:00", "2012-12-30 23:00", ["29 22:00"]),
+        # Troll's clock goes back by two hours, from 03:00 to 01:00 at 01:00 UTC.
+        ("30 2 * * *", "Antarctica/Troll", "2026-10-25 02:15", "2026-10-26 12:00", ["26 02:30"]),
+        ("30 2 * * *", "Antarctica/Troll", "2026-10-24 12:00", "2026-10-25 12:00", ["25 00:30"]),
         # Casey's clock went from 02:00 to 05:00 on 18 October 2009, and on 5 March 2010 from 02:00 back to 23:00.
         ("0 3 * * *", "Antarctica/Casey", "2009-10-17 00:00", "2009-10-18 23:00", ["18 16:00"]),
         ("30 1 * * *", "Antarctica/Casey", "2010-03-04 00:00", "2010-03-05 23:00",
@@ -83,6 +87,7 @@ def test_it_is_strictly_after() -> None:
     ("expression", "until", "expected"),
     [
         ("30 2 * * *", "2026-03-29 01:00", "2026-03-29 01:00"),  # made up at 03:00
+        ("0 2 * * *", "2026-03-29 01:00", "2026-03-29 01:00"),
         ("30 2 * * *", "2026-03-29 00:59", "2026-03-28 01:30"),
         ("*/30 2 * * *", "2026-03-29 03:00", "2026-03-28 01:30"),  # not made up
         ("30 2 * * *", "2026-10-25 01:45", "2026-10-25 00:30"),  # 02:45 for the second time
@@ -101,6 +106,7 @@ def test_the_last_one_in_warsaw(expression: str, until: str, expected: str) -> N
     ("expression", "after", "until", "count"),
     [
         ("0,20,40 2 * * *", "2026-03-28 12:00", "2026-03-29 12:00", 1),  # three were lost, one makes up for them
+        ("0 2 * * *", "2026-03-28 12:00", "2026-03-29 12:00", 1),
         ("0,30 2,3 * * *", "2026-03-28 12:00", "2026-03-29 12:00", 2),
         ("*/20 2 * * *", "2026-03-28 12:00", "2026-03-29 12:00", 0),
         ("0,30 2 * * *", "2026-10-24 12:00", "2026-10-25 12:00", 2),
@@ -155,6 +161,7 @@ def test_daylight_saving_may_leave_out_all_that_an_expression_names() -> None:
 def test_what_daylight_saving_left_out_for_decades_comes_again() -> None:
     """In Scoresbysund, the last Sunday of March had no hour 0 from 1981 to 2023."""
     assert next_fire("* 0 25-31 3 */7", "America/Scoresbysund", at("1981-01-01 00:00")).year == 2024
+    assert next_fire("* 0 29 3 */7", "America/Scoresbysund", at("1970-03-30 00:00")).year == 2026
 
 
 def test_a_lost_minute_that_began_between_two_full_minutes_is_made_up() -> None:

@@ -15,7 +15,7 @@ from scheduler.cron import InvalidCron, count_fires, last_fire, next_fire
 from scheduler.zones import Shift, first_shift
 from tests import cron_model
 
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+MINUTE, QUARTER, HOUR, DAY = timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=1), timedelta(days=1)
 WINDOW = timedelta(days=2)
 FAR = timedelta(days=3700)
 NOBODY_SHIFTS = datetime(2026, 6, 10, 12, tzinfo=UTC)
@@ -104,6 +104,42 @@ def test_it_agrees_with_the_reference_model(data: st.DataObject) -> None:
     assert count_fires(expression, zone, start, end) == sum(start < moment <= end for moment in fires)
 
 
+# One shift of each kind, in UTC: by how much, and at which hour of the wall clock.
+KINDS = [
+    ("Europe/Warsaw", "2026-03-29 01:00"), ("Europe/Warsaw", "2026-10-25 01:00"),  # an hour, at 2 and at 3
+    ("Australia/Lord_Howe", "2026-10-03 15:30"), ("Australia/Lord_Howe", "2026-04-04 15:00"),  # half an hour
+    ("Antarctica/Troll", "2026-03-29 01:00"), ("Antarctica/Troll", "2026-10-25 01:00"),  # two hours
+    ("Africa/Cairo", "2026-04-23 22:00"), ("Africa/Cairo", "2026-10-29 21:00"),  # at midnight
+    ("Antarctica/Casey", "2009-10-17 18:00"), ("Antarctica/Casey", "2010-03-04 15:00"),  # three hours
+    ("Pacific/Apia", "2011-12-30 10:00"), ("Africa/Monrovia", "1972-01-07 00:44:30"),  # a day; 44 min 30 s
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("zone", "shift"), KINDS)
+def test_every_edge_of_a_shift_of_each_kind(zone: str, shift: str) -> None:
+    """Jobs at each quarter of the hours around it, asked at each of their minutes and those beside."""
+    at = datetime.fromisoformat(f"{shift}+00:00")
+    found = first_shift(zone, at.replace(tzinfo=None) - MINUTE, at.replace(tzinfo=None))
+    assert found is not None
+    assert found.at == at.replace(tzinfo=None)
+    minutes = list(cron_model.clock(zone, at - 48 * HOUR, at + 8 * HOUR))
+    hours = sorted(
+        {(wall + offset * HOUR).hour for wall in (found.wall_before, found.wall_after) for offset in range(-1, 3)}
+    )
+    for job in [f"{minute} {hour} * * *" for hour in hours for minute in ("0", "15", "30,59", "*/30", "0-59/20")]:
+        fires = list(cron_model.walk(cron_model.read(job), iter(minutes)))
+        starts = [at + offset * QUARTER for offset in range(-16, 17)]
+        for start in [start + second * MINUTE / 60 for start in starts for second in (-60, -1, 0, 30)]:
+            earlier = [fire for fire in fires if fire <= start]
+            later = [fire for fire in fires if fire > start]
+            assert last_fire(job, zone, start) == earlier[-1], (job, start)
+            assert not later or next_fire(job, zone, start) == later[0], (job, start)
+            assert count_fires(job, zone, start, at + 7 * HOUR) == sum(fire <= at + 7 * HOUR for fire in later), (
+                job,
+                start,
+            )
+
+
 YEAR = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
 
 
@@ -113,7 +149,6 @@ def minutes_of_the_year(zone: str) -> list[tuple[datetime, datetime]]:
 
 
 # By hand, for 2026: the fires that do not come one period after the one before (UTC), and how long after it they come.
-DAY, QUARTER = timedelta(days=1), timedelta(minutes=15)
 IRREGULAR = {
     ("Europe/Warsaw", "30 2 * * *"): {"03-29 01:00": "23:30", "03-30 00:30": "23:30", "10-26 01:30": "25:00"},
     ("Europe/Warsaw", "0 0 * * *"): {"03-29 22:00": "23:00", "10-25 23:00": "25:00"},

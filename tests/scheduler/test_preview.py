@@ -26,6 +26,13 @@ def at(text: str) -> datetime:
         ("0 3 * * *", "Europe/Warsaw 2026-03-28 12:00", "2026-03-29 03:00:00+02:00", None, []),
         ("30 3 * * *", "Europe/Warsaw 2026-03-28 12:00", "2026-03-29 03:30:00+02:00", None, []),
         ("30 2,3 * * *", "Europe/Warsaw 2026-03-29 01:00", "2026-03-29 03:30:00+02:00", None, []),
+        ("15 2,3 * * *", "Europe/Warsaw 2026-03-29 01:00", "2026-03-29 03:15:00+02:00", None, []),
+        ("0 1,2 * * *", "Antarctica/Troll 2026-03-29 00:00", "2026-03-29 03:00:00+02:00", "merged",
+         ["2026-03-29 01:00:00", "2026-03-29 02:00:00"]),
+        ("30 2 * * *", "Antarctica/Troll 2026-10-24 12:00", "2026-10-25 02:30:00+02:00", "merged",
+         ["2026-10-25 02:30:00+02:00", "2026-10-25 02:30:00+00:00"]),
+        ("0 0 31 12 *", "Pacific/Apia 2011-12-29 23:00", "2011-12-31 00:00:00+14:00", None, []),
+        ("* 0 31 12 *", "Pacific/Apia 2011-12-29 23:00", "2011-12-31 00:00:00+14:00", None, []),
         ("*/30 * * * *", "Europe/Warsaw 2026-03-29 00:30", "2026-03-29 03:00:00+02:00", None, []),
         ("30 2 * * *", "Europe/Warsaw 2026-10-24 12:00", "2026-10-25 02:30:00+02:00", "merged",
          ["2026-10-25 02:30:00+02:00", "2026-10-25 02:30:00+01:00"]),
@@ -73,6 +80,7 @@ def test_marks_explain_every_fire_that_is_not_at_a_time_of_its_own(
         named = [moment.replace(tzinfo=None) for moment in fire.stands_for]
         assert all(cron_model.matches(job, moment) for moment in named)
         assert named or cron_model.matches(job, fire.local.replace(tzinfo=None))
+        assert not (named and job.wildcard)
         assert named == sorted(named)
 
 

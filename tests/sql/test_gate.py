@@ -1,6 +1,8 @@
 """What metrics_executions takes, what it refuses, and what it announces."""
 
 import json
+import random
+import string
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -84,6 +86,13 @@ def test_it_refuses(db: Connection, expression: str) -> None:
         ("h * * * *", 'minute "h" is not supported', "Write a value of your choice, from 0 to 59"),
         ("r r * * *", 'minute "r" is not supported', "Write a value of your choice, from 0 to 59"),
         ("0 0 * * mon#2", 'day-of-week "mon#2" is not supported', "Write mon for each of these weekdays"),
+        ("0 0 * * fril", 'day-of-week "fril" is not supported', "last days and nearest weekdays cannot be named"),
+        ("0 0 * * jan#2", 'day-of-week "jan#2" is not understood', "Write *, */step, a value from 0 to 7"),
+        ("*/007 * * * *", 'minute "*/007" has too many digits', "Write a step from 1 to 59."),
+        ("*/5/5 * * * *", 'minute "*/5/5" is not understood', "Write *, */step, a value from 0 to 59"),
+        ("0 9 * * mon, fri", "the expression has 6 fields", "with no blank inside a field"),
+        ("* * * * ٣", "the expression holds characters that are not printable ASCII", "Write plain digits"),
+        ("", "the expression is empty", "Write five fields"),
         ("x * * * *", 'minute "x" is not understood', "Write *, */step, a value from 0 to 59, a range"),
     ],
 )
@@ -172,6 +181,39 @@ def test_it_refuses_a_zone(db: Connection, zone: str, hint: str) -> None:
         schedule(db, zone=zone)
 
     assert (refusal.value.diag.message_hint or "").startswith(hint)
+
+
+def test_what_is_too_long_for_an_index_is_refused_as_everything_else(db: Connection) -> None:
+    """Random, so that it cannot be compressed."""
+    chance = random.Random(1)
+    minutes = ",".join(str(chance.randrange(60)) for _ in range(20_000))
+    zone = "/" + "".join(chance.choice(string.ascii_letters) for _ in range(5000))
+    schedule(db)
+
+    for change in ("cron_expression = %s", "name = 'x', cron_expression = %s"):
+        with pytest.raises(CheckViolation, match="bytes long"):
+            run(db, f"UPDATE metrics_executions SET {change}", f"{minutes} * * * *")
+    with pytest.raises(CheckViolation, match="bytes long"):
+        schedule(db, OTHER, f"{minutes} * * * *")
+    with pytest.raises(ForeignKeyViolation, match="timezone"):
+        schedule(db, OTHER, zone=zone)
+
+
+def test_the_problems_of_a_schedule_are_those_of_its_normal_form(db: Connection) -> None:
+    assert rows(db, "SELECT * FROM schedule_problems(' 0  9 * * MON-FRI', 'UTC')") == []
+    assert one(db, "SELECT message FROM schedule_problems('0 0 L * *', 'UTC')").startswith(
+        'cron_expression "0 0 l * *" is refused: day-of-month "l"'
+    )
+
+
+def test_a_row_that_got_past_the_gate_is_brought_into_its_normal_form_with_the_next_change(db: Connection) -> None:
+    run(db, "SET session_replication_role = replica")
+    schedule(db, cron=" 0 9 * *  MON")
+    run(db, "SET session_replication_role = origin")
+
+    run(db, "UPDATE metrics_executions SET timezone = 'Europe/Warsaw'")
+
+    assert one(db, "SELECT cron_expression FROM metrics_executions") == "0 9 * * mon"
 
 
 def test_it_refuses_the_whole_statement_for_one_bad_row(db: Connection) -> None:
