@@ -212,6 +212,30 @@ def test_an_idle_worker_ends_at_once(env: dict[str, str], tmp_path: Path) -> Non
     assert time.monotonic() - started < 5.0
 
 
+def test_it_goes_on_when_redis_ends_in_the_middle_of_a_batch(
+    databases: Databases, db: Connection, database_url: str, tmp_path: Path
+) -> None:
+    """A Redis that returns empty: what the batch's message was is not known any more, and does not matter."""
+    ids = big_batch(db, 4, 1_000_000)
+    schedule(db)
+    log_labels(db, "[1]", "[1]")
+    with local_redis.running() as server, redis.Redis.from_url(server.url) as client:
+        env = {"DATABASE_URL": databases.url_as("metrics_worker", database_url), "REDIS_URL": server.url}
+        with worker(env, tmp_path) as running, Celery(broker=server.url) as app:
+            broker = Broker(app, client)
+            broker.send(messages.calculate(ids, NOON))
+            wait_for(lambda: "received" in running.output)
+            server.process.kill()
+            time.sleep(0.5)  # the worker notices
+            server.process.start()
+            wait_for(lambda: local_redis.answers(server.url))
+
+            broker.send(messages.calculate([MODEL], NOON))
+
+            wait_for(lambda: latest(client), seconds=30)
+            assert running.popen.poll() is None
+
+
 def test_it_goes_on_when_postgresql_and_redis_were_away(
     databases: Databases, db: Connection, database_url: str, tmp_path: Path
 ) -> None:
