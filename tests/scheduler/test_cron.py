@@ -1,5 +1,7 @@
 """When cron expressions fire, above all around the shifts of daylight saving."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -128,6 +130,21 @@ def test_it_takes_and_returns_instants_of_any_zone() -> None:
 
 def test_a_leap_day_may_be_far_away() -> None:
     assert next_fire("0 0 29 2 */7", "UTC", at("2032-03-01 00:00")) == at("2060-02-29 00:00")
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    starts = [at("2026-01-01 00:00") + timedelta(days=day) for day in range(365)]
+    expected = [next_fire("30 2 * * *", "Europe/Warsaw", start) for start in starts]
+    interval = sys.getswitchinterval()
+
+    sys.setswitchinterval(1e-6)  # seconds; threads take turns all the time
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(lambda start: next_fire("30 2 * * *", "Europe/Warsaw", start), starts * 20))
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert found == expected * 20
 
 
 @pytest.mark.parametrize(
