@@ -34,7 +34,7 @@ check: $(VENV)/installed-dev ## Check format, lint, types and imports
 bench: $(VENV)/installed-dev ## Measure how soon models run, and how soon an edit counts (6 minutes)
 	@exec $(BIN)/python -m tests.bench.latency
 
-bench-cron: $(VENV)/installed-dev ## Measure what a cron expression costs, and the gate (9 minutes)
+bench-cron: $(VENV)/installed-dev ## Measure what a cron expression costs, and the gate (12 minutes)
 	@exec $(BIN)/python -m tests.bench.cron
 
 bench-compose: $(VENV)/installed-dev ## Measure the images, list what is in them, time the start (needs Docker; 1 minute)
