@@ -4,7 +4,12 @@
 
 CREATE OR REPLACE FUNCTION public.normal_cron(expression text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN lower(btrim(regexp_replace(expression COLLATE "C", '[ \t]+', ' ', 'g'), ' ') COLLATE "C");
+RETURN lower(btrim(
+    CASE
+        -- As a rule there is nothing to replace, and a regular expression is what costs most here.
+        WHEN strpos(expression COLLATE "C", '  ') = 0 AND strpos(expression COLLATE "C", E'\t') = 0 THEN expression
+        ELSE regexp_replace(expression COLLATE "C", '[ \t]+', ' ', 'g')
+    END, ' ') COLLATE "C");
 
 COMMENT ON FUNCTION public.normal_cron(text) IS
     'The form in which a cron expression is stored: trimmed, one blank between fields, lower case. Does not check it.';

@@ -103,9 +103,9 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 DECLARE
     problem record;
 BEGIN
-    -- Tens of thousands of expressions are made of a few hundred fields, so each field is judged once (materialized: the
-    -- judgement would be pushed below the DISTINCT). What is not plainly made of five good ones is suspect, and judged
-    -- by itself. All joins are with what is refused, which is nothing as a rule.
+    -- Tens of thousands of expressions are made of a few hundred fields, so each field is judged once, and so are the
+    -- days and the zones (materialized: the judgement would be pushed below the DISTINCT). What is not plainly made of
+    -- good ones is suspect, and judged by itself. All joins are with what is refused, which is nothing as a rule.
     WITH pair AS MATERIALIZED (
         SELECT written.*, string_to_array(written.cron_expression, ' ') AS fields
         FROM unnest(check_schedules.cron_expressions, check_schedules.timezones) AS written (cron_expression, timezone)
@@ -116,6 +116,15 @@ BEGIN
     ), refused_field AS MATERIALIZED (
         SELECT field.place, field.field FROM field
         WHERE (public.cron_field_problem(field.field, field.place)).message IS NOT NULL
+    ), days AS MATERIALIZED (
+        SELECT DISTINCT pair.fields[3] AS of_month, pair.fields[4] AS month, pair.fields[5] AS of_week FROM pair
+        WHERE cardinality(pair.fields) = 5
+    ), refused_days AS MATERIALIZED (
+        SELECT days.* FROM days
+        WHERE CASE
+            WHEN EXISTS (SELECT FROM refused_field) THEN false  -- one is refused already, and may not be well formed
+            ELSE public.cron_never_fires(days.of_month, days.month, days.of_week)
+        END
     ), refused_zone AS MATERIALIZED (
         SELECT DISTINCT pair.timezone AS name FROM pair
         EXCEPT SELECT zone.name FROM public.time_zones AS zone
@@ -129,11 +138,10 @@ BEGIN
         UNION ALL
         SELECT pair.cron_expression, pair.timezone FROM pair JOIN refused_zone ON refused_zone.name = pair.timezone
         UNION ALL
-        SELECT pair.cron_expression, pair.timezone FROM pair
-        WHERE CASE
-            WHEN cardinality(pair.fields) <> 5 OR EXISTS (SELECT FROM refused_field) THEN false
-            ELSE public.cron_never_fires(pair.fields[3], pair.fields[4], pair.fields[5])
-        END
+        SELECT pair.cron_expression, pair.timezone
+        FROM pair JOIN refused_days AS days ON days.of_month = pair.fields[3] AND days.month = pair.fields[4]
+            AND days.of_week = pair.fields[5]
+        WHERE cardinality(pair.fields) = 5
     )
     SELECT found.* INTO problem
     FROM suspect CROSS JOIN LATERAL public.schedule_problems(suspect.cron_expression, suspect.timezone) AS found
