@@ -95,7 +95,7 @@ def count_fires(expression: str, timezone: str, after: datetime, until: datetime
         instant, elapsed, wall = shift.at, shift.after, walls.ceil_minute(shift.wall_after) - MINUTE
         if repeats(cron, shift):
             wall = shift.wall_before - MINUTE
-        elif makes_up(cron, shift) and not walls.count(cron, wall, wall + MINUTE):
+        elif makes_up(cron, shift) and wall + MINUTE <= end + elapsed and not walls.count(cron, wall, wall + MINUTE):
             total += min(1, walls.count(cron, shift.wall_before - MINUTE, wall))
     return total + walls.count(cron, wall, end + elapsed)
 

@@ -189,6 +189,7 @@ def test_a_lost_minute_that_began_between_two_full_minutes_is_made_up() -> None:
     assert next_fire("10 0 * * *", "Africa/Monrovia", at("1972-01-07 00:44:40")) == at("1972-01-07 00:45")
     assert last_fire("10 0 * * *", "Africa/Monrovia", at("1972-01-07 00:44:40")) == at("1972-01-06 00:54:30")
     assert count_fires("10 0 * * *", "Africa/Monrovia", at("1972-01-07 00:44:40"), at("1972-01-07 00:45")) == 1
+    assert count_fires("10 0 * * *", "Africa/Monrovia", at("1972-01-07 00:44:00"), at("1972-01-07 00:44:59")) == 0
 
 
 def test_it_refuses_what_is_outside_the_dialect() -> None:

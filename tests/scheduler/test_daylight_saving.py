@@ -134,10 +134,8 @@ def test_every_edge_of_a_shift_of_each_kind(zone: str, shift: str) -> None:
             later = [fire for fire in fires if fire > start]
             assert last_fire(job, zone, start) == earlier[-1], (job, start)
             assert not later or next_fire(job, zone, start) == later[0], (job, start)
-            assert count_fires(job, zone, start, at + 7 * HOUR) == sum(fire <= at + 7 * HOUR for fire in later), (
-                job,
-                start,
-            )
+            for end in (start, start + QUARTER + MINUTE / 2, at + 7 * HOUR):
+                assert count_fires(job, zone, start, end) == sum(fire <= end for fire in later), (job, start, end)
 
 
 YEAR = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
