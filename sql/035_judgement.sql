@@ -103,9 +103,9 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 DECLARE
     problem record;
 BEGIN
-    -- Tens of thousands of expressions are made of a few hundred fields, so each field is judged once, and so are the
-    -- days and the zones (materialized: the judgement would be pushed below the DISTINCT). What is not plainly made of
-    -- good ones is suspect, and judged by itself. All joins are with what is refused, which is nothing as a rule.
+    -- Tens of thousands of expressions are made of a few hundred values and ranges, so each of these is judged once, and
+    -- so are the days and the zones (materialized: the judgement would be pushed below the DISTINCT). What is not plainly
+    -- made of good ones is suspect, and judged by itself. All joins are with what is refused, which is nothing as a rule.
     WITH pair AS MATERIALIZED (
         SELECT written.*, string_to_array(written.cron_expression, ' ') AS fields
         FROM unnest(check_schedules.cron_expressions, check_schedules.timezones) AS written (cron_expression, timezone)
@@ -113,9 +113,19 @@ BEGIN
         SELECT DISTINCT written.place, written.field
         FROM pair CROSS JOIN unnest(pair.fields) WITH ORDINALITY AS written (field, place)
         WHERE cardinality(pair.fields) = 5
+    ), part AS MATERIALIZED (
+        SELECT field.place, field.field, item.item
+        FROM field CROSS JOIN unnest(  -- only in a list of nothing but values and ranges can each item stand by itself
+            CASE WHEN field.field COLLATE "C" ~ '\*|,,|^,|,$' THEN ARRAY[field.field] ELSE string_to_array(field.field, ',') END
+        ) AS item (item)
+    ), item AS MATERIALIZED (
+        SELECT DISTINCT part.place, part.item FROM part
+    ), refused_item AS MATERIALIZED (
+        SELECT item.place, item.item FROM item
+        WHERE (public.cron_field_problem(item.item, item.place)).message IS NOT NULL
     ), refused_field AS MATERIALIZED (
-        SELECT field.place, field.field FROM field
-        WHERE (public.cron_field_problem(field.field, field.place)).message IS NOT NULL
+        SELECT DISTINCT part.place, part.field
+        FROM part JOIN refused_item ON refused_item.place = part.place AND refused_item.item = part.item
     ), days AS MATERIALIZED (
         SELECT DISTINCT pair.fields[3] AS of_month, pair.fields[4] AS month, pair.fields[5] AS of_week FROM pair
         WHERE cardinality(pair.fields) = 5
