@@ -8,7 +8,8 @@ DECLARE
     first_day integer;
 BEGIN
     -- Where either day field may decide, some weekday always comes; * and */step always hold day 1 and January.
-    IF day_of_month LIKE '*%' OR day_of_week NOT LIKE '*%' OR month LIKE '*%' THEN
+    -- All days have to be the 30th or 31st, so the first of a list tells of nearly all.
+    IF left(day_of_month, 2) NOT IN ('30', '31') OR day_of_week NOT LIKE '*%' OR month LIKE '*%' THEN
         RETURN false;
     END IF;
     SELECT min(split_part(item, '-', 1)::integer) INTO first_day FROM unnest(string_to_array(day_of_month, ',')) AS item;
