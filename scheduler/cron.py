@@ -92,10 +92,11 @@ def count_fires(expression: str, timezone: str, after: datetime, until: datetime
     total = 0
     while shift := first_shift(timezone, instant, end):
         total += walls.count(cron, wall, shift.wall_before - MINUTE)
-        instant, elapsed, wall = shift.at, shift.after, walls.ceil_minute(shift.wall_after) - MINUTE
+        made_up = walls.ceil_minute(shift.wall_after)
+        instant, elapsed, wall = shift.at, shift.after, made_up - MINUTE
         if repeats(cron, shift):
             wall = shift.wall_before - MINUTE
-        elif makes_up(cron, shift) and wall + MINUTE <= end + elapsed and not walls.count(cron, wall, wall + MINUTE):
+        elif makes_up(cron, shift) and made_up <= end + elapsed and not walls.count(cron, wall, made_up):
             total += min(1, walls.count(cron, shift.wall_before - MINUTE, wall))
     return total + walls.count(cron, wall, end + elapsed)
 

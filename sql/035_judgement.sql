@@ -125,7 +125,7 @@ BEGIN
         SELECT item.place, item.item FROM item
         WHERE (public.cron_field_problem(item.item, item.place)).message IS NOT NULL
     ), refused_field AS MATERIALIZED (
-        SELECT DISTINCT part.place, part.field
+        SELECT part.place, part.field
         FROM part JOIN refused_item ON refused_item.place = part.place AND refused_item.item = part.item
     ), days AS MATERIALIZED (
         SELECT DISTINCT pair.fields[3] AS of_month, pair.fields[4] AS month, pair.fields[5] AS of_week FROM pair
@@ -150,9 +150,8 @@ BEGIN
         SELECT pair.cron_expression, pair.timezone FROM pair JOIN refused_zone ON refused_zone.name = pair.timezone
         UNION ALL
         SELECT pair.cron_expression, pair.timezone
-        FROM pair JOIN refused_days AS days ON days.of_month = pair.fields[3] AND days.month = pair.fields[4]
-            AND days.of_week = pair.fields[5]
-        WHERE cardinality(pair.fields) = 5
+        FROM pair JOIN refused_days ON refused_days.of_month = pair.fields[3] AND refused_days.month = pair.fields[4]
+            AND refused_days.of_week = pair.fields[5]
     )
     SELECT found.* INTO problem
     FROM suspect CROSS JOIN LATERAL public.schedule_problems(suspect.cron_expression, suspect.timezone) AS found
