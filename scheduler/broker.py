@@ -11,6 +11,7 @@ from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
 from worker import messages
+from worker.messages import Batch
 
 # A Redis that restarted empty while messages were sent must not look as if it had them all.
 REMEMBER = """
@@ -67,12 +68,12 @@ class Broker:
         with self._app.producer_pool.acquire(block=True) as producer:
             self._app.send_task(**message._asdict(), producer=producer, retry=False)
 
-    def send_models(self, batches: Generator[list[tuple[Any, ...]]], due_at: datetime) -> Sent:
+    def send_models(self, batches: Generator[list[tuple[Any, ...]]], due_at: datetime, now: datetime) -> Sent:
         """Send each batch of rows of one model id as one message, and close the batches."""
         models = count = 0
         with closing(batches):
             for rows in batches:
-                self.send(messages.calculate([model_id for (model_id,) in rows], due_at))
+                self.send(Batch([model_id for (model_id,) in rows], due_at).message(queued_at=now))
                 models += len(rows)
                 count += 1
         return Sent(models, count)

@@ -92,10 +92,10 @@ class Fires:
         """Return the pairs that are due at a moment."""
         return [Pair(*row) for row in rows(self._database, PAIRS_DUE_AT, due_at=due_at)]
 
-    def send(self, due_at: datetime) -> Sent:
+    def send(self, due_at: datetime, now: datetime) -> Sent:
         """Send the models due at a moment."""
         batches = stream(self._database, DUE_MODELS, {"due_at": due_at}, self._batch_size)
-        return self._broker.send_models(batches, due_at)
+        return self._broker.send_models(batches, due_at, now)
 
     def record(self, due_at: datetime, now: datetime, pairs: Sequence[Pair], sent: Sent) -> None:
         """Move the pairs on to their next moments, and write the log; now is when sending began."""

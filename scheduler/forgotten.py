@@ -62,13 +62,13 @@ class Forgotten:
         if not self._moments:
             self._broker.remember(self._recorded)
 
-    def send(self) -> bool:
+    def send(self, now: datetime) -> bool:
         """Send the newest missing moment again; False if there is none."""
         if not self._moments:
             return False
         due_at = max(self._moments)
         values = {**columns(self._moments[due_at]), "due_at": due_at}
-        self._broker.send_models(stream(self._database, MODELS_OF_PAIRS, values, self._batch_size), due_at)
+        self._broker.send_models(stream(self._database, MODELS_OF_PAIRS, values, self._batch_size), due_at, now)
         del self._moments[due_at]
         self.sent(due_at)
         return True

@@ -83,14 +83,14 @@ class Leader:
         if look.due_at is not None:
             folded = self._fires.fold(look.now - MINUTE, look.now) or self._fires.skip(look.due_at, look.now)
             return folded or self._fire(look.due_at, look.now)
-        return self._forgotten.send()
+        return self._forgotten.send(look.now)
 
     def _fire(self, due_at: datetime, now: datetime) -> bool:
         # The pairs first: one that somebody adds while the models are sent is not taken for sent.
         pairs = self._fires.pairs(due_at)
         # Recorded last: a crash in between repeats messages, and the workers know a repeated one by (model, moment).
         # The other order would lose them.
-        sent = self._fires.send(due_at)
+        sent = self._fires.send(due_at, now)
         self._forgotten.sent(due_at)
         self._fires.record(due_at, now, pairs, sent)
         return True

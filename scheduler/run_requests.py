@@ -10,7 +10,7 @@ from psycopg2.extensions import connection
 from scheduler.broker import Broker
 from scheduler.settings import Settings
 from scheduler.store import execute, rows
-from worker import messages
+from worker.messages import Batch
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class RunRequests:
             model_ids = [request.model_id for request in group]
             for start in range(0, len(model_ids), self._batch_size):
                 batch = model_ids[start : start + self._batch_size]
-                self._broker.send(messages.calculate(batch, requested_at, requested=True))
+                self._broker.send(Batch(batch, requested_at, requested=True).message(queued_at=requested_at))
         # Sent first, cleared after: a crash in between repeats a run, and the first result of a moment counts.
         self._uncleared = requests
         self._clear()

@@ -204,7 +204,7 @@ def test_a_stale_leader_turns_nothing_back(db: Connection, start: Start, redis_c
     set_clock(db, NOON)
     noon = one(db, f"SELECT '{NOON}'::timestamptz")
     fires = stale._fires  # noqa: SLF001  # it stops in the middle of a fire
-    pairs, sent_by_it = fires.pairs(noon), fires.send(noon)
+    pairs, sent_by_it = fires.pairs(noon), fires.send(noon, noon)
     work(start())
     set_clock(db, "2026-11-24 12:01:00+00")
     work(start())
@@ -261,8 +261,8 @@ def test_redis_that_forgets_while_messages_are_sent_gets_them_again(
     taken(redis_client)
     send = leader._fires.send  # noqa: SLF001  # Redis restarts behind it
 
-    def send_and_forget(due_at: datetime) -> Sent:
-        sent_before = send(due_at)
+    def send_and_forget(due_at: datetime, now: datetime) -> Sent:
+        sent_before = send(due_at, now)
         redis_client.flushall()
         return sent_before
 
