@@ -3,6 +3,7 @@
 import subprocess
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg2
@@ -321,11 +322,12 @@ def test_applying_again_brings_descriptions_up_to_date(
 
 
 def test_an_earlier_version_is_brought_up_to_date(db: Connection, database_url: str, passwords: dict[str, str]) -> None:
-    """With another view."""
+    """As it was before fires had lag and duration, and with another view."""
     before = dump_catalog(db)
     [(view,)] = rows(db, "SELECT pg_get_viewdef('schedule_status')")
     run(db, "CREATE OR REPLACE VIEW schedule_status AS " + view.replace("late_after()", "'00:01'::interval"))
     run(db, "DROP FUNCTION late_after")
+    run(db, "ALTER TABLE fires DROP lag, DROP duration")
     run(
         db, "INSERT INTO fires (due_at, fired_at, leader) VALUES ('2026-11-24 12:00+00', '2026-11-24 12:00:01+00', 'x')"
     )
@@ -333,6 +335,21 @@ def test_an_earlier_version_is_brought_up_to_date(db: Connection, database_url: 
     apply(database_url, passwords=passwords, test_data=False)
 
     assert dump_catalog(db) == before
+    assert one(db, "SELECT lag FROM fires") == timedelta(seconds=1)
+
+
+def test_fires_say_how_late_and_how_long(db: Connection) -> None:
+    run(
+        db,
+        "INSERT INTO fires (due_at, fired_at, finished_at, leader) VALUES"
+        " ('2026-11-24 12:00+00', '2026-11-26 12:00:00.005+00', '2026-11-26 12:00:02+00', 'x'),"
+        " ('2026-11-24 12:01+00', NULL, NULL, 'x')",
+    )
+
+    assert rows(db, "SELECT lag, duration FROM fires ORDER BY due_at") == [
+        (timedelta(days=2, milliseconds=5), timedelta(seconds=1.995)),
+        (None, None),
+    ]
 
 
 def dump_catalog(db: Connection) -> list[tuple[object, ...]]:
