@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 CALCULATE = "worker.calculate"
 QUEUE = "celery"
 PUBLISHED = "metrics:published"  # Redis key: the latest moment whose messages were all sent
+UNACKED_INDEX = "unacked_index"  # Redis key of kombu: messages that workers have taken and not finished, by when
 DUE_AT_HEADER = "due_at"
+QUEUED_AT_HEADER = "queued_at"  # when it was sent, by the clock of the whole system
 
 CONNECT_TIMEOUT = 5  # seconds
 SOCKET_TIMEOUT = 30  # seconds; longer than Celery's blocking wait for a message
@@ -45,4 +47,13 @@ def due_at_of(raw: bytes) -> datetime | None:
     try:
         return datetime.fromisoformat(json.loads(raw)["headers"][DUE_AT_HEADER])
     except (ValueError, KeyError, TypeError):
+        return None
+
+
+def queued_at_of(raw: bytes) -> datetime | None:
+    """Return when a message that lies in the queue was sent, in UTC; None where it is not one of ours."""
+    try:
+        queued_at = datetime.fromisoformat(json.loads(raw)["headers"][QUEUED_AT_HEADER])
+        return queued_at.astimezone(UTC) if queued_at.tzinfo else None
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
