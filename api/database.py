@@ -24,10 +24,13 @@ class Database:
         opened = self._connection()
         opened.autocommit = False
         try:
-            with opened, opened.cursor() as statements:
+            with opened.cursor() as statements:
                 yield statements
+            opened.commit()
         finally:
+            # Not on a connection that was lost: it would fail, and hide why it was lost.
             if not opened.closed:
+                opened.rollback()
                 opened.autocommit = True
 
     def _connection(self) -> connection:

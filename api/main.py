@@ -29,7 +29,7 @@ def create_app(settings: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     client = results.connect(settings.redis_url)
-    app.extensions[EXTENSION] = Services(Database(settings.database_url), client, results.Results(client))
+    app.extensions[EXTENSION] = Services(Database(settings.database_url), client, results.Results(client), settings)
     problems.register(app)
     for module in (schedules, model_results, cron, health):
         app.register_blueprint(module.blueprint)

@@ -117,7 +117,7 @@ class Channel(kombu_redis.Channel):
             item = b""
             time.sleep(REFUSED_PAUSE)
         finally:
-            self._in_poll = None
+            self._in_poll = None  # type: ignore[assignment]  # as kombu does
         if not item:
             raise Empty
         return True

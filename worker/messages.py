@@ -1,5 +1,6 @@
 """What the scheduler sends and the workers run: the task's name, its arguments, its queue."""
 
+import json
 import ssl
 import uuid
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,8 @@ CALCULATE = "worker.calculate"
 QUEUE = "celery"
 TAKEN = "celery:taken"  # Redis list: taken from the queue, and noted as such within the same millisecond
 PUBLISHED = "metrics:published"  # Redis key: when the last message was sent, as far as Redis remembers
-QUEUED_AT_HEADER = "queued_at"
+UNACKED_INDEX = "unacked_index"  # Redis key of kombu: messages that workers have taken and not finished, by when
+QUEUED_AT_HEADER = "queued_at"  # when it was sent, by the clock of the whole system
 LARGEST_BATCH = 1000  # models in one message; a worker takes a longer one apart
 
 CONNECT_TIMEOUT = 5  # seconds
@@ -70,11 +72,20 @@ class Batch:
         return cls([_uuid(model_id) for model_id in model_ids], _instant(due_at), bool(requested), bool(alone))
 
 
-def queued_at(text: Any) -> datetime | None:
-    """Return the time that a message's header says; None where it says none."""
+def queued_at_of(raw: bytes) -> datetime | None:
+    """Return when a message that lies in the queue was sent, in UTC; None where it is not one of ours."""
     try:
-        return datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        return queued_at(json.loads(raw)["headers"][QUEUED_AT_HEADER])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def queued_at(text: Any) -> datetime | None:
+    """Return the time that the header says, in UTC; None where it says none."""
+    try:
+        instant = datetime.fromisoformat(text)
+        return instant.astimezone(UTC) if instant.tzinfo else None
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

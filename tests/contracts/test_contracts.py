@@ -43,6 +43,11 @@ def test_the_worker_takes_from_the_queue_that_the_scheduler_fills(worker_task: A
     assert conf.accept_content == ["json"]
 
 
+def test_what_the_workers_have_taken_is_where_kombu_notes_it(worker_task: Any) -> None:
+    assert worker_task.app.connection_for_read().transport.Channel.unacked_index_key == messages.UNACKED_INDEX
+    assert "unacked_index_key" not in worker_task.app.conf.broker_transport_options
+
+
 @pytest.mark.parametrize(
     ("url", "tls"),
     [
