@@ -9,6 +9,8 @@ from psycopg2.extensions import connection, cursor
 
 from worker import postgres
 
+STATEMENT_TIMEOUT = 5  # seconds; a caller waits, and with it one of the few threads
+
 
 class Database:
     """Opens connections when they are needed, and again when the server has closed them."""
@@ -36,7 +38,9 @@ class Database:
     def _connection(self) -> connection:
         opened: connection | None = getattr(self._local, "connection", None)
         if opened is None or opened.closed or _has_news(opened):
-            opened = self._local.connection = postgres.connect(self._url, "cyclic-metrics api")
+            opened = self._local.connection = postgres.connect(
+                self._url, "cyclic-metrics api", statement_timeout=STATEMENT_TIMEOUT
+            )
         return opened
 
 

@@ -23,7 +23,7 @@ CALL pg_temp.describe('COLUMN', 'public.metrics_executions.cron_expression', 'Wh
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.timezone', 'The IANA zone whose wall clock the cron expression means; one of time_zones.');
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.enabled', 'False pauses the schedule; the row and its results stay.');
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.active_since', 'Set by a trigger when model_id, cron_expression, timezone or enabled change: the row counts for the moments after this time.');
-CALL pg_temp.describe('COLUMN', 'public.metrics_executions.run_requested_at', 'Set it to now() to run the model at once, paused or not. A trigger replaces the value by the time of the request; the scheduler sets it to null when the run is sent.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.run_requested_at', 'Set it to now() to run the model at once, paused or not. A trigger replaces the value by the time of the request; the scheduler sets it to null some seconds after the run was sent, when Redis has kept it.');
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.created_at', 'When the row was inserted; kept by a trigger.');
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.updated_at', 'When a user last changed the row; kept by a trigger.');
 

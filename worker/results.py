@@ -118,11 +118,11 @@ class Results:
         self._client.delete(_begun(model_id, due_at))
 
 
-def connect(redis_url: str) -> redis.Redis:
-    """Return a client of Redis with a time limit on whatever it does."""
+def connect(redis_url: str, *, patience: float = 5) -> redis.Redis:
+    """Return a client of Redis with a time limit (seconds) on whatever it does."""
     return redis.Redis.from_url(
         redis_url,
-        socket_timeout=5,
+        socket_timeout=patience,
         socket_connect_timeout=2,
         socket_keepalive=True,
         # Once, for a connection that went away unnoticed; after that, callers know when to try again.
