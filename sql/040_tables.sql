@@ -111,7 +111,7 @@ BEGIN
 END;
 $$;
 
-CALL pg_temp.describe('TABLE', 'public.fires', 'A log, one row per moment: how late, how long, how many. Nothing is decided from it; old rows are deleted (FIRES_RETENTION).');
+CALL pg_temp.describe('TABLE', 'public.fires', 'A log, one row per moment: how late, how long, how many. When Redis has lost its last messages, it says which. Old rows are deleted (FIRES_RETENTION).');
 CALL pg_temp.describe('COLUMN', 'public.fires.due_at', 'The moment that the cron expressions name.');
 CALL pg_temp.describe('COLUMN', 'public.fires.fired_at', 'When sending began, the first time. Null when the moment was only counted as skipped.');
 CALL pg_temp.describe('COLUMN', 'public.fires.finished_at', 'When the last message was in Redis, the last time.');

@@ -1,6 +1,7 @@
 """Results and health over HTTP, and what is said when a server is away."""
 
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from flask.testing import FlaskClient
 from api.main import create_app
 from api.settings import Settings
 from tests.databases import MODEL, Connection, Databases, one, run, schedule, set_clock
+from tests.proxy import Proxy
 from worker.messages import QUEUE, UNACKED_INDEX
 from worker.results import Result, Results, iso
 
@@ -57,6 +59,27 @@ def test_without_servers_it_lives_and_says_so() -> None:
     assert ready.json["detail"] == "no answer from PostgreSQL and Redis"  # type: ignore[index]
     assert "PostgreSQL does not answer" in schedules.json["detail"]  # type: ignore[index]
     assert "Redis does not answer" in results.json["detail"]  # type: ignore[index]
+
+
+def test_it_is_not_ready_where_servers_say_nothing(databases: Databases, database_url: str, redis_url: str) -> None:
+    """They accept connections, and that is all: packets are dropped, or the processes stand still."""
+    with Proxy(databases.url_as("metrics_api", database_url)) as database, Proxy(redis_url) as queue:
+        client = create_app(Settings.from_env({"DATABASE_URL": database.url, "REDIS_URL": queue.url})).test_client()
+        assert client.get("/readyz").status_code == 200
+        for network in (database, queue):
+            network.cut()
+            network.silence()
+
+        started = time.monotonic()
+        answer = client.get("/readyz")
+        took = time.monotonic() - started
+
+        assert answer.status_code == 503
+        assert answer.json["detail"] == "no answer from PostgreSQL and Redis"  # type: ignore[index]
+        assert took < 8
+        for network in (database, queue):
+            network.resume()
+        assert client.get("/readyz").status_code == 200
 
 
 def test_a_connection_that_the_server_ended_is_replaced(client: FlaskClient, db: Connection) -> None:

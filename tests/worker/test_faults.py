@@ -23,7 +23,7 @@ from tests.worker.conftest import NOON, big_batch, children, count, latest, stat
 from worker import messages
 from worker.messages import Batch
 
-SOON = {"TIME_LIMIT": "2"}  # what a dead worker had comes back after three times as long
+SOON = {"TIME_LIMIT": "1"}  # what a dead worker had comes back after three times as long
 
 
 def test_the_batch_of_a_killed_worker_is_done_by_another_one(
