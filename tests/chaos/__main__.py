@@ -21,7 +21,7 @@ from tests.chaos import losses, report
 from tests.chaos.clock import SETUP, Clock
 from tests.chaos.evidence import excused, gather, prepare
 from tests.chaos.ledger import count
-from tests.chaos.quiet import wait_for_quiet
+from tests.chaos.quiet import left, wait_for_quiet
 from tests.chaos.settings import Settings
 from tests.chaos.stack import Stack, running
 from tests.chaos.storm import Storm
@@ -40,7 +40,8 @@ def main() -> None:
     """Run, print, and exit with 0 only if all promises were kept."""
     settings = Settings.from_env()
     log_to(LOGS / f"{settings.seed}.log")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what runs in the background without the first
+        signal.signal(number, signal.default_int_handler)
     print(f"SEED={settings.seed} MINUTES={settings.minutes:g} LOSSES={int(settings.lose_data)}", end=" ")
     print(f"SKEW={settings.skew / 3600:g}; log: {LOGS / settings.seed}.log", flush=True)
     try:
@@ -59,7 +60,7 @@ def trial(settings: Settings) -> report.Outcome:
         storm = Storm(stack, clock, settings.rng("storm"), settings.lose_data)
         exits.callback(storm.heal)
         exits.callback(clock.stop)
-        exits.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)  # cleaning up is not interrupted
+        exits.callback(ignore_signals)  # cleaning up is not interrupted
         began = begin(stack, clock)
         deadline = monotonic() + 60 * settings.minutes
         while monotonic() < deadline:
@@ -70,6 +71,11 @@ def trial(settings: Settings) -> report.Outcome:
         storm.heal()
         is_quiet = calm(stack, clock, PATIENCE_WITH_LOSSES if settings.lose_data else PATIENCE)
         return judge(settings, storm, began, is_quiet=is_quiet, minutes=(monotonic() - started) / 60)
+
+
+def ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def begin(stack: Stack, clock: Clock) -> datetime:
@@ -113,7 +119,7 @@ def judge(settings: Settings, storm: Storm, began: datetime, *, is_quiet: bool, 
         *(f"twice at {report.moments_of(total.twice)}" for _ in total.twice[:1]),
         *(f"nobody may expect: {model} at {moment}" for model, moment in total.strange[: report.SHOWN]),
         *([] if adds_up else [f"{total.moments} moments are not {total.sent} sent and {total.skipped} skipped"]),
-        *([] if is_quiet else ["the system has not finished"]),
+        *([] if is_quiet else [f"the system has not finished: {left(storm.stack)}"]),
         *storm.stack.failures,
         *(f"error of the run itself: {error}" for error in storm.errors),
     ]

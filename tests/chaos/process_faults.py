@@ -94,21 +94,27 @@ def stop_worker(world: World) -> None:
 @fault("kill -9 of a pool child", "pool")
 def kill_child(world: World) -> None:
     worker = world.rng.choice(world.stack.workers)
-    for pid in world.rng.sample(children_of(worker.process.pid), k=1):
-        os.kill(pid, signal.SIGKILL)
+    os.kill(any_child(world, worker), signal.SIGKILL)
 
 
 @fault("a task hangs", "pool")
 def hang_child(world: World) -> None:
     worker = world.rng.choice(world.stack.workers)
-    children = children_of(worker.process.pid)
-    pid = world.rng.choice(children)
+    pid = any_child(world, worker)
     os.kill(pid, signal.SIGSTOP)
     try:
         world.wait_for(lambda: pid not in children_of(worker.process.pid), HANGING)
     finally:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+
+def any_child(world: World, worker: Service) -> int:
+    """Return the id of a child; raises ProcessLookupError where the worker has none yet."""
+    children = children_of(worker.process.pid)
+    if not children:
+        raise ProcessLookupError(f"{worker.name} has no children")
+    return world.rng.choice(children)
 
 
 def stop(world: World, service: Service, seconds: float) -> None:

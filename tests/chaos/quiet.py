@@ -47,6 +47,14 @@ def wait_for_quiet(stack: Stack, seconds: float) -> bool:
     return wait_until(is_quiet, seconds=seconds, meanwhile=stack.tend)
 
 
+def left(stack: Stack) -> str:
+    """Return what is still there, in words."""
+    with stack.owner() as db, stack.client() as client:
+        [(pairs, _, _)] = rows(db, STATE, CRON)
+        waiting, taken = client.llen(messages.QUEUE), client.hlen("unacked")
+    return f"{waiting} messages wait, {taken} are taken, {len(ZONES) - pairs} pairs are late"
+
+
 def look(stack: Stack) -> tuple[int, int, int, float]:
     """Return how many queues are not empty, how many pairs are not late, the results, and the clock's second."""
     with stack.owner() as db:

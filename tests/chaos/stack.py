@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from time import monotonic
 
 import psycopg2
@@ -65,20 +66,27 @@ class Service:
     wanted: bool = True
     told_to_end: bool = True  # before its first start
     start_at: float | None = None
+    _lock: Lock = field(default_factory=Lock)  # nobody ends it while it is half started
 
     @property
     def name(self) -> str:
         return self.process.name
 
+    def start(self) -> None:
+        with self._lock:
+            self.process.start()
+            self.told_to_end = False
+
     def kill(self) -> None:
         """End it and its children at once."""
-        self.told_to_end = True
-        self.signal(signal.SIGKILL)
+        with self._lock:
+            self.told_to_end = True
+            self.signal(signal.SIGKILL)
 
     def terminate(self) -> None:
         """End it as an operator does."""
-        self.told_to_end = True
-        with suppress(ProcessLookupError):
+        with self._lock, suppress(ProcessLookupError):
+            self.told_to_end = True
             os.kill(self.process.pid, signal.SIGTERM)
 
     def signal(self, number: signal.Signals) -> None:
@@ -119,8 +127,7 @@ class Stack:
                 service.told_to_end = True
                 self.note(f"{service.name} exited by itself: {service.process.end}")
             if service.wanted and self._is_time(service):
-                service.process.start()
-                service.told_to_end = False
+                service.start()
 
     def note(self, failure: str) -> None:
         """Note that a process did what it must not do."""
