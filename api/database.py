@@ -9,6 +9,8 @@ from psycopg2.extensions import connection, cursor
 
 from worker import postgres
 
+STATEMENT_TIMEOUT = 5  # seconds; a caller waits, and with it one of the few threads
+
 
 class Database:
     """Opens connections when they are needed, and again when the server has closed them."""
@@ -24,16 +26,21 @@ class Database:
         opened = self._connection()
         opened.autocommit = False
         try:
-            with opened, opened.cursor() as statements:
+            with opened.cursor() as statements:
                 yield statements
+            opened.commit()
         finally:
+            # Not on a connection that was lost: it would fail, and hide why it was lost.
             if not opened.closed:
+                opened.rollback()
                 opened.autocommit = True
 
     def _connection(self) -> connection:
         opened: connection | None = getattr(self._local, "connection", None)
         if opened is None or opened.closed or _has_news(opened):
-            opened = self._local.connection = postgres.connect(self._url, "cyclic-metrics api")
+            opened = self._local.connection = postgres.connect(
+                self._url, "cyclic-metrics api", statement_timeout=STATEMENT_TIMEOUT
+            )
         return opened
 
 

@@ -1,25 +1,19 @@
 """Is it well? The process, the API, and the whole system."""
 
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import datetime
 
 import psycopg2
 import redis
 from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
-from api import store
+from api import diagnosis, system
 from api.problems import Unavailable
 from api.services import services
-from api.store import System
-from worker import messages
+from api.system import Fire
 from worker.results import iso
 
 blueprint = Blueprint("health", __name__)
-
-SILENT_AFTER = timedelta(seconds=30)  # the leader looks every few seconds
-LATE_AFTER = 30.0  # seconds
-QUEUE_AGE_LIMIT = timedelta(minutes=5)
 
 
 @blueprint.get("/healthz")
@@ -50,68 +44,51 @@ def readyz() -> Response:
 def status() -> ResponseReturnValue:
     """The whole system: 503 and the reasons when something is wrong."""
     with services().database.transaction() as statements:
-        system = store.system(statements, LATE_AFTER)
-        fire = store.last_fire(statements)
-    queue = _queue()
-    problems = _problems(system, queue)
+        found = system.look(statements)
+    try:
+        queue = system.queue(services().redis)
+    except redis.RedisError:
+        queue = None
+    problems = diagnosis.problems(found, queue, services().settings.queue_age_limit)
     answer = {
         "status": "ok" if not problems else "failing",
         "problems": problems,
         "leader": {
-            "name": system.leader,
-            "since": system.since and iso(system.since),
-            "looked_at": system.looked_at and iso(system.looked_at),
-            "error": system.error,
+            "name": found.leader.name,
+            "since": _iso(found.leader.since),
+            "looked_at": _iso(found.leader.looked_at),
+            "error": found.leader.error,
         },
-        "late": system.late,
-        "errors": system.errors,
+        "late": {
+            "count": found.late.count,
+            "pairs": [{**pair._asdict(), "due_at": iso(due_at)} for pair, due_at in found.late.pairs],
+        },
+        "errors": {
+            "count": found.errors.count,
+            "pairs": [{**pair._asdict(), "error": error} for pair, error in found.errors.pairs],
+        },
         "queue": queue and {
             "messages": queue.messages,
-            "oldest_due_at": queue.oldest_due_at and iso(queue.oldest_due_at),
+            "oldest_queued_at": _iso(queue.oldest_queued_at),
+            "taken": queue.taken,
+            "oldest_taken_at": _iso(queue.oldest_taken_at),
         },
-        "last_fire": fire and {
-            "due_at": iso(fire.due_at),
-            "lag_seconds": (fire.fired_at - fire.due_at).total_seconds(),
-            "crons": fire.crons,
-            "models": fire.models,
-            "messages": fire.messages,
-            "skipped": fire.skipped,
-        },
+        "last_fire": found.last_fire and _shown(found.last_fire),
     }  # fmt: skip
     return jsonify(answer), 503 if problems else 200
 
 
-class Queue(NamedTuple):
-    """What waits for the workers, and the moment of the message that comes next."""
-
-    messages: int
-    oldest_due_at: datetime | None
-
-
-def _queue() -> Queue | None:
-    """Return the queue; None where Redis does not say."""
-    try:
-        with services().redis.pipeline(transaction=False) as pipeline:
-            pipeline.llen(messages.QUEUE)
-            pipeline.lindex(messages.QUEUE, -1)  # the next one to be taken
-            waiting, oldest = pipeline.execute()
-    except redis.RedisError:
-        return None
-    return Queue(waiting, messages.due_at_of(oldest) if oldest else None)
+def _shown(fire: Fire) -> dict[str, object]:
+    return {
+        "due_at": iso(fire.due_at),
+        "lag_seconds": fire.lag.total_seconds(),
+        "duration_seconds": None if fire.duration is None else fire.duration.total_seconds(),
+        "crons": fire.crons,
+        "models": fire.models,
+        "messages": fire.messages,
+        "skipped": fire.skipped,
+    }
 
 
-def _problems(system: System, queue: Queue | None) -> list[str]:
-    problems = []
-    if system.looked_at is None or system.looked_at < system.now - SILENT_AFTER:
-        problems.append("no scheduler has looked for due models for 30 seconds")
-    if system.error:
-        problems.append(f"the scheduler cannot send: {system.error}")
-    if system.late:
-        problems.append(f"{system.late} pairs of cron expression and time zone are late")
-    if system.errors:
-        problems.append(f"{system.errors} pairs of cron expression and time zone cannot run: table crons says why")
-    if queue is None:
-        problems.append("Redis does not answer")
-    elif queue.oldest_due_at and queue.oldest_due_at < system.now - QUEUE_AGE_LIMIT:
-        problems.append(f"messages wait for the workers since {iso(queue.oldest_due_at)}")
-    return problems
+def _iso(instant: datetime | None) -> str | None:
+    return iso(instant) if instant else None

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 LARGEST_BODY = 64 * 1024  # bytes
 THREADS = 8
+REDIS_PATIENCE = 2  # seconds
 
 
 def create_app(settings: Settings) -> Flask:
@@ -28,8 +29,8 @@ def create_app(settings: Settings) -> Flask:
     app.request_class = problems.JsonRequest
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
-    client = results.connect(settings.redis_url)
-    app.extensions[EXTENSION] = Services(Database(settings.database_url), client, results.Results(client))
+    client = results.connect(settings.redis_url, patience=REDIS_PATIENCE)
+    app.extensions[EXTENSION] = Services(Database(settings.database_url), client, results.Results(client), settings)
     problems.register(app)
     for module in (schedules, model_results, cron, health):
         app.register_blueprint(module.blueprint)

@@ -1,6 +1,7 @@
 """Errors as answers: application/problem+json of RFC 9457."""
 
 import logging
+import re
 from functools import partial
 from typing import Any
 
@@ -11,9 +12,8 @@ from psycopg2.errors import (
     Error,
     ForeignKeyViolation,
     InterfaceError,
-    LockNotAvailable,
     OperationalError,
-    QueryCanceled,
+    ReadOnlySqlTransaction,
 )
 from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 from werkzeug.http import HTTP_STATUS_CODES
@@ -57,7 +57,8 @@ def register(app: Flask) -> None:
     app.register_error_handler(Unavailable, lambda error: problem(503, str(error)))
     for refusal in (CheckViolation, ForeignKeyViolation):
         app.register_error_handler(refusal, _refused)
-    for away in (OperationalError, InterfaceError, QueryCanceled, LockNotAvailable):
+    # OperationalError is also a lock or a statement that took too long, too many connections, a server that stops.
+    for away in (OperationalError, InterfaceError, ReadOnlySqlTransaction):
         app.register_error_handler(away, partial(_away, "PostgreSQL"))
     app.register_error_handler(redis.RedisError, partial(_away, "Redis"))
     app.register_error_handler(HTTPException, _http)
@@ -71,7 +72,19 @@ def _refused(error: Error) -> Response:
 
 def _away(server: str, error: Exception) -> Response:
     log.warning("%s: %s", server, " ".join(str(error).split()))
-    return problem(503, f"{server} does not answer at present; try again in a moment.")
+    reason = _reason(error)
+    state = f"says: {reason.rstrip('.')}" if reason else "does not answer at present"
+    return problem(503, f"{server} {state}; try again in a moment.")
+
+
+def _reason(error: Exception) -> str | None:
+    """Return what the server said, if it said something."""
+    if isinstance(error, redis.ResponseError | redis.BusyLoadingError):
+        return str(error)
+    if isinstance(error, Error) and error.diag.message_primary:
+        return error.diag.message_primary
+    refused = re.search(r"FATAL: +(.+)", str(error))  # a connection that was not let in has no diag
+    return refused[1] if refused else None
 
 
 def _http(error: HTTPException) -> Response:

@@ -1,4 +1,4 @@
-"""The servers behind the API, as the views reach them."""
+"""What the API was started with, as the views reach it."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -7,6 +7,7 @@ import redis
 from flask import current_app
 
 from api.database import Database
+from api.settings import Settings
 from worker.results import Results
 
 EXTENSION = "cyclic-metrics"
@@ -14,11 +15,12 @@ EXTENSION = "cyclic-metrics"
 
 @dataclass(frozen=True)
 class Services:
-    """PostgreSQL, Redis, and the results in it."""
+    """PostgreSQL, Redis, the results in it, and the settings."""
 
     database: Database
     redis: redis.Redis
     results: Results
+    settings: Settings
 
 
 def services() -> Services:

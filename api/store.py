@@ -1,4 +1,4 @@
-"""What the API asks PostgreSQL; it writes to metrics_executions alone."""
+"""What the API asks PostgreSQL of schedules; it writes to metrics_executions alone."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -28,25 +28,6 @@ JUDGE = """
     SELECT public.schedule_now(), normal.form, problem.field, problem.message, problem.hint
     FROM (SELECT public.normal_cron(%(expression)s) AS form) AS normal
     LEFT JOIN public.schedule_problems(normal.form, %(timezone)s) AS problem ON true
-"""
-
-SYSTEM = """
-    WITH clock AS MATERIALIZED (SELECT public.schedule_now() AS now)
-    SELECT clock.now, leader.name, leader.since, leader.looked_at, leader.error,
-        (SELECT count(*) FROM public.crons
-         WHERE next_due_at < (SELECT now FROM clock) - make_interval(secs => %(late)s)) AS late,
-        -- A pair whose rows were mended, paused or deleted stays for some minutes, and troubles nobody. The LIMIT keeps
-        -- the planner from joining a million schedules with what are a few errors.
-        (SELECT count(*) FROM public.crons AS cron
-         WHERE cron.error IS NOT NULL AND (
-            SELECT true FROM public.metrics_executions AS schedule
-            WHERE schedule.enabled AND schedule.cron_expression = cron.cron_expression
-                AND schedule.timezone = cron.timezone LIMIT 1)) AS errors
-    FROM clock, public.leader
-"""
-LAST_FIRE = """
-    SELECT due_at, fired_at, crons, models, messages, skipped FROM public.fires
-    WHERE fired_at IS NOT NULL ORDER BY due_at DESC LIMIT 1
 """
 
 
@@ -93,29 +74,6 @@ class Judgement(NamedTuple):
     errors: list[Refusal]
 
 
-class System(NamedTuple):
-    """What the tables say of the whole."""
-
-    now: datetime
-    leader: str | None
-    since: datetime | None
-    looked_at: datetime | None
-    error: str | None
-    late: int  # pairs of cron expression and time zone whose moment passed some time ago
-    errors: int  # pairs in use that cannot be fired
-
-
-class Fire(NamedTuple):
-    """A row of fires."""
-
-    due_at: datetime
-    fired_at: datetime
-    crons: int
-    models: int
-    messages: int
-    skipped: int
-
-
 def save(statements: cursor, schedule: NewSchedule) -> bool:
     """Create or replace the schedule of a model; whether it was created. The gate may refuse it."""
     statements.execute(SAVE, schedule._asdict())
@@ -149,18 +107,3 @@ def judge(statements: cursor, expression: str, timezone: str) -> Judgement:
     rows = statements.fetchall()
     now, form = rows[0][:2]
     return Judgement(now, form, [Refusal(*row[2:]) for row in rows if row[2] is not None])
-
-
-def system(statements: cursor, late: float) -> System:
-    """Return the state of the whole; a moment is late after so many seconds."""
-    statements.execute(SYSTEM, {"late": late})
-    row = statements.fetchone()
-    assert row is not None
-    return System(*row)
-
-
-def last_fire(statements: cursor) -> Fire | None:
-    """Return the latest moment that was sent."""
-    statements.execute(LAST_FIRE)
-    row = statements.fetchone()
-    return Fire(*row) if row else None

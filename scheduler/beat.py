@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 STANDBY_PAUSE = 1.0  # seconds between two tries to lead
 FIRST_PAUSE = 0.1  # seconds after a lost connection; each further one is twice as long
-LONGEST_PAUSE = 3.0  # seconds
+LONGEST_PAUSE = 1.5  # seconds; with the time limit of connecting, a look within 5 s after an outage
 
 
 class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
@@ -59,7 +59,6 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         try:
             self._turn()
         except psycopg2.Error as error:
-            self._disconnect()
             self._hold(f"PostgreSQL: {_first_line(error)}")
         except BROKER_LOST as error:
             self._hold(f"Redis: {_first_line(error)}")
@@ -86,15 +85,21 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
             time.sleep(STANDBY_PAUSE)
 
     def _hold(self, reason: str) -> None:
-        """Say once why nothing is sent, note it where users can see it, and pause, longer each time."""
+        """Say once why nothing is sent, note it where users can see it, and pause, longer each time.
+
+        Where it cannot be noted, the session is at its end, and with it the lead. Where it can, a lock or a missing
+        right is in the way, and a new session would not do better.
+        """
         if not self._failures:
             log.warning("%s", reason)
         self._failures += 1
-        try:
-            if self._leader is not None:
-                self._leader.note(reason)
-        except psycopg2.Error:
+        if self._leader is None:
             self._disconnect()
+        else:
+            try:
+                self._leader.note(reason)
+            except psycopg2.Error:
+                self._disconnect()
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures, 10))
         time.sleep(pause * random.uniform(0.8, 1.0))  # noqa: S311  # not cryptography
 

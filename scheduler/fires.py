@@ -33,16 +33,15 @@ RECORD_FIRE = """
             AND cron.next_due_at = %(due_at)s
     )
     INSERT INTO public.fires AS fire (due_at, fired_at, finished_at, crons, models, messages, leader)
-    VALUES (%(due_at)s, %(fired_at)s, public.schedule_now(), cardinality(%(crons)s::text[]), %(models)s,
+    VALUES (%(due_at)s, %(fired_at)s, %(finished_at)s, cardinality(%(crons)s::text[]), %(models)s,
             %(messages)s, %(leader)s)
     ON CONFLICT (due_at) DO UPDATE SET
         fired_at = coalesce(fire.fired_at, excluded.fired_at),
-        finished_at = excluded.finished_at,
+        finished_at = greatest(fire.finished_at, excluded.finished_at),
         crons = fire.crons + excluded.crons,
         models = fire.models + excluded.models,
         messages = fire.messages + excluded.messages,
         leader = excluded.leader
-    RETURNING finished_at
 """
 RECORD_SKIPPED = """
     WITH moment AS (
@@ -92,26 +91,28 @@ class Fires:
         """Return the pairs that are due at a moment."""
         return [Pair(*row) for row in rows(self._database, PAIRS_DUE_AT, due_at=due_at)]
 
-    def send(self, due_at: datetime) -> Sent:
+    def send(self, due_at: datetime, now: datetime) -> Sent:
         """Send the models due at a moment."""
         batches = stream(self._database, DUE_MODELS, {"due_at": due_at}, self._batch_size)
-        return self._broker.send_models(batches, due_at)
+        return self._broker.send_models(batches, due_at, now)
 
-    def record(self, due_at: datetime, now: datetime, pairs: Sequence[Pair], sent: Sent) -> None:
-        """Move the pairs on to their next moments, and write the log; now is when sending began."""
+    def record(self, due_at: datetime, pairs: Sequence[Pair], sent: Sent, began: datetime, ended: datetime) -> None:
+        """Move the pairs on to their next moments, and write the log; sending took from began to ended."""
         moments = [next_moment(pair, due_at) for pair in pairs]
-        values = {"due_at": due_at, "fired_at": now, "models": sent.models, "messages": sent.messages}
-        [(finished_at,)] = rows(
+        execute(
             self._database,
             RECORD_FIRE,
-            **values,
+            due_at=due_at,
+            fired_at=began,
+            finished_at=ended,
+            **sent._asdict(),
             **moment_columns(moments),
             tzdata=TZDATA_VERSION,
             leader=self._leader,
         )
         log.info(
             "fired %s: %s models in %s messages, %.0f ms after the moment, within %.0f ms",
-            due_at.isoformat(), sent.models, sent.messages, _ms(now - due_at), _ms(finished_at - now),
+            due_at.isoformat(), sent.models, sent.messages, _ms(began - due_at), _ms(ended - began),
         )  # fmt: skip
 
     def fold(self, until: datetime, now: datetime) -> bool:

@@ -1,25 +1,36 @@
-"""What Redis forgot: a Redis that restarted empty, or with an old file, gets its last messages again."""
+"""What Redis forgot: a Redis that restarted empty, or with an old file, gets its last messages again.
+
+Whatever is sent gets a time, later than that of everything before. PostgreSQL keeps it
+(fires.finished_at), and Redis beside the messages (the marker): a Redis whose marker is
+older has lost the messages since.
+"""
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Set
+from datetime import datetime, timedelta
 
 from psycopg2.extensions import connection
 
 from scheduler.broker import Broker
 from scheduler.pairs import Pair, columns, next_moment
 from scheduler.settings import Settings
-from scheduler.store import rows
+from scheduler.store import now, rows
 from worker.postgres import stream
 
 log = logging.getLogger(__name__)
 
-LAST_DUE_AT = "SELECT max(last_due_at) FROM public.crons"
-PAIRS_SENT_AFTER = """
-    SELECT cron_expression, timezone, last_due_at FROM public.crons
-    WHERE last_due_at > %(after)s OR (%(after)s::timestamptz IS NULL AND last_due_at IS NOT NULL)
+TICK = timedelta(microseconds=1)
+
+LAST_SENT_AT = "SELECT max(finished_at) FROM public.fires"
+# The log goes back for some weeks only; what is older is taken for sent at its moment.
+PAIRS_SENT_SINCE = """
+    SELECT cron.cron_expression, cron.timezone, cron.last_due_at
+    FROM public.crons AS cron LEFT JOIN public.fires AS fire ON fire.due_at = cron.last_due_at
+    WHERE cron.last_due_at IS NOT NULL
+        AND (%(since)s::timestamptz IS NULL OR coalesce(fire.finished_at, cron.last_due_at) > %(since)s)
 """
+MOMENTS_SENT_SINCE = "SELECT due_at FROM public.fires WHERE finished_at > %(since)s AND due_at > %(oldest)s"
 MODELS_OF_PAIRS = """
     SELECT schedule.model_id::text
     FROM unnest(%(crons)s::text[], %(zones)s::text[]) AS pair (cron_expression, timezone)
@@ -29,7 +40,7 @@ MODELS_OF_PAIRS = """
 
 
 class Forgotten:
-    """Compares what Redis remembers with what PostgreSQL recorded, and sends the difference."""
+    """Compares what Redis remembers with what was sent, and sends the difference."""
 
     def __init__(self, database: connection, broker: Broker, settings: Settings) -> None:
         """Read what was recorded; moments older than catch_up are not sent again one by one."""
@@ -37,56 +48,82 @@ class Forgotten:
         self._broker = broker
         self._batch_size = settings.batch_size
         self._catch_up = settings.catch_up
-        self._recorded: datetime | None = rows(database, LAST_DUE_AT)[0][0]
+        self._sent_at: datetime | None = rows(database, LAST_SENT_AT)[0][0]
         self._moments: dict[datetime, list[Pair]] = {}
+        self._since = ""  # while moments are missing: the time up to which Redis had everything
+        self._steps = 0
+        self._marker = ""  # what Redis should remember then
 
-    def compare(self, published: datetime | None) -> None:
-        """Work out which moments are missing from Redis; published is what it remembers."""
-        if self._recorded is None or self._moments or (published and published >= self._recorded):
-            return
-        self._moments = self._missing(published)
+    def compare(self, marker: str) -> bool:
+        """Work out what is missing from Redis, which remembers this marker; whether it has lost something just now."""
+        if self._sent_at is None or (self._moments and marker == self._marker):
+            return False
+        # While a part is missing, the marker has the number of the step that was taken last behind a slash.
+        self._since = marker.partition("/")[0]
+        since = datetime.fromisoformat(self._since) if self._since else None
+        if since is not None and since >= self._sent_at:
+            self._moments = {}
+            return False
+        self._moments = self._missing(since)
+        self._steps, self._marker = 0, marker
         log.warning(
-            "Redis remembers %s, not %s: %s moments are sent again",
-            published,
-            self._recorded,
-            len(self._moments),
-        )
+            "Redis has nothing of what was sent after %s, up to %s: %s moments are sent again",
+            since or "the beginning", self._sent_at, len(self._moments),
+        )  # fmt: skip
+        if not self._moments:
+            self._remember()
+        return True
 
     def __bool__(self) -> bool:
         """Whether anything is missing."""
         return bool(self._moments)
 
-    def sent(self, due_at: datetime) -> None:
-        """Note that the messages of a moment are in Redis."""
-        self._recorded = max(due_at, self._recorded or due_at)
-        if not self._moments:
-            self._broker.remember(self._recorded)
+    def sent(self) -> datetime:
+        """Note that all messages of a moment are in Redis; the answer is when the last of them was sent."""
+        present = now(self._database)
+        self._sent_at = present if self._sent_at is None else max(present, self._sent_at + TICK)
+        self._remember()
+        return self._sent_at
 
-    def send(self) -> bool:
+    def send(self, queued_at: datetime) -> bool:
         """Send the newest missing moment again; False if there is none."""
         if not self._moments:
             return False
         due_at = max(self._moments)
         values = {**columns(self._moments[due_at]), "due_at": due_at}
-        self._broker.send_models(stream(self._database, MODELS_OF_PAIRS, values, self._batch_size), due_at)
+        models = stream(self._database, MODELS_OF_PAIRS, values, self._batch_size)
+        sent = self._broker.send_models(models, due_at, queued_at)
+        log.info("sent %s again: %s models in %s messages", due_at.isoformat(), sent.models, sent.messages)
         del self._moments[due_at]
-        self.sent(due_at)
+        self._remember()
         return True
 
-    def _missing(self, published: datetime | None) -> dict[datetime, list[Pair]]:
+    def _remember(self) -> None:
+        """Let the marker say how far Redis is, such that a loss from here on shows in it."""
+        assert self._sent_at is not None
+        self._steps += 1
+        self._marker = f"{self._since}/{self._steps}" if self._moments else self._sent_at.isoformat()
+        self._broker.remember(self._marker)
+
+    def _missing(self, since: datetime | None) -> dict[datetime, list[Pair]]:
+        """Return what was sent since a time, or the last moment of each pair."""
         missing = defaultdict(list)
-        for cron, zone, last in rows(self._database, PAIRS_SENT_AFTER, after=published):
+        moments: set[datetime] = set()
+        if since is not None:
+            oldest = now(self._database) - self._catch_up
+            moments = {due_at for (due_at,) in rows(self._database, MOMENTS_SENT_SINCE, since=since, oldest=oldest)}
+        for cron, zone, last in rows(self._database, PAIRS_SENT_SINCE, since=since):
             pair = Pair(cron, zone)
             missing[last].append(pair)
-            if published is not None:
-                for moment in _between(pair, max(published, last - self._catch_up), last):
-                    missing[moment].append(pair)
+            for moment in _among(moments, pair, last):
+                missing[moment].append(pair)
         return dict(missing)
 
 
-def _between(pair: Pair, after: datetime, before: datetime) -> Iterator[datetime]:
-    """Yield the pair's moments strictly between two others."""
-    moment = next_moment(pair, after).next_due_at
-    while moment is not None and moment < before:
-        yield moment
-        moment = next_moment(pair, moment).next_due_at
+def _among(moments: Set[datetime], pair: Pair, before: datetime) -> Iterator[datetime]:
+    """Yield those of the moments that are the pair's, before its last one."""
+    moment = min(moments, default=before) - TICK
+    while (following := next_moment(pair, moment).next_due_at) is not None and following < before:
+        if following in moments:
+            yield following
+        moment = following

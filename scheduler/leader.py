@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from psycopg2.extensions import connection
 
 from scheduler import store
-from scheduler.broker import Broker
+from scheduler.broker import Broker, State
 from scheduler.fires import Fires
 from scheduler.forgotten import Forgotten
 from scheduler.new_pairs import NewPairs
@@ -18,7 +18,7 @@ from scheduler.settings import Settings
 log = logging.getLogger(__name__)
 
 LISTEN = "LISTEN metrics_executions"
-LOOK_EVERY = 3.0  # seconds; a standby takes a leader that is silent for 10 s for dead
+LOOK_EVERY = 3.0  # seconds; a standby takes a leader that is silent for longer (leadership.SILENCE) for dead
 CLEAN_UP_EVERY = 300.0  # seconds
 MINUTE = timedelta(minutes=1)  # no pair has two moments within it
 SOON = timedelta(seconds=0.05)  # so shortly before a moment, no portion of new pairs is begun
@@ -40,7 +40,7 @@ class Leader:
         self._fires = Fires(database, broker, settings, name)
         self._forgotten = Forgotten(database, broker, settings)
         self._new_pairs = NewPairs(database)
-        self._run_requests = RunRequests(database, broker, settings)
+        self._run_requests = RunRequests(database, broker, self._forgotten, settings)
         self._look: store.Look | None = None
         self._error: str | None = None
         self._noted_error: str | None = None
@@ -70,12 +70,12 @@ class Leader:
     def _send(self, look: store.Look) -> bool:
         """Send one thing; False if there is nothing that can be sent."""
         state = self._broker.state()
-        self._forgotten.compare(state.published)
-        if state.waiting > self._queue_limit:
+        if self._forgotten.compare(state.marker):
+            self._run_requests.send_again()
+        self._error = self._obstacle(state)
+        if self._error:
             # What is due stays due; later, its latest moment stands in for all of them.
-            self._error = f"{state.waiting} messages wait in Redis; QUEUE_LIMIT is {self._queue_limit}"
             return False
-        self._error = None
         if look.due_at is not None and look.due_at > look.now - MINUTE:
             return self._fire(look.due_at, look.now)
         if look.requested and self._run_requests.send():
@@ -83,16 +83,24 @@ class Leader:
         if look.due_at is not None:
             folded = self._fires.fold(look.now - MINUTE, look.now) or self._fires.skip(look.due_at, look.now)
             return folded or self._fire(look.due_at, look.now)
-        return self._forgotten.send()
+        return self._forgotten.send(look.now)
+
+    def _obstacle(self, state: State) -> str | None:
+        """Return what keeps messages from being added."""
+        if state.waiting > self._queue_limit:
+            return f"{state.waiting} messages wait in Redis; QUEUE_LIMIT is {self._queue_limit}"
+        if state.full:
+            return f"Redis is nearly full: {state.used_memory} of {state.maxmemory} bytes (maxmemory) are in use"
+        return None
 
     def _fire(self, due_at: datetime, now: datetime) -> bool:
         # The pairs first: one that somebody adds while the models are sent is not taken for sent.
         pairs = self._fires.pairs(due_at)
         # Recorded last: a crash in between repeats messages, and the workers know a repeated one by (model, moment).
         # The other order would lose them.
-        sent = self._fires.send(due_at)
-        self._forgotten.sent(due_at)
-        self._fires.record(due_at, now, pairs, sent)
+        sent = self._fires.send(due_at, now)
+        ended = self._forgotten.sent()
+        self._fires.record(due_at, pairs, sent, now, ended)
         return True
 
     def _hear(self) -> None:

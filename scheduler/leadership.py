@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 SESSION = "cyclic-metrics scheduler "  # application_name of a scheduler's session, less its own name
 LOCK = 7236_3051  # of pg_advisory_lock; any number that other programs of the database do not use
-SILENCE = 10  # seconds; a leader asks PostgreSQL something every few seconds
+SILENCE = 8  # seconds; a leader asks PostgreSQL something every few seconds
 
 TRY_TO_LEAD = "SELECT pg_try_advisory_lock(%(lock)s)"
 

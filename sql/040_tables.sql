@@ -23,7 +23,7 @@ CALL pg_temp.describe('COLUMN', 'public.metrics_executions.cron_expression', 'Wh
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.timezone', 'The IANA zone whose wall clock the cron expression means; one of time_zones.');
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.enabled', 'False pauses the schedule; the row and its results stay.');
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.active_since', 'Set by a trigger when model_id, cron_expression, timezone or enabled change: the row counts for the moments after this time.');
-CALL pg_temp.describe('COLUMN', 'public.metrics_executions.run_requested_at', 'Set it to now() to run the model at once, paused or not. A trigger replaces the value by the time of the request; the scheduler sets it to null when the run is sent.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.run_requested_at', 'Set it to now() to run the model at once, paused or not. A trigger replaces the value by the time of the request; the scheduler sets it to null some seconds after the run was sent, when Redis has kept it.');
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.created_at', 'When the row was inserted; kept by a trigger.');
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.updated_at', 'When a user last changed the row; kept by a trigger.');
 
@@ -100,15 +100,28 @@ CREATE TABLE IF NOT EXISTS public.fires (
     leader      text NOT NULL
 );
 
+DO $$
+BEGIN
+    -- Asked first, as for the indexes: ALTER TABLE locks its table even where IF NOT EXISTS finds nothing to do.
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = 'public.fires'::regclass AND attname = 'lag') THEN
+        ALTER TABLE public.fires
+            ADD COLUMN lag interval GENERATED ALWAYS AS (fired_at - due_at) STORED,
+            ADD COLUMN duration interval GENERATED ALWAYS AS (finished_at - fired_at) STORED;
+    END IF;
+END;
+$$;
+
 CALL pg_temp.describe('TABLE', 'public.fires', 'A log, one row per moment: how late, how long, how many. Nothing is decided from it; old rows are deleted (FIRES_RETENTION).');
 CALL pg_temp.describe('COLUMN', 'public.fires.due_at', 'The moment that the cron expressions name.');
-CALL pg_temp.describe('COLUMN', 'public.fires.fired_at', 'When sending began, the first time; less due_at it is the lag. Null when the moment was only counted as skipped.');
+CALL pg_temp.describe('COLUMN', 'public.fires.fired_at', 'When sending began, the first time. Null when the moment was only counted as skipped.');
 CALL pg_temp.describe('COLUMN', 'public.fires.finished_at', 'When the last message was in Redis, the last time.');
 CALL pg_temp.describe('COLUMN', 'public.fires.crons', 'Pairs of cron expression and time zone that were due.');
 CALL pg_temp.describe('COLUMN', 'public.fires.models', 'Models that were due.');
 CALL pg_temp.describe('COLUMN', 'public.fires.messages', 'Messages sent to the workers.');
 CALL pg_temp.describe('COLUMN', 'public.fires.skipped', 'Earlier moments, counted per pair, that an outage left unsent and that this one stands for.');
 CALL pg_temp.describe('COLUMN', 'public.fires.leader', 'The scheduler that sent it last.');
+CALL pg_temp.describe('COLUMN', 'public.fires.lag', 'How late sending began: fired_at less due_at. Null when the moment was only counted as skipped.');
+CALL pg_temp.describe('COLUMN', 'public.fires.duration', 'How long sending took: finished_at less fired_at. Of a moment that was sent more than once, from the first beginning to the last end.');
 
 
 CREATE TABLE IF NOT EXISTS public.leader (

@@ -33,36 +33,39 @@ COMMENT ON FUNCTION public.latest_results(uuid[]) IS
     'The newest row of results of each model; none for a model without rows.';
 
 
-DO $$
-BEGIN
-    IF to_regclass('public.schedule_status') IS NULL THEN
-        CREATE VIEW public.schedule_status AS
-        SELECT
-            schedule.model_id,
-            schedule.name,
-            schedule.cron_expression,
-            schedule.timezone,
-            schedule.enabled,
-            CASE
-                WHEN NOT schedule.enabled THEN 'paused'
-                WHEN cron.error IS NOT NULL THEN 'error'
-                WHEN cron.next_due_at IS NULL THEN 'new'
-                WHEN cron.next_due_at > schedule.active_since
-                    AND cron.next_due_at < public.schedule_now() - interval '30 seconds' THEN 'late'
-                ELSE 'scheduled'
-            END AS status,
-            CASE WHEN schedule.enabled AND cron.next_due_at > schedule.active_since THEN cron.next_due_at END AS next_run_at,
-            CASE WHEN schedule.enabled AND cron.last_due_at > schedule.active_since THEN cron.last_due_at END AS last_run_at,
-            CASE WHEN schedule.enabled THEN cron.error END AS error,
-            schedule.active_since,
-            schedule.run_requested_at,
-            schedule.created_at,
-            schedule.updated_at
-        FROM public.metrics_executions AS schedule
-        LEFT JOIN public.crons AS cron USING (cron_expression, timezone);
-    END IF;
-END;
-$$;
+CREATE OR REPLACE FUNCTION public.late_after() RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN interval '30 seconds';
+
+COMMENT ON FUNCTION public.late_after() IS
+    'How long after its moment a pair of cron expression and time zone that is still to be sent counts as late.';
+
+
+CALL pg_temp.define_view('public.schedule_status', $$
+    SELECT
+        schedule.model_id,
+        schedule.name,
+        schedule.cron_expression,
+        schedule.timezone,
+        schedule.enabled,
+        CASE
+            WHEN NOT schedule.enabled THEN 'paused'
+            WHEN cron.error IS NOT NULL THEN 'error'
+            WHEN cron.next_due_at IS NULL THEN 'new'
+            WHEN cron.next_due_at > schedule.active_since
+                AND cron.next_due_at < public.schedule_now() - public.late_after() THEN 'late'
+            ELSE 'scheduled'
+        END AS status,
+        CASE WHEN schedule.enabled AND cron.next_due_at > schedule.active_since THEN cron.next_due_at END AS next_run_at,
+        CASE WHEN schedule.enabled AND cron.last_due_at > schedule.active_since THEN cron.last_due_at END AS last_run_at,
+        CASE WHEN schedule.enabled THEN cron.error END AS error,
+        schedule.active_since,
+        schedule.run_requested_at,
+        schedule.created_at,
+        schedule.updated_at
+    FROM public.metrics_executions AS schedule
+    LEFT JOIN public.crons AS cron USING (cron_expression, timezone)
+$$);
 
 CALL pg_temp.describe('VIEW', 'public.schedule_status', 'Each schedule with what the scheduler knows of it.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.model_id', 'As in metrics_executions.');
@@ -70,7 +73,7 @@ CALL pg_temp.describe('COLUMN', 'public.schedule_status.name', 'As in metrics_ex
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.cron_expression', 'As in metrics_executions.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.timezone', 'As in metrics_executions.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.enabled', 'As in metrics_executions.');
-CALL pg_temp.describe('COLUMN', 'public.schedule_status.status', 'scheduled; new: the scheduler has not seen it yet; late: its moment passed more than 30 seconds ago; paused; error: see error.');
+CALL pg_temp.describe('COLUMN', 'public.schedule_status.status', 'scheduled; new: the scheduler has not seen it yet; late: its moment passed more than late_after() ago; paused; error: see error.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.next_run_at', 'The next moment; null when paused, in error, or not yet worked out.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.last_run_at', 'The last moment that was sent to the workers since the schedule became active.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.error', 'Why the scheduler cannot fire it.');

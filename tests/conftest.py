@@ -39,7 +39,7 @@ def passwords() -> dict[str, str]:
 def run_databases(passwords: dict[str, str], binaries: Path | None = None) -> Iterator[Databases]:
     with local_postgres.running(binaries=binaries, settings=FAST) as server:
         apply(server.url, passwords=passwords, test_data=False)
-        yield Databases(server.url, passwords)
+        yield Databases(server, passwords)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection
 
+from local.postgres import Server, wait_for_start
 from local.services import url_as
 
 T = TypeVar("T")
@@ -34,8 +35,9 @@ EMPTY = """
 class Databases:
     """Copies of one database in which sql/ is applied, lent to one test at a time."""
 
-    def __init__(self, template_url: str, passwords: dict[str, str]) -> None:
-        self.template_url = template_url
+    def __init__(self, server: Server, passwords: dict[str, str]) -> None:
+        self.server = server
+        self.template_url = server.url
         self._passwords = passwords
         self._free: list[str] = []
 
@@ -48,6 +50,11 @@ class Databases:
         connection.commit()
         connection.close()
         self._free.append(url)
+
+    def restart(self) -> None:
+        """Start the server again that a test has killed."""
+        self.server.process.start()
+        wait_for_start(self.server.process, self.server.url)
 
     def _copy(self) -> str:
         name = f"test_{uuid.uuid4().hex}"

@@ -1,44 +1,32 @@
 """The Celery application of the workers."""
 
+import resource
+import sys
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from kombu.transport import redis
-from redis.exceptions import ConnectionError  # noqa: A004  # redis-py calls it so
+from celery.signals import worker_process_init
 
 from worker import messages
 from worker.settings import Settings, read
 
-GRACE = 30  # seconds from the soft time limit to the hard one, and from there to the next delivery
-
 settings = read(Settings.from_env)
 
-
-class Channel(redis.Channel):
-    """A channel whose connection was lost while a batch was at work.
-
-    kombu and Celery still want to give the batch's message back on it, or to
-    acknowledge it. Without an address to connect to, the AttributeError would end
-    the worker; as a lost connection it is logged, and the batch is delivered again.
-    """
-
-    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
-        if self.connection is None or self.connection.client is None:
-            raise ConnectionError("the connection to Redis was lost")
-        params: dict[str, Any] = super()._connparams(asynchronous)  # type: ignore[no-untyped-call]
-        return params
-
-
-redis.Transport.Channel = Channel
+# From the soft time limit to the hard one, and from there to the next delivery; seconds.
+GRACE = min(30, settings.time_limit)
 
 app = Celery("worker", broker=settings.redis_url, include=["worker.tasks"])
 app.conf.update(
     accept_content=["json"],
     broker_connection_max_retries=None,
     broker_connection_retry_on_startup=True,
+    broker_transport="worker.delivery:Transport",
     broker_transport_options={
         # A killed worker's batch comes back after this; longer than any batch takes, or it would run twice at once.
         "visibility_timeout": settings.time_limit + 2 * GRACE,
+        "unacked_restore_interval": min(10, GRACE),
+        "health_check_interval": 10,
         "socket_connect_timeout": messages.CONNECT_TIMEOUT,
         "socket_timeout": messages.SOCKET_TIMEOUT,
         "socket_keepalive": True,
@@ -51,6 +39,20 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     task_soft_time_limit=settings.time_limit,
     task_time_limit=settings.time_limit + GRACE,
+    worker_max_memory_per_child=settings.memory_limit * 1024,  # KiB; one that has grown beyond it is replaced
     worker_prefetch_multiplier=1,
     worker_soft_shutdown_timeout=2,
 )
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def bound_memory(**_: Any) -> None:
+    """Let this process's memory grow by no more than the limit: a huge row is an error of its own, and kills nobody.
+
+    By so much more than what it begins with: numerical libraries set some aside for every core.
+    """
+    if sys.platform == "linux":  # elsewhere the system does not hold a process to it
+        status = Path("/proc/self/status").read_text("ascii")
+        [begun] = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmData:")]  # KiB
+        limit = (begun + settings.memory_limit * 1024) * 1024
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))

@@ -2,17 +2,26 @@
 
 import json
 import ssl
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 CALCULATE = "worker.calculate"
 QUEUE = "celery"
-PUBLISHED = "metrics:published"  # Redis key: the latest moment whose messages were all sent
-DUE_AT_HEADER = "due_at"
+TAKEN = "celery:taken"  # Redis list: taken from the queue, and noted as such within the same millisecond
+PUBLISHED = "metrics:published"  # Redis key: when the last message was sent, as far as Redis remembers
+UNACKED_INDEX = "unacked_index"  # Redis key of kombu: messages that workers have taken and not finished, by when
+QUEUED_AT_HEADER = "queued_at"  # when it was sent, by the clock of the whole system
+LARGEST_BATCH = 1000  # models in one message; a worker takes a longer one apart
 
 CONNECT_TIMEOUT = 5  # seconds
 SOCKET_TIMEOUT = 30  # seconds; longer than Celery's blocking wait for a message
+
+
+class Malformed(ValueError):
+    """Arguments that nobody can run; the message says which and why."""
 
 
 class Message(NamedTuple):
@@ -24,15 +33,60 @@ class Message(NamedTuple):
     queue: str = QUEUE
 
 
-def calculate(model_ids: Sequence[str], due_at: datetime, *, requested: bool = False, alone: bool = False) -> Message:
-    """Ask for the models' results of one moment.
+@dataclass(frozen=True)
+class Batch:
+    """Models whose results of one moment are wanted."""
 
-    requested: a user asked for it, so it runs paused schedules too. alone: one
-    model of a batch that was interrupted before.
-    """
-    moment = due_at.astimezone(UTC).isoformat(timespec="milliseconds")
-    kwargs = {"model_ids": list(model_ids), "due_at": moment, "requested": requested, "alone": alone}
-    return Message(CALCULATE, kwargs, {DUE_AT_HEADER: moment})
+    model_ids: Sequence[str]
+    due_at: datetime
+    requested: bool = False  # by a user, so it runs paused schedules too
+    alone: bool = False  # one model of a batch that was interrupted before
+
+    def message(self, queued_at: datetime | None) -> Message:
+        """Ask for it; queued_at is the time by the clock of the whole system, where that is known."""
+        headers = {} if queued_at is None else {QUEUED_AT_HEADER: _moment(queued_at)}
+        kwargs = {
+            "model_ids": list(self.model_ids),
+            "due_at": _moment(self.due_at),
+            "requested": self.requested,
+            "alone": self.alone,
+        }
+        return Message(CALCULATE, kwargs, headers)
+
+    @classmethod
+    def read(cls, arguments: Mapping[str, Any]) -> Self:
+        """Return what a message asks for, whoever sent it; raises Malformed."""
+        fields = {"requested": False, "alone": False, **arguments}
+        if unknown := fields.keys() - {"model_ids", "due_at", "requested", "alone"}:
+            raise Malformed(f"{min(unknown)} is no argument")
+        model_ids, due_at, requested, alone = (
+            fields.get(name) for name in ("model_ids", "due_at", "requested", "alone")
+        )
+        if not isinstance(model_ids, list) or not all(isinstance(model_id, str) for model_id in model_ids):
+            raise Malformed(f"model_ids is {model_ids!r:.80}, not a list of UUIDs")
+        for name, switch in (("requested", requested), ("alone", alone)):
+            if not isinstance(switch, bool):
+                raise Malformed(f"{name} is {switch!r:.80}, not true or false")
+        if alone and len(model_ids) != 1:
+            raise Malformed(f"alone is true, and model_ids holds {len(model_ids)}")
+        return cls([_uuid(model_id) for model_id in model_ids], _instant(due_at), bool(requested), bool(alone))
+
+
+def queued_at_of(raw: bytes) -> datetime | None:
+    """Return when a message that lies in the queue was sent, in UTC; None where it is not one of ours."""
+    try:
+        return queued_at(json.loads(raw)["headers"][QUEUED_AT_HEADER])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def queued_at(text: Any) -> datetime | None:
+    """Return the time that the header says, in UTC; None where it says none."""
+    try:
+        instant = datetime.fromisoformat(text)
+        return instant.astimezone(UTC) if instant.tzinfo else None
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def broker_tls(redis_url: str) -> dict[str, ssl.VerifyMode] | None:
@@ -40,9 +94,22 @@ def broker_tls(redis_url: str) -> dict[str, ssl.VerifyMode] | None:
     return {"ssl_cert_reqs": ssl.CERT_REQUIRED} if redis_url.startswith("rediss://") else None
 
 
-def due_at_of(raw: bytes) -> datetime | None:
-    """Return the moment of a message as it lies in the queue; None where it is not one of ours."""
+def _moment(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _uuid(text: str) -> str:
     try:
-        return datetime.fromisoformat(json.loads(raw)["headers"][DUE_AT_HEADER])
-    except (ValueError, KeyError, TypeError):
-        return None
+        return str(uuid.UUID(text))
+    except ValueError as error:
+        raise Malformed(f"model_ids holds {text!r:.80}, which is no UUID") from error
+
+
+def _instant(text: Any) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except (TypeError, ValueError) as error:
+        raise Malformed(f"due_at is {text!r:.80}, not a time such as 2026-11-24T12:00:00.000+00:00") from error
+    if instant.tzinfo is None:
+        raise Malformed(f"due_at is {text!r}, which has no offset from UTC")
+    return instant

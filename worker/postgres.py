@@ -13,20 +13,45 @@ import psycopg2
 from psycopg2 import OperationalError
 from psycopg2.extensions import POLL_OK, POLL_READ, connection, set_wait_callback
 
+CONNECT_TIMEOUT = 3.0  # seconds
 STATEMENT_TIMEOUT = 20  # seconds; the server ends a longer statement
-LOCK_TIMEOUT = 5  # seconds
-SILENCE = 30  # seconds without a word from the server, after which it counts as gone
+LOCK_TIMEOUT = 5  # seconds, and less where a statement has less
+SILENCE = 5.0  # seconds after a statement's time, without a word from the server, after which it counts as gone
+
+# A host that is cut off, or vanished, is noticed by the system while a statement runs, and between two.
+KEEP_ALIVE: dict[str, Any] = {
+    "keepalives_idle": 5,  # seconds
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
+# The server ends a statement whose client has died, even while it waits for a lock: a leader's successor waits for it.
+CHECK_INTERVAL = "500ms"
 
 
-def connect(url: str, application_name: str) -> connection:
-    """Open a connection in autocommit mode, with time limits on whatever it does."""
-    opened: connection = psycopg2.connect(url, application_name=application_name)
+class Connection(connection):
+    """A connection that knows how long its server may be silent."""
+
+    patience: float = CONNECT_TIMEOUT  # seconds
+
+
+def connect(url: str, application_name: str, *, statement_timeout: int = STATEMENT_TIMEOUT) -> Connection:
+    """Open a connection in autocommit mode, with time limits (seconds) on whatever it does."""
+    opened: Connection = psycopg2.connect(
+        url, application_name=application_name, connection_factory=Connection, **KEEP_ALIVE
+    )
     opened.autocommit = True
+    limits = {
+        "statement_timeout": f"{statement_timeout}s",
+        "lock_timeout": f"{min(LOCK_TIMEOUT, statement_timeout - 1)}s",
+        "client_connection_check_interval": CHECK_INTERVAL,
+    }
     with opened.cursor() as cursor:
         cursor.execute(
-            "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)",
-            (f"{STATEMENT_TIMEOUT}s", f"{LOCK_TIMEOUT}s"),
+            "SELECT set_config(name, setting, false) FROM unnest(%s, %s) AS limits (name, setting)",
+            (list(limits), list(limits.values())),
         )
+    opened.patience = statement_timeout + SILENCE
     return opened
 
 
@@ -51,12 +76,13 @@ def stream(
 
 
 def _wait(waiting: connection) -> None:
-    deadline = time.monotonic() + SILENCE
+    patience = getattr(waiting, "patience", STATEMENT_TIMEOUT + SILENCE)  # others may connect in their own way
+    deadline = time.monotonic() + patience
     while (state := waiting.poll()) != POLL_OK:
         poller = select.poll()
         poller.register(waiting.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
         if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise OperationalError(f"PostgreSQL has not answered for {SILENCE} seconds")
+            raise OperationalError(f"PostgreSQL has not answered for {patience:.0f} seconds")
 
 
 set_wait_callback(_wait)

@@ -5,7 +5,7 @@ the member a compact JSON array. The pair (model, moment) is a result's identity
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -100,17 +100,29 @@ class Results:
         members: Any = self._client.zrange(key(model_id), 0, 0, desc=True)
         return decode(model_id, members[0]) if members else None
 
+    def missing(self, model_ids: Sequence[str], due_at: datetime) -> list[str]:
+        """Return the models that have no result of the moment."""
+        score = _score(due_at)
+        with self._client.pipeline(transaction=False) as pipeline:
+            for model_id in model_ids:
+                pipeline.zcount(key(model_id), score, score)
+            counts = pipeline.execute()
+        return [model_id for model_id, count in zip(model_ids, counts, strict=True) if not count]
+
     def begin_alone(self, model_id: str, due_at: datetime) -> bool:
         """Note that the calculation of one model begins; False if that was noted before."""
-        name = f"metrics:begun:{model_id}:{_score(due_at)!r}"
-        return bool(self._client.set(name, b"", nx=True, ex=BEGUN_TTL))
+        return bool(self._client.set(_begun(model_id, due_at), b"", nx=True, ex=BEGUN_TTL))
+
+    def forget_begun(self, model_id: str, due_at: datetime) -> None:
+        """Forget it again: the process did not end, it only stopped."""
+        self._client.delete(_begun(model_id, due_at))
 
 
-def connect(redis_url: str) -> redis.Redis:
-    """Return a client of Redis with a time limit on whatever it does."""
+def connect(redis_url: str, *, patience: float = 5) -> redis.Redis:
+    """Return a client of Redis with a time limit (seconds) on whatever it does."""
     return redis.Redis.from_url(
         redis_url,
-        socket_timeout=5,
+        socket_timeout=patience,
         socket_connect_timeout=2,
         socket_keepalive=True,
         # Once, for a connection that went away unnoticed; after that, callers know when to try again.
@@ -156,6 +168,10 @@ def decode(model_id: str, member: bytes) -> Result:
         data_timestamp=None if data is None else EPOCH + timedelta(microseconds=data),
         error=error,
     )
+
+
+def _begun(model_id: str, due_at: datetime) -> str:
+    return f"metrics:begun:{model_id}:{_score(due_at)!r}"
 
 
 def _score(due_at: datetime) -> float:

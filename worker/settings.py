@@ -16,6 +16,7 @@ class Settings:
     database_url: str
     redis_url: str
     time_limit: int  # seconds that a batch may take
+    memory_limit: int  # MiB by which a process may grow
     result_history: int  # results kept for each model
     result_ttl_days: int
 
@@ -26,6 +27,7 @@ class Settings:
             database_url=env["DATABASE_URL"],
             redis_url=env["REDIS_URL"],
             time_limit=positive(env, "TIME_LIMIT", 60),
+            memory_limit=positive(env, "MEMORY_LIMIT", 500),
             result_history=positive(env, "RESULT_HISTORY", 1000),
             result_ttl_days=positive(env, "RESULT_TTL", 400),
         )

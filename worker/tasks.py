@@ -3,80 +3,152 @@
 import logging
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-import psycopg2
-import redis
 from billiard.exceptions import SoftTimeLimitExceeded
-from celery.exceptions import OperationalError as BrokerError
+from celery.exceptions import Reject
 from psycopg2.extensions import connection
 
 from worker import messages, postgres, results, store
 from worker.accuracy import CannotBeScored, score
 from worker.app import app, settings
+from worker.messages import Batch
+from worker.patience import AWAY, StillAway, patiently
 from worker.results import Result
 
 log = logging.getLogger(__name__)
 
-CONNECTION_LOST = (
-    psycopg2.OperationalError,
-    psycopg2.InterfaceError,
-    redis.ConnectionError,
-    redis.TimeoutError,
-    BrokerError,
-)
+TOO_LARGE = "the row is too large for the worker's memory"
 
 
-@app.task(  # type: ignore[untyped-decorator]  # Celery has no types
-    bind=True,
-    name=messages.CALCULATE,
-    autoretry_for=CONNECTION_LOST,
-    max_retries=None,
-    retry_backoff=True,
-    retry_backoff_max=30,  # seconds; well below the visibility time-out
-    retry_jitter=True,
-)
-def calculate(self: Any, model_ids: Sequence[str], due_at: str, requested: bool = False, alone: bool = False) -> None:
+@app.task(bind=True, name=messages.CALCULATE)  # type: ignore[untyped-decorator]  # Celery has no types
+def calculate(self: Any, *args: Any, **kwargs: Any) -> None:
     """Calculate and store one result per model; what is stored already for this moment stays.
 
-    A message that comes back was interrupted by the end of its process, so it
-    is taken apart: whichever model ends processes is then alone, and does it
-    once more at most.
+    The message is acknowledged when every model has its result, or when other
+    messages for the rest of them are in the queue.
     """
-    moment = datetime.fromisoformat(due_at)
-    redelivered = bool(self.request.delivery_info.get("redelivered"))
-    if redelivered and not alone:
-        _send_alone(model_ids, moment, requested=requested)
-    elif alone and not _results().begin_alone(model_ids[0], moment) and redelivered:
-        _give_up(model_ids[0], moment, "calculation was interrupted twice", requested=requested)
-    else:
-        _calculate(model_ids, moment, requested=requested, alone=alone)
-
-
-def _calculate(model_ids: Sequence[str], moment: datetime, *, requested: bool, alone: bool) -> None:
-    waiting = dict.fromkeys(model_ids)
     try:
-        with closing(store.newest_rows(_database(), model_ids, requested=requested)) as portions:
-            for rows in portions:
-                _results().save([_result(row, moment) for row in rows])
-                for row in rows:
-                    waiting.pop(row.model_id, None)
-    except SoftTimeLimitExceeded:
-        log.warning("%s of %s models did not fit into %s s", len(waiting), len(model_ids), settings.time_limit)
-        if alone:
-            _give_up(
-                model_ids[0],
-                moment,
-                f"calculation took longer than {settings.time_limit} s",
-                requested=requested,
-            )
+        batch = Batch.read(dict(zip(("model_ids", "due_at"), args, strict=False)) | kwargs)
+    except messages.Malformed as error:
+        log.error("dropped a message that nobody can run: %s", error)  # noqa: TRY400
+        return
+    delivery = Delivery(
+        batch,
+        queued_at=messages.queued_at(self.request.get(messages.QUEUED_AT_HEADER)),
+        redelivered=bool(self.request.delivery_info.get("redelivered")),
+    )
+    try:
+        try:
+            delivery.run()
+        except StillAway as reason:
+            log.warning("gave a batch of %s models back: %s", len(batch.model_ids), reason)
+            delivery.give_back()
+    except SoftTimeLimitExceeded as error:
+        raise Reject(error, requeue=True) from error
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A batch, and how it came."""
+
+    batch: Batch
+    queued_at: datetime | None  # when the scheduler first sent it
+    redelivered: bool  # whoever had it before did not come to its end
+
+    def run(self) -> None:
+        """Calculate it, or take it apart where it may end the process again."""
+        if len(self.batch.model_ids) > messages.LARGEST_BATCH:
+            patiently(self._split)
+        elif self.redelivered:
+            self._resume(patiently(self._missing))
+        elif self.batch.alone:
+            patiently(self._begin_alone)
+            self._calculate()
         else:
-            _send_alone(list(waiting), moment, requested=requested)
-    else:
-        log.info("calculated %s models for %s", len(model_ids) - len(waiting), moment.isoformat())
+            self._calculate()
+
+    def give_back(self) -> None:
+        """Put it to the end of the queue, as it was; where Redis is away, it comes back from there by itself."""
+        try:
+            if self.batch.alone:
+                _results().forget_begun(self.batch.model_ids[0], self.batch.due_at)
+            self._send([self.batch])
+        except AWAY as error:
+            raise Reject(error, requeue=True) from error
+
+    def _calculate(self) -> None:
+        waiting = dict.fromkeys(self.batch.model_ids)
+        try:
+            patiently(lambda: self._work_through(waiting))
+        except SoftTimeLimitExceeded:
+            log.warning(
+                "%s of %s models did not fit into %s s", len(waiting), len(self.batch.model_ids), settings.time_limit
+            )
+            self._leave(list(waiting), f"calculation took longer than {settings.time_limit} s")
+        except MemoryError:
+            self._leave(list(waiting), TOO_LARGE)
+        else:
+            done = len(self.batch.model_ids) - len(waiting)
+            log.info("calculated %s models for %s", done, self.batch.due_at.isoformat())
+
+    def _work_through(self, waiting: dict[str, None]) -> None:
+        """Store the results of those that wait, a few at a time, and take them out."""
+        portions = store.newest_rows(_database(), list(waiting), requested=self.batch.requested)
+        with closing(portions):
+            for rows in portions:
+                _results().save([_result(row, self.batch.due_at) for row in rows])
+                for row in rows:
+                    del waiting[row.model_id]
+
+    def _leave(self, model_ids: Sequence[str], reason: str) -> None:
+        """Let the models go on alone, each in a message of its own; one that is alone already gets an error."""
+        if self.batch.alone:
+            patiently(lambda: self._give_up(reason))
+        else:
+            patiently(lambda: self._send_alone(model_ids))
+
+    def _resume(self, model_ids: Sequence[str]) -> None:
+        """Go on after an interruption, such that whichever model ends processes is alone, and ends two at most."""
+        if not model_ids:
+            return
+        if not self.batch.alone:
+            patiently(lambda: self._send_alone(model_ids))
+        elif patiently(self._begin_alone):
+            self._calculate()
+        else:
+            patiently(lambda: self._give_up("calculation was interrupted twice"))
+
+    def _missing(self) -> list[str]:
+        return _results().missing(self.batch.model_ids, self.batch.due_at)
+
+    def _begin_alone(self) -> bool:
+        [model_id] = self.batch.model_ids
+        return _results().begin_alone(model_id, self.batch.due_at)
+
+    def _give_up(self, reason: str) -> None:
+        [model_id] = self.batch.model_ids
+        now = store.now_if_scheduled(_database(), model_id, requested=self.batch.requested)
+        if now is not None:
+            log.error("model %s: %s", model_id, reason)
+            _results().save([Result(model_id, self.batch.due_at, calculated_at=now, status="error", error=reason)])
+
+    def _send_alone(self, model_ids: Sequence[str]) -> None:
+        self._send([replace(self.batch, model_ids=[model_id], alone=True) for model_id in model_ids])
+        log.warning("an interrupted batch goes on: %s models, each alone", len(model_ids))
+
+    def _split(self) -> None:
+        ids, size = self.batch.model_ids, messages.LARGEST_BATCH
+        self._send([replace(self.batch, model_ids=ids[at : at + size]) for at in range(0, len(ids), size)])
+        log.warning("a message of %s models is taken apart", len(ids))
+
+    def _send(self, batches: Sequence[Batch]) -> None:
+        with app.producer_pool.acquire(block=True) as producer:
+            for batch in batches:
+                app.send_task(**batch.message(self.queued_at)._asdict(), producer=producer, retry=False)
 
 
 def _result(row: store.NewestRow, moment: datetime) -> Result:
@@ -91,28 +163,13 @@ def _result(row: store.NewestRow, moment: datetime) -> Result:
     except SoftTimeLimitExceeded:
         raise
     except MemoryError:
-        return replace(result, error="the row is too large for the worker's memory")
+        return replace(result, error=TOO_LARGE)
     except Exception as error:
         log.exception("model %s, results row %s", row.model_id, row.result_id)
         return replace(result, error=f"{type(error).__name__}: {error}")
     if accuracy is None:
         return replace(result, status="no_data", error="the newest row has no labels")
     return replace(result, status="ok", accuracy=accuracy, samples=samples)
-
-
-def _give_up(model_id: str, moment: datetime, reason: str, *, requested: bool) -> None:
-    log.error("model %s: %s", model_id, reason)
-    now = store.now_if_scheduled(_database(), model_id, requested=requested)
-    if now is not None:
-        _results().save([Result(model_id, moment, calculated_at=now, status="error", error=reason)])
-
-
-def _send_alone(model_ids: Sequence[str], moment: datetime, *, requested: bool) -> None:
-    with app.producer_pool.acquire(block=True) as producer:
-        for model_id in model_ids:
-            message = messages.calculate([model_id], moment, requested=requested, alone=True)
-            app.send_task(**message._asdict(), producer=producer)
-    log.warning("an interrupted batch of %s models goes on, each alone", len(model_ids))
 
 
 _open: dict[str, connection] = {}  # one connection for each process of the pool

@@ -38,7 +38,7 @@ def main() -> None:
         queue = stack.enter_context(local_redis.running())
         passwords = {role: secrets.token_urlsafe(9) for role in PASSWORD_VARIABLES}
         apply(server.url, passwords=passwords, test_data=False)
-        databases = Databases(server.url, passwords)
+        databases = Databases(server, passwords)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for name, module in (("worker", WORKER), ("scheduler", SCHEDULER)):
             env = {"DATABASE_URL": databases.url_as(f"metrics_{name}", server.url), "REDIS_URL": queue.url}

@@ -1,4 +1,4 @@
-"""Each image has the modules that its service imports from the others, and no more. Needs no Docker."""
+"""Each service gets the modules that it imports, the variables that it reads, and no more. Needs no Docker."""
 
 import ast
 import re
@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from local.process import ROOT
+from tests.contracts.environment import variables
 
 PACKAGES = ("api", "scheduler", "worker")
+OF_LIBPQ = {"PGPASSWORD"}
+OF_THE_IMAGE = {"HOST", "PORT"}
 
 
 def copied(service: str) -> set[Path]:
@@ -56,3 +59,15 @@ def modules(names: Iterable[str]) -> Iterator[Path]:
 @pytest.mark.parametrize("service", PACKAGES)
 def test_an_image_has_the_modules_that_its_service_imports(service: str) -> None:
     assert copied(service) == needed(service)
+
+
+def given(service: str) -> set[str]:
+    """Return the variables that compose gives to a service."""
+    section = (ROOT / "compose.yaml").read_text().split(f"\n  {service}:")[1]
+    [block] = re.findall(r"^    environment:\n((?: {6}.+\n)+)", section.split("\n\n")[0], re.MULTILINE)
+    return set(re.findall(r"^ {6}(\w+):", block, re.MULTILINE))
+
+
+@pytest.mark.parametrize("service", PACKAGES)
+def test_a_service_is_given_what_its_settings_read(service: str) -> None:
+    assert given(service) - OF_LIBPQ == variables(service) - OF_THE_IMAGE

@@ -10,13 +10,10 @@ import pytest
 from tests.compose.docker import docker, finished, is_healthy, service_of, size_above_base
 from tests.compose.documents import blocks
 from tests.compose.stack import OURS, SERVICES, Stack
-from tests.contracts.environment import variables
 from tests.databases import MODEL, wait_for
 
 pytestmark = pytest.mark.timeout(600)
 
-OF_LIBPQ = {"PGPASSWORD"}
-OF_THE_IMAGE = {"HOST", "PORT"}
 # What would be there if an image had more than its service needs.
 ABSENT = {
     "api": ["celery", "sklearn", "local", "sql", "tests", "scheduler.beat", "worker.tasks"],
@@ -144,13 +141,6 @@ def test_an_image_has_no_more_than_its_service_needs(stack: Stack, service: str)
     )
 
     assert stack.compose("exec", "-T", service, "python", "-c", find, *ABSENT[service]) == "[]\n"
-
-
-@pytest.mark.parametrize("service", OURS)
-def test_a_service_is_given_what_its_settings_read(stack: Stack, service: str) -> None:
-    services = json.loads(stack.compose("config", "--format", "json"))["services"]
-
-    assert set(services[service]["environment"]) - OF_LIBPQ == variables(service) - OF_THE_IMAGE
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -1,6 +1,5 @@
 """What two sides must agree on, and files that must agree with the code."""
 
-import inspect
 import re
 import ssl
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from celery import Celery
 from tests.contracts.environment import variables
 from tests.databases import MODEL
 from worker import messages
+from worker.messages import Batch
 
 REQUIREMENTS = Path("requirements")
 SERVICES = ["api", "scheduler", "worker"]
@@ -28,10 +28,11 @@ def worker_task(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_scheduler_sends_what_the_worker_runs(worker_task: Any) -> None:
-    message = messages.calculate([MODEL], due_at=datetime(2026, 11, 24, 12, tzinfo=UTC))
+    batch = Batch([MODEL], datetime(2026, 11, 24, 12, tzinfo=UTC), requested=True)
+    message = batch.message(queued_at=datetime(2026, 11, 24, 12, tzinfo=UTC))
 
     assert message.name == worker_task.name
-    inspect.signature(worker_task.run).bind(**message.kwargs)
+    assert Batch.read(message.kwargs) == batch
 
 
 def test_the_worker_takes_from_the_queue_that_the_scheduler_fills(worker_task: Any) -> None:
@@ -40,6 +41,11 @@ def test_the_worker_takes_from_the_queue_that_the_scheduler_fills(worker_task: A
     assert conf.task_default_queue == messages.QUEUE
     assert conf.broker_transport_options["visibility_timeout"] > conf.task_time_limit > conf.task_soft_time_limit
     assert conf.accept_content == ["json"]
+
+
+def test_what_the_workers_have_taken_is_where_kombu_notes_it(worker_task: Any) -> None:
+    assert worker_task.app.connection_for_read().transport.Channel.unacked_index_key == messages.UNACKED_INDEX
+    assert "unacked_index_key" not in worker_task.app.conf.broker_transport_options
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ def test_a_bad_row_that_got_past_the_gate_costs_only_itself(stack: Stack, model:
     assert cron in reason or zone in reason
     assert rows(stack.db, "SELECT status, error FROM schedule_status WHERE model_id = %s", bad) == [("error", reason)]
     status, whole = stack.call("/status")
-    assert (status, whole["errors"], len(whole["problems"])) == (503, 1, 1)
+    assert (status, whole["errors"]["count"], len(whole["problems"])) == (503, 1, 1)
     _, answer = stack.call(f"/schedule/{bad}")
     assert (answer["status"], answer["error"], answer["next_run_at"]) == ("error", reason, None)
     assert stack.call(f"/results/{bad}")[0] == 404

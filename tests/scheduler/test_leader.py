@@ -1,12 +1,14 @@
 """What a leading scheduler sends, minute by minute of the database's clock."""
 
+from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import psycopg2
 import pytest
 import redis
 
-from scheduler import new_pairs
+from scheduler import new_pairs, run_requests
 from scheduler.broker import Sent
 from scheduler.leader import Leader
 from scheduler.zones import TZDATA_VERSION
@@ -204,12 +206,12 @@ def test_a_stale_leader_turns_nothing_back(db: Connection, start: Start, redis_c
     set_clock(db, NOON)
     noon = one(db, f"SELECT '{NOON}'::timestamptz")
     fires = stale._fires  # noqa: SLF001  # it stops in the middle of a fire
-    pairs, sent_by_it = fires.pairs(noon), fires.send(noon)
+    pairs, sent_by_it = fires.pairs(noon), fires.send(noon, noon)
     work(start())
     set_clock(db, "2026-11-24 12:01:00+00")
     work(start())
 
-    fires.record(noon, noon, pairs, sent_by_it)
+    fires.record(noon, pairs, sent_by_it, noon, noon)
     work(stale)
 
     assert one(db, "SELECT next_due_at FROM crons").isoformat() == "2026-11-24T12:02:00+00:00"
@@ -261,8 +263,8 @@ def test_redis_that_forgets_while_messages_are_sent_gets_them_again(
     taken(redis_client)
     send = leader._fires.send  # noqa: SLF001  # Redis restarts behind it
 
-    def send_and_forget(due_at: datetime) -> Sent:
-        sent_before = send(due_at)
+    def send_and_forget(due_at: datetime, now: datetime) -> Sent:
+        sent_before = send(due_at, now)
         redis_client.flushall()
         return sent_before
 
@@ -271,6 +273,85 @@ def test_redis_that_forgets_while_messages_are_sent_gets_them_again(
     work(leader)
 
     assert moments(redis_client) == [(MODEL, "12:01")]
+
+
+def test_redis_that_forgets_again_while_it_gets_what_it_forgot(
+    db: Connection, start: Start, redis_client: redis.Redis
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db, MODEL, "0 12 * * *")
+    schedule(db, OTHER, "* * * * *")
+    leader = start()
+    work(leader)
+    live_through(db, leader, "12:00", "12:01")
+    redis_client.flushall()
+    leader.step()
+    assert moments(redis_client) == [(OTHER, "12:01")]
+    redis_client.flushall()
+
+    work(leader)
+
+    assert moments(redis_client) == [(OTHER, "12:01"), (MODEL, "12:00")]
+
+
+def test_redis_that_forgets_while_it_gets_what_it_forgot_and_another_leader_goes_on(
+    db: Connection, start: Start, redis_client: redis.Redis
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db, MODEL, "0 12 * * *")
+    schedule(db, OTHER, "* * * * *")
+    leader = start()
+    work(leader)
+    live_through(db, leader, "12:00", "12:01")
+    redis_client.flushall()
+    leader.step()
+    assert moments(redis_client) == [(OTHER, "12:01")]
+
+    work(start())
+
+    assert moments(redis_client) == [(OTHER, "12:01"), (MODEL, "12:00")]
+
+
+def test_a_catch_up_of_an_older_moment_that_redis_lost_is_sent_again(
+    db: Connection, start: Start, redis_client: redis.Redis
+) -> None:
+    """And only that: what was skipped stays skipped, and what Redis had is not sent again."""
+    set_clock(db, BEFORE)
+    schedule(db, MODEL, "*/10 12 * * *")
+    schedule(db, OTHER, "* * * * *")
+    work(start())
+    set_clock(db, "2026-11-24 12:35:20+00")
+    leader = start()
+    leader.step()
+    while moments(redis_client) != [(OTHER, "12:35")]:
+        leader.step()
+    marker: Any = redis_client.get(PUBLISHED)
+    work(leader)
+    assert moments(redis_client) == [(MODEL, "12:30")]
+    redis_client.set(PUBLISHED, marker)
+
+    work(leader)
+
+    assert moments(redis_client) == [(MODEL, "12:30")]
+
+
+def test_an_empty_redis_of_a_system_without_schedules_is_mentioned_once(
+    db: Connection, start: Start, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db)
+    leader = start()
+    work(leader)
+    live_through(db, leader, "12:00")
+    run(db, "DELETE FROM metrics_executions; DELETE FROM crons")
+    redis_client.flushall()
+
+    work(leader)
+    work(leader)
+
+    said = [record.message for record in caplog.records if "sent again" in record.message]
+    assert len(said) == 1
+    assert "0 moments are sent again" in said[0]
 
 
 @pytest.mark.parametrize("payload", ["nonsense", "[]", "{}", '{"pairs": 5}', '{"pairs": [1]}', '{"pairs": [["a", 5]]}'])
@@ -304,39 +385,104 @@ def test_a_full_queue_gets_nothing_more_and_the_latest_moment_stands_in(
     assert one(db, "SELECT error FROM leader") is None
 
 
-def test_a_requested_run_is_sent_at_once_and_cleared(db: Connection, start: Start, redis_client: redis.Redis) -> None:
+def test_a_redis_that_is_nearly_full_gets_nothing_more(
+    db: Connection, start: Start, redis_client: redis.Redis, nearly_full: None
+) -> None:
+    """What is left is for the workers: they need some to take a message and to store a result."""
+    set_clock(db, BEFORE)
+    schedule(db)
+    leader = start()
+    work(leader)
+    set_clock(db, NOON)
+    work(leader)
+    assert sent(redis_client) == []
+    assert "Redis is nearly full" in one(db, "SELECT error FROM leader")
+
+    redis_client.config_set("maxmemory", 0)
+    work(leader)
+
+    assert moments(redis_client) == [(MODEL, "12:00")]
+    assert one(db, "SELECT error FROM leader") is None
+
+
+@pytest.fixture
+def nearly_full(redis_client: redis.Redis) -> Iterator[None]:
+    used: Any = redis_client.info("memory")
+    redis_client.config_set("maxmemory", int(used["used_memory"] * 1.05))
+    yield
+    redis_client.config_set("maxmemory", 0)
+
+
+def request_run(db: Connection) -> None:
+    run(db, "UPDATE metrics_executions SET run_requested_at = now()")
+
+
+def requested(db: Connection) -> bool:
+    return bool(one(db, "SELECT count(*) FROM metrics_executions WHERE run_requested_at IS NOT NULL"))
+
+
+def test_a_requested_run_is_sent_at_once_and_cleared_when_redis_has_kept_it(
+    db: Connection, start: Start, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     set_clock(db, "2026-11-24 11:59:30.123456+00")
     schedule(db)
     run(db, "UPDATE metrics_executions SET enabled = false")
     leader = start()
     work(leader)
 
-    run(db, "UPDATE metrics_executions SET run_requested_at = now()")
+    request_run(db)
     work(leader)
 
     assert sent(redis_client) == [
         {"model_ids": [MODEL], "due_at": "2026-11-24T11:59:30.123+00:00", "requested": True, "alone": False}
     ]
-    assert one(db, "SELECT run_requested_at FROM metrics_executions") is None
+    assert requested(db)
+    monkeypatch.setattr(run_requests, "KEPT_FOR", 0.0)
+    work(leader)
+    assert not requested(db)
+    assert len(sent(redis_client)) == 1
+
+
+def test_a_requested_run_that_redis_lost_within_its_last_second_is_sent_again(
+    db: Connection, start: Start, redis_client: redis.Redis
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db, MODEL)
+    schedule(db, OTHER)
+    leader = start()
+    work(leader)
+    live_through(db, leader, "12:00")
+    taken(redis_client)
+    marker: Any = redis_client.get(PUBLISHED)
+
+    set_clock(db, "2026-11-24 12:00:10+00")
+    run(db, "UPDATE metrics_executions SET run_requested_at = now() WHERE model_id = %s", MODEL)
+    work(leader)
+    redis_client.delete(QUEUE)
+    redis_client.set(PUBLISHED, marker)
+    work(leader)
+
+    assert [(message["model_ids"], message["requested"]) for message in sent(redis_client)] == [([MODEL], True)]
 
 
 def test_a_request_whose_row_is_locked_is_sent_once_and_cleared_later(
-    db: Connection, start: Start, database_url: str, redis_client: redis.Redis
+    db: Connection, start: Start, database_url: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(run_requests, "KEPT_FOR", 0.0)
     schedule(db)
-    run(db, "UPDATE metrics_executions SET run_requested_at = now()")
+    request_run(db)
     user = psycopg2.connect(database_url)
     run(user, "SELECT FROM metrics_executions FOR UPDATE")
     leader = start()
 
     work(leader)
     work(leader)
-    assert one(db, "SELECT run_requested_at FROM metrics_executions") is not None
+    assert requested(db)
     user.close()
     work(leader)
 
     assert len(sent(redis_client)) == 1
-    assert one(db, "SELECT run_requested_at FROM metrics_executions") is None
+    assert not requested(db)
 
 
 def test_a_bad_row_that_got_past_the_gate_costs_only_itself(

@@ -3,6 +3,7 @@
 import subprocess
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg2
@@ -88,6 +89,12 @@ def test_a_row_of_the_future_does_not_count_yet(db: Connection) -> None:
 
     set_clock(db, "2026-11-24 12:01:00+00")
     assert newest(db, MODEL) == [(MODEL, 2)]
+
+
+def test_the_planner_sees_through_the_limit_of_lateness(db: Connection) -> None:
+    plan = rows(db, "EXPLAIN SELECT FROM crons WHERE next_due_at < now() - late_after()")
+
+    assert "late_after" not in str(plan)
 
 
 @pytest.mark.parametrize(
@@ -314,11 +321,46 @@ def test_applying_again_brings_descriptions_up_to_date(
     assert described[1].startswith("When the predictions were made")
 
 
+def test_an_earlier_version_is_brought_up_to_date(db: Connection, database_url: str, passwords: dict[str, str]) -> None:
+    """As it was before fires had lag and duration, and with another view."""
+    before = dump_catalog(db)
+    [(view,)] = rows(db, "SELECT pg_get_viewdef('schedule_status')")
+    run(db, "CREATE OR REPLACE VIEW schedule_status AS " + view.replace("late_after()", "'00:01'::interval"))
+    run(db, "DROP FUNCTION late_after")
+    run(db, "ALTER TABLE fires DROP lag, DROP duration")
+    run(
+        db, "INSERT INTO fires (due_at, fired_at, leader) VALUES ('2026-11-24 12:00+00', '2026-11-24 12:00:01+00', 'x')"
+    )
+
+    apply(database_url, passwords=passwords, test_data=False)
+
+    assert dump_catalog(db) == before
+    assert one(db, "SELECT lag FROM fires") == timedelta(seconds=1)
+
+
+def test_fires_say_how_late_and_how_long(db: Connection) -> None:
+    run(
+        db,
+        "INSERT INTO fires (due_at, fired_at, finished_at, leader) VALUES"
+        " ('2026-11-24 12:00+00', '2026-11-26 12:00:00.005+00', '2026-11-26 12:00:02+00', 'x'),"
+        " ('2026-11-24 12:01+00', NULL, NULL, 'x')",
+    )
+
+    assert rows(db, "SELECT lag, duration FROM fires ORDER BY due_at") == [
+        (timedelta(days=2, milliseconds=5), timedelta(seconds=1.995)),
+        (None, None),
+    ]
+
+
 def dump_catalog(db: Connection) -> list[tuple[object, ...]]:
     return rows(
         db,
-        "SELECT relname, relkind::text, pg_get_indexdef(oid) FROM pg_class"
+        "SELECT relname, relkind::text, coalesce(pg_get_viewdef(oid), pg_get_indexdef(oid)) FROM pg_class"
         " WHERE relnamespace = 'public'::regnamespace"
+        " UNION ALL SELECT attrelid::regclass || '.' || attname, 'column', col_description(attrelid, attnum)"
+        " FROM pg_attribute WHERE attrelid IN ("
+        "   SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v'))"
+        " AND attnum > 0 AND NOT attisdropped"
         " UNION ALL SELECT tgname, 'trigger', pg_get_triggerdef(oid) FROM pg_trigger"
         " UNION ALL SELECT proname, 'function', pg_get_functiondef(oid) FROM pg_proc"
         " WHERE pronamespace = 'public'::regnamespace ORDER BY 1, 2, 3",

@@ -3,17 +3,12 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 import redis
 from celery import Celery
 
 from local import redis as local_redis
-from local.services import WORKER
 from scheduler.broker import Broker
 from tests.databases import (
     MODEL,
@@ -24,46 +19,11 @@ from tests.databases import (
     rows,
     run,
     schedule,
-    schedule_many,
     wait_for,
 )
-from tests.processes import Service, service
 from tests.queue import sent
-from worker import messages
-from worker.results import Result, Results
-
-NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def env(databases: Databases, database_url: str, redis_url: str) -> dict[str, str]:
-    return {"DATABASE_URL": databases.url_as("metrics_worker", database_url), "REDIS_URL": redis_url}
-
-
-@pytest.fixture
-def broker(redis_url: str, redis_client: redis.Redis) -> Iterator[Broker]:
-    with Celery(broker=redis_url) as app:
-        yield Broker(app, redis_client)
-
-
-@contextmanager
-def worker(env: dict[str, str], tmp_path: Path) -> Iterator[Service]:
-    with service(WORKER, env, tmp_path / "worker.log") as running:
-        wait_for(lambda: " ready." in running.output, seconds=30)
-        yield running
-
-
-def latest(client: redis.Redis, model_id: str = MODEL) -> Result | None:
-    return Results(client).latest(model_id)
-
-
-def count(client: redis.Redis) -> int:
-    return sum(1 for _ in client.scan_iter("metrics:results:*"))
-
-
-def children(running: Service) -> list[int]:
-    pid = running.popen.pid
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+from tests.worker.conftest import NOON, big_batch, children, count, latest, worker
+from worker.messages import Batch
 
 
 def test_a_batch_of_good_and_bad_models_each_has_its_own_result(
@@ -85,7 +45,7 @@ def test_a_batch_of_good_and_bad_models_each_has_its_own_result(
         log_labels(db, y_true, y_pred, ids[name])
     run(db, "UPDATE metrics_executions SET enabled = false WHERE model_id = %s", ids["paused"])
 
-    broker.send(messages.calculate([*ids.values()], NOON))
+    broker.send(Batch([*ids.values()], NOON).message(NOON))
     with worker(env, tmp_path):
         wait_for(lambda: count(redis_client) == 8)
         found = {name: latest(redis_client, model_id) for name, model_id in ids.items()}
@@ -118,21 +78,9 @@ def test_a_requested_run_is_for_paused_schedules_too(
     run(db, "UPDATE metrics_executions SET enabled = false")
     log_labels(db, "[1]", "[1]")
 
-    broker.send(messages.calculate([MODEL], NOON, requested=True))
+    broker.send(Batch([MODEL], NOON, requested=True).message(NOON))
     with worker(env, tmp_path):
         assert wait_for(lambda: latest(redis_client)).status == "ok"  # type: ignore[union-attr]
-
-
-def big_batch(db: Connection, rows_: int, labels: int) -> list[str]:
-    """Schedule models whose batch takes a while."""
-    schedule_many(db, rows_)
-    run(
-        db,
-        "INSERT INTO results (model_id, y_true, y_pred) SELECT model_id, labels.json, labels.json"
-        " FROM metrics_executions, (SELECT json_agg(n %% 10) AS json FROM generate_series(1, %s) AS n) AS labels",
-        labels,
-    )
-    return [model_id for (model_id,) in rows(db, "SELECT model_id::text FROM metrics_executions")]
 
 
 def test_a_killed_child_loses_nothing(
@@ -140,7 +88,7 @@ def test_a_killed_child_loses_nothing(
 ) -> None:
     ids = big_batch(db, 12, 100_000)
     with worker(env, tmp_path) as running:
-        broker.send(messages.calculate(ids, NOON))
+        broker.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: "received" in running.output)
         time.sleep(0.2)
         for child in children(running):
@@ -156,7 +104,7 @@ def test_a_model_that_ends_every_process_gets_an_error_in_the_end(
 ) -> None:
     [model_id] = big_batch(db, 1, 3_000_000)
     with worker(env, tmp_path) as running:
-        broker.send(messages.calculate([model_id], NOON))
+        broker.send(Batch([model_id], NOON).message(NOON))
         for attempt in (1, 2):
             starts = 1 if attempt == 1 else 3  # it comes back once, is sent on alone, and is received a third time
             wait_for(lambda starts=starts: running.output.count("received") >= starts, seconds=20)  # type: ignore[misc]
@@ -175,7 +123,7 @@ def test_what_does_not_fit_into_the_time_limit_goes_on_alone(
 ) -> None:
     ids = big_batch(db, 12, 1_000_000)
     with worker(env | {"TIME_LIMIT": "2"}, tmp_path) as running:
-        broker.send(messages.calculate(ids, NOON))
+        broker.send(Batch(ids, NOON).message(NOON))
 
         wait_for(lambda: count(redis_client) == len(ids), seconds=40)
 
@@ -188,7 +136,7 @@ def test_sigterm_finishes_a_batch_or_gives_it_back(
 ) -> None:
     ids = big_batch(db, 20, 1_000_000)
     with worker(env, tmp_path) as running:
-        broker.send(messages.calculate(ids, NOON))
+        broker.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: "received" in running.output)
         time.sleep(0.3)
 
@@ -223,14 +171,14 @@ def test_it_goes_on_when_redis_ends_in_the_middle_of_a_batch(
         env = {"DATABASE_URL": databases.url_as("metrics_worker", database_url), "REDIS_URL": server.url}
         with worker(env, tmp_path) as running, Celery(broker=server.url) as app:
             broker = Broker(app, client)
-            broker.send(messages.calculate(ids, NOON))
+            broker.send(Batch(ids, NOON).message(NOON))
             wait_for(lambda: "received" in running.output)
             server.process.kill()
             time.sleep(0.5)  # the worker notices
             server.process.start()
             wait_for(lambda: local_redis.answers(server.url))
 
-            broker.send(messages.calculate([MODEL], NOON))
+            broker.send(Batch([MODEL], NOON).message(NOON))
 
             wait_for(lambda: latest(client), seconds=30)
             assert running.popen.poll() is None
@@ -245,14 +193,14 @@ def test_it_goes_on_when_postgresql_and_redis_were_away(
         env = {"DATABASE_URL": databases.url_as("metrics_worker", database_url), "REDIS_URL": server.url}
         with worker(env, tmp_path) as running, Celery(broker=server.url) as app:
             broker = Broker(app, client)
-            broker.send(messages.calculate([MODEL], NOON))
+            broker.send(Batch([MODEL], NOON).message(NOON))
             wait_for(lambda: latest(client))
             run(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%worker%'")
             server.process.kill()
             server.process.start()
             wait_for(lambda: local_redis.answers(server.url))
 
-            broker.send(messages.calculate([MODEL], NOON))
+            broker.send(Batch([MODEL], NOON).message(NOON))
 
             wait_for(lambda: latest(client), seconds=30)
             assert running.popen.poll() is None

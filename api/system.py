@@ -1,0 +1,132 @@
+"""What PostgreSQL and Redis say of the whole system."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Generic, NamedTuple, TypeVar
+
+import redis
+from psycopg2.extensions import cursor
+
+from scheduler.pairs import Pair
+from worker import messages
+
+T = TypeVar("T")
+
+SHOWN = 5  # pairs that are named; all are counted
+
+LEADER = "SELECT public.schedule_now(), name, since, looked_at, error FROM public.leader"
+
+# The count is a query of its own: it stays in the index, and the pairs that are shown are the first ones of it.
+LATE = """
+    SELECT cron_expression, timezone, next_due_at,
+        (SELECT count(*) FROM public.crons WHERE next_due_at < %(now)s - public.late_after())
+    FROM public.crons
+    WHERE next_due_at < %(now)s - public.late_after()
+    ORDER BY next_due_at, cron_expression, timezone
+    LIMIT %(shown)s
+"""
+ERRORS = """
+    SELECT cron_expression, timezone, error, count(*) OVER ()
+    FROM public.crons AS cron
+    -- A pair whose rows were mended, paused or deleted stays for some minutes, and troubles nobody. The inner LIMIT
+    -- keeps the planner from joining a million schedules with what are a few errors.
+    WHERE error IS NOT NULL AND (
+        SELECT true FROM public.metrics_executions AS schedule
+        WHERE schedule.enabled AND schedule.cron_expression = cron.cron_expression
+            AND schedule.timezone = cron.timezone LIMIT 1)
+    ORDER BY cron_expression, timezone
+    LIMIT %(shown)s
+"""
+LAST_FIRE = """
+    SELECT due_at, lag, duration, crons, models, messages, skipped FROM public.fires
+    WHERE fired_at IS NOT NULL ORDER BY due_at DESC LIMIT 1
+"""
+
+
+class Leader(NamedTuple):
+    """The scheduler that leads, or led."""
+
+    name: str | None
+    since: datetime | None
+    looked_at: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Counted(Generic[T]):
+    """How many pairs there are of a kind, and the first of them, each with what makes it one."""
+
+    count: int
+    pairs: list[tuple[Pair, T]]
+
+
+class Fire(NamedTuple):
+    """A row of fires."""
+
+    due_at: datetime
+    lag: timedelta
+    duration: timedelta | None
+    crons: int
+    models: int
+    messages: int
+    skipped: int
+
+
+class System(NamedTuple):
+    """What the tables say."""
+
+    now: datetime
+    leader: Leader
+    late: Counted[datetime]  # with the moment that passed some time ago; the oldest first
+    errors: Counted[str]  # with the reason why it cannot be fired, though it is in use
+    last_fire: Fire | None
+
+
+class Queue(NamedTuple):
+    """What waits for the workers, and what they have taken and not finished."""
+
+    now: datetime  # by the clock of Redis, as oldest_taken_at
+    messages: int
+    oldest_queued_at: datetime | None  # of the message that comes next; None where it is not one of ours
+    taken: int
+    oldest_taken_at: datetime | None
+
+
+def look(statements: cursor) -> System:
+    """Return what the tables say."""
+    statements.execute(LEADER)
+    row = statements.fetchone()
+    assert row is not None
+    now, *leader = row
+    values = {"now": now, "shown": SHOWN}
+    statements.execute(LATE, values)
+    late = statements.fetchall()
+    statements.execute(ERRORS, values)
+    errors = statements.fetchall()
+    statements.execute(LAST_FIRE)
+    fire = statements.fetchone()
+    return System(now, Leader(*leader), _counted(late), _counted(errors), Fire(*fire) if fire else None)
+
+
+def _counted(rows: list[tuple[str, str, T, int]]) -> Counted[T]:
+    """Each row has the count of all of them at its end."""
+    count = rows[0][-1] if rows else 0
+    return Counted(count, [(Pair(cron, zone), what) for cron, zone, what, _ in rows])
+
+
+def queue(client: redis.Redis) -> Queue:
+    """Return the state of the queue, in one round trip."""
+    with client.pipeline(transaction=False) as pipeline:
+        pipeline.time()
+        pipeline.llen(messages.QUEUE)
+        pipeline.lindex(messages.QUEUE, -1)  # the next one to be taken
+        pipeline.zcard(messages.UNACKED_INDEX)
+        pipeline.zrange(messages.UNACKED_INDEX, 0, 0, withscores=True)
+        (seconds, microseconds), waiting, following, taken, oldest = pipeline.execute()
+    return Queue(
+        now=datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds),
+        messages=waiting,
+        oldest_queued_at=messages.queued_at_of(following) if following else None,
+        taken=taken,
+        oldest_taken_at=datetime.fromtimestamp(oldest[0][1], UTC) if oldest else None,
+    )

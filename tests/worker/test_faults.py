@@ -1,0 +1,263 @@
+"""Whatever happens to workers, Redis or PostgreSQL: what was sent gets its result, and nothing stands still."""
+
+import base64
+import json
+import os
+import signal
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+
+from local import redis as local_redis
+from local.services import WORKER
+from scheduler.broker import Broker
+from tests.databases import MODEL, Connection, Databases, log_labels, run, schedule, wait_for
+from tests.processes import service
+from tests.queue import raw_message
+from tests.worker.conftest import NOON, big_batch, children, count, latest, statuses, worker
+from worker import messages
+from worker.messages import Batch
+
+SOON = {"TIME_LIMIT": "2"}  # what a dead worker had comes back after three times as long
+
+
+def test_the_batch_of_a_killed_worker_is_done_by_another_one(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    ids = big_batch(db, 12, 100_000)
+    with worker(env | SOON, tmp_path) as running:
+        broker.send(Batch(ids, NOON).message(NOON))
+        wait_for(lambda: "received" in running.output)
+        time.sleep(0.2)
+        running.kill()
+        assert count(redis_client) < len(ids)
+
+    with worker(env | SOON, tmp_path):
+        wait_for(lambda: count(redis_client) == len(ids), seconds=20)
+
+    assert set(statuses(redis_client, ids)) == {"ok"}
+
+
+def test_a_message_that_redis_gave_to_a_worker_in_its_last_moment_is_not_lost(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """It has left the queue, and the worker has not read it when it dies."""
+    schedule(db)
+    log_labels(db, "[1]", "[1]")
+    with worker(env | SOON, tmp_path) as running:
+        wait_for(lambda: blocked_clients(redis_client) == 1)
+        running.popen.send_signal(signal.SIGSTOP)
+        broker.send(Batch([MODEL], NOON).message(NOON))
+        wait_for(lambda: redis_client.llen(messages.QUEUE) == 0)
+        running.kill()
+
+    with worker(env | SOON, tmp_path):
+        assert wait_for(lambda: latest(redis_client), seconds=20).status == "ok"  # type: ignore[union-attr]
+
+
+def blocked_clients(client: redis.Redis) -> int:
+    return int(client.info("clients")["blocked_clients"])
+
+
+def test_a_process_that_hangs_is_ended_and_its_batch_done(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    ids = big_batch(db, 12, 100_000)
+    with worker(env | SOON, tmp_path) as running:
+        broker.send(Batch(ids, NOON).message(NOON))
+        wait_for(lambda: "received" in running.output)
+        hanging = children(running)
+        for child in hanging:
+            os.kill(child, signal.SIGSTOP)
+
+        wait_for(lambda: count(redis_client) == len(ids), seconds=20)
+        wait_for(lambda: not set(hanging) <= set(children(running)))
+
+    assert set(statuses(redis_client, ids)) == {"ok"}
+
+
+def test_a_row_that_does_not_fit_into_memory_is_an_error_of_its_own(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """Too large for Python, and too large even for the library that receives it."""
+    ids = [str(uuid.UUID(int=number)) for number in range(1, 5)]
+    for model_id in ids:
+        schedule(db, model_id)
+        log_labels(db, "[1, 0]", "[1, 1]", model_id)
+    for model_id, labels in ((ids[1], 2_000_000), (ids[3], 12_000_000)):
+        run(
+            db,
+            "INSERT INTO results (model_id, y_true, y_pred) SELECT %s, labels.json, labels.json"
+            " FROM (SELECT ('[' || repeat('1.0,', %s) || '1]')::json AS json) AS labels",
+            model_id, labels,
+        )  # fmt: skip
+    with worker(env | {"MEMORY_LIMIT": "40"}, tmp_path) as running:
+        broker.send(Batch(ids, NOON).message(NOON))
+        wait_for(lambda: count(redis_client) == len(ids), seconds=30)
+        assert running.popen.poll() is None
+
+    assert statuses(redis_client, ids) == ["ok", "error", "ok", "error"]
+    too_large = latest(redis_client, ids[3])
+    assert too_large is not None
+    assert too_large.error == "the row is too large for the worker's memory"
+
+
+def with_kwargs(**kwargs: Any) -> bytes:
+    """Return a message of the task with these arguments, as it lies in the queue."""
+    message = json.loads(raw_message([MODEL], NOON))
+    message["body"] = base64.b64encode(json.dumps([[], kwargs, {}]).encode()).decode()
+    return json.dumps(message).encode()
+
+
+def without(*path: str) -> bytes:
+    """Return a message of the task that lacks a part."""
+    message = json.loads(raw_message([MODEL], NOON))
+    part = message
+    for name in path[:-1]:
+        part = part[name]
+    del part[path[-1]]
+    return json.dumps(message).encode()
+
+
+def renamed(**headers: Any) -> bytes:
+    message = json.loads(raw_message([MODEL], NOON))
+    message["headers"] |= headers
+    return json.dumps(message).encode()
+
+
+POISON = {
+    "not JSON": b"\xff\x00 no JSON",
+    "deep": b"[" * 100_000,
+    "no object": b"[1, 2]",
+    "no headers": without("headers"),
+    "no properties": without("properties"),
+    "no id": without("headers", "id"),
+    "no body": without("body"),
+    "a body that is not base64": json.dumps(json.loads(raw_message([MODEL], NOON)) | {"body": "%%%"}).encode(),
+    "another content type": json.dumps(
+        json.loads(raw_message([MODEL], NOON)) | {"content-type": "application/x-python-serialize"}
+    ).encode(),
+    "an unknown task": renamed(task="somebody.elses"),
+    "no arguments": with_kwargs(),
+    "an unknown argument": with_kwargs(model_ids=[MODEL], due_at=NOON.isoformat(), colour="blue"),
+    "ids that are none": with_kwargs(model_ids=["x'; DROP TABLE results"], due_at=NOON.isoformat()),
+    "ids that are a number": with_kwargs(model_ids=5, due_at=NOON.isoformat()),
+    "a moment that is none": with_kwargs(model_ids=[MODEL], due_at="noon"),
+    "a moment without a zone": with_kwargs(model_ids=[MODEL], due_at="2026-11-24T12:00:00"),
+}
+
+
+def test_a_poison_message_is_dropped_with_a_word_and_harms_nobody(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    schedule(db)
+    log_labels(db, "[1]", "[1]")
+    with worker(env | SOON, tmp_path) as running:
+        for poison in POISON.values():
+            redis_client.lpush(messages.QUEUE, poison)
+        broker.send(Batch([MODEL], NOON).message(NOON))
+
+        assert wait_for(lambda: latest(redis_client)).status == "ok"  # type: ignore[union-attr]
+        wait_for(lambda: at_rest(redis_client), seconds=20)
+        assert running.popen.poll() is None
+        assert running.output.count("dropped a message that nobody can run") == 6
+        assert running.output.count("dropped what is no message of Celery") == 4
+
+
+def at_rest(client: redis.Redis) -> bool:
+    """Whether no message waits, and none is at work."""
+    return not client.exists(messages.QUEUE, messages.TAKEN, "unacked", "unacked_index")
+
+
+def test_a_message_of_100_000_models_is_taken_apart(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    schedule(db)
+    log_labels(db, "[1]", "[1]")
+    ids = [str(uuid.uuid4()) for _ in range(100_000)]
+
+    broker.send(Batch([*ids, MODEL], NOON).message(NOON))
+
+    with worker(env, tmp_path):
+        assert wait_for(lambda: latest(redis_client), seconds=30).status == "ok"  # type: ignore[union-attr]
+    assert count(redis_client) == 1
+
+
+def test_a_redis_that_is_full_loses_nothing(
+    databases: Databases, db: Connection, database_url: str, tmp_path: Path
+) -> None:
+    ids = big_batch(db, 12, 100_000)
+    with local_redis.running() as server, redis.Redis.from_url(server.url) as client:
+        env = {"DATABASE_URL": databases.url_as("metrics_worker", database_url), "REDIS_URL": server.url}
+        with worker(env, tmp_path) as running, Celery(broker=server.url) as app:
+            client.config_set("maxmemory", 1)
+            wait_for(lambda: "Redis refuses" in running.output)
+            client.config_set("maxmemory", 0)
+            Broker(app, client).send(Batch(ids, NOON).message(NOON))
+            wait_for(lambda: "received" in running.output)
+            client.config_set("maxmemory", 1)
+            wait_for(lambda: "a batch waits: Redis: " in running.output)
+            assert count(client) < len(ids)
+            client.config_set("maxmemory", 0)
+
+            wait_for(lambda: count(client) == len(ids), seconds=30)
+            assert running.popen.poll() is None
+            assert set(statuses(client, ids)) == {"ok"}
+
+
+def test_a_batch_waits_until_postgresql_lets_it(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """Behind a long lock in its process; where a right is missing for longer, at the end of the queue."""
+    schedule(db)
+    log_labels(db, "[1]", "[1]")
+    with worker(env | {"TIME_LIMIT": "8"}, tmp_path) as running:
+        run(db, "BEGIN; LOCK TABLE results IN ACCESS EXCLUSIVE MODE")
+        broker.send(Batch([MODEL], NOON).message(NOON))
+        wait_for(lambda: "a batch waits: PostgreSQL: canceling statement due to lock timeout" in running.output)
+        run(db, "ROLLBACK; REVOKE SELECT ON results FROM metrics_worker")
+        wait_for(lambda: "gave a batch of 1 models back: PostgreSQL: permission denied" in running.output)
+        run(db, "GRANT SELECT ON results TO metrics_worker")
+
+        assert wait_for(lambda: latest(redis_client)).status == "ok"  # type: ignore[union-attr]
+
+
+def test_postgresql_that_is_killed_in_the_middle_of_a_batch(
+    databases: Databases, db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    ids = big_batch(db, 12, 300_000)
+    with worker(env, tmp_path) as running:
+        broker.send(Batch(ids, NOON).message(NOON))
+        wait_for(lambda: "received" in running.output)
+        databases.server.process.kill()
+        wait_for(lambda: "a batch waits: PostgreSQL" in running.output)
+        databases.restart()
+
+        wait_for(lambda: count(redis_client) == len(ids), seconds=20)
+        assert running.popen.poll() is None
+
+    assert set(statuses(redis_client, ids)) == {"ok"}
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_the_batch_of_a_worker_whose_clock_is_off_comes_back_as_soon_as_any(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path, hours: str
+) -> None:
+    """Neither while it is at work, nor hours after it died."""
+    ids = big_batch(db, 12, 300_000)
+    with service(["tests.shifted_clock", str(hours), *WORKER], env | SOON, tmp_path / "shifted.log") as shifted:
+        wait_for(lambda: " ready." in shifted.output, seconds=30)
+        broker.send(Batch(ids, NOON).message(NOON))
+        wait_for(lambda: "received" in shifted.output)
+        taken: Any = redis_client.zrange(messages.UNACKED_INDEX, 0, -1, withscores=True)
+        now: Any = redis_client.time()
+        assert [abs(taken_at - now[0]) <= 2 for _, taken_at in taken] == [True]
+        shifted.kill()
+
+    with worker(env | SOON, tmp_path):
+        wait_for(lambda: count(redis_client) == len(ids), seconds=20)

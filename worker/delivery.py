@@ -1,0 +1,161 @@
+"""How workers take messages from Redis: at no moment is a message in nobody's hands.
+
+kombu pops a message (BRPOP) and notes it as unacknowledged in a second step, by the
+clock of its own host. What is popped when a worker or the connection ends between the
+two is lost, and a clock that is off makes batches come back at once, or hours later.
+Here a message is moved (BLMOVE) to a list of taken ones, from where it is noted and
+removed in one step, by the clock of Redis; any worker notes what another one left there.
+"""
+
+import json
+import logging
+import time
+from contextlib import suppress
+from queue import Empty
+from typing import Any
+
+from kombu.transport import redis as kombu_redis
+from kombu.transport import virtual
+from kombu.transport.virtual import Message
+from redis.exceptions import ConnectionError, ResponseError, TimeoutError  # noqa: A004  # redis-py calls them so
+
+from worker import messages
+
+log = logging.getLogger(__name__)
+
+LOST = (ConnectionError, TimeoutError, OSError)  # kombu counts KeyError among them, too
+REFUSED_PAUSE = 1.0  # seconds; a Redis that is full, or a replica by now, refuses at once
+
+# What is not in the list any more was noted by somebody else, and may be finished by now.
+NOTE = """
+local taken, unacked, index = KEYS[1], KEYS[2], KEYS[3]
+local now = redis.call('TIME')[1]
+for _, item in ipairs(ARGV) do
+    if redis.call('LREM', taken, 1, item) == 1 then
+        local read, message = pcall(cjson.decode, item)
+        local known, tag, exchange, key = pcall(function()
+            local info = message.properties.delivery_info
+            return message.properties.delivery_tag, info.exchange, info.routing_key
+        end)
+        if read and known and type(tag) == 'string' then
+            redis.call('ZADD', index, now, tag)
+            local route = cjson.encode(exchange) .. ',' .. cjson.encode(key)
+            redis.call('HSET', unacked, tag, '[' .. item .. ',' .. route .. ']')
+        end
+    end
+end
+"""
+
+
+class QoS(kombu_redis.QoS):
+    """The messages that this worker has taken and not acknowledged yet."""
+
+    def append(self, message: Message, delivery_tag: str) -> None:
+        """Note a message that was taken."""
+        if self.channel.takes:
+            self.channel.note([self.channel.item])
+            virtual.QoS.append(self, message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
+
+    def restore_visible(self, start: int = 0, num: int | None = None, interval: int = 1) -> None:  # noqa: ARG002
+        """Give back what was taken too long ago, by whichever worker: it does not live any more."""
+        try:
+            with self.channel.conn_or_acquire() as client:
+                self.channel.note(client.lrange(messages.TAKEN, 0, -1))
+                oldest = client.time()[0] - self.visibility_timeout
+                for tag in client.zrange(self.unacked_index_key, "-inf", oldest, byscore=True):
+                    log.warning("a message that was taken %s s ago is given back", self.visibility_timeout)
+                    self.restore_by_tag(tag, client)
+        except ResponseError as error:
+            log.warning("Redis refuses: %s", error)
+
+
+class Channel(kombu_redis.Channel):
+    """Takes messages of one queue, without priorities."""
+
+    QoS = QoS
+    item: bytes  # the message at hand, as it lay in the queue
+    _refused: bool = False
+
+    @property
+    def takes(self) -> bool:
+        """Whether it serves the queue; other channels hear the answers to a ping."""
+        return bool(self.active_queues == [messages.QUEUE])
+
+    def note(self, items: list[bytes]) -> None:
+        """Note messages from the list of taken ones as unacknowledged; what is no message is dropped."""
+        if items:
+            keys = [messages.TAKEN, self.unacked_key, self.unacked_index_key]
+            with self.conn_or_acquire() as client:
+                client.register_script(NOTE)(keys=keys, args=items)
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        if not self.takes:
+            super()._brpop_start(timeout)
+            return
+        self._in_poll = self.client.connection
+        self._brpop_sent_at = time.monotonic()  # type: ignore[assignment]  # kombu's default is None
+        command = ["BLMOVE", messages.QUEUE, messages.TAKEN, "RIGHT", "LEFT", timeout or self.brpop_timeout]
+        self.client.connection.send_command(*command)
+
+    def _brpop_read(self, **options: Any) -> bool:
+        if not self.takes:
+            return bool(super()._brpop_read(**options))
+        try:
+            item = self.client.parse_response(self.client.connection, "BLMOVE", **options)
+            if item:
+                self._hand_over(item)
+            self._refused = False
+        except LOST:
+            self.client.connection.disconnect()
+            raise
+        except ResponseError as error:
+            if not self._refused:
+                log.warning("Redis refuses: %s", error)
+            self._refused = True
+            item = b""
+            time.sleep(REFUSED_PAUSE)
+        finally:
+            self._in_poll = None  # type: ignore[assignment]  # as kombu does
+        if not item:
+            raise Empty
+        return True
+
+    def _hand_over(self, item: bytes) -> None:
+        """Give a message to Celery. One that makes it stumble comes back once, and is dropped then."""
+        try:
+            message = json.loads(item)
+            tag, info = message["properties"]["delivery_tag"], message["properties"]["delivery_info"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            log.error("dropped what is no message of Celery: %.80r", item)  # noqa: TRY400
+            self.note([item])
+            return
+        self.item = item
+        try:
+            self.connection._deliver(message, messages.QUEUE)  # noqa: SLF001  # as kombu does
+        except (*LOST, ResponseError):
+            raise
+        except Exception as error:
+            log.error("cannot read a message: %r in %.200r", error, item)  # noqa: TRY400
+            self.note([item])
+            self.qos.reject(tag, requeue=not info.get("redelivered"))
+
+    def maybe_refresh_binding_expiry(self) -> None:
+        """Keep the queue of remote control alive; a Redis that refuses would be worth a traceback a second."""
+        with suppress(ResponseError):
+            super().maybe_refresh_binding_expiry()
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        # After a lost connection, kombu and Celery still want to acknowledge on the old channel. Without an address
+        # to connect to, an AttributeError would end the worker; a lost connection is logged.
+        if self.connection is None or self.connection.client is None:
+            raise ConnectionError("the connection to Redis was lost")
+        params: dict[str, Any] = super()._connparams(asynchronous)
+        return params
+
+
+class Transport(kombu_redis.Transport):
+    """kombu's Redis, with these channels."""
+
+    Channel = Channel
