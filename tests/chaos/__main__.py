@@ -43,7 +43,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what runs in the background without the first
         signal.signal(number, signal.default_int_handler)
     print(f"SEED={settings.seed} MINUTES={settings.minutes:g} LOSSES={int(settings.lose_data)}", end=" ")
-    print(f"SKEW={settings.skew / 3600:g}; log: {LOGS / settings.seed}.log", flush=True)
+    print(f"SKEW={settings.skew:g}; log: {LOGS / settings.seed}.log", flush=True)
     try:
         outcome = trial(settings)
     except KeyboardInterrupt:
@@ -127,7 +127,7 @@ def judge(settings: Settings, storm: Storm, began: datetime, *, is_quiet: bool, 
         "seed": settings.seed,
         "minutes": round(minutes, 1),
         "losses": settings.lose_data,
-        "skew (s)": settings.skew,
+        "skew (h)": settings.skew,
         "faults begun": len(storm.blows),
         "minutes passed": len(evidence.passed),
         "moments (pair, minute)": total.moments,

@@ -81,6 +81,7 @@ class Clock:
         self._stop = Event()
         self._thread = Thread(target=self._run, name="clock")
         self.steps = 0
+        self._late = False
 
     def start(self) -> None:
         self._thread.start()
@@ -96,8 +97,11 @@ class Clock:
             with self._owner() as db:
                 run(db, STEP)
         except psycopg2.Error as error:
-            log.info("the clock cannot be stepped: %s", " ".join(str(error).split()))
+            if not self._late:
+                log.info("the clock cannot be stepped: %s", " ".join(str(error).split()))
+            self._late = True
             return False
+        self._late = False
         self.steps += 1
         return True
 

@@ -16,7 +16,7 @@ class Settings:
     minutes: float
     seed: str
     lose_data: bool
-    skew: int  # seconds
+    skew: float  # hours
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -27,7 +27,7 @@ class Settings:
             minutes=float(env.get("MINUTES") or 10),
             seed=seed,
             lose_data=env.get("LOSSES", "") not in {"", "0"},
-            skew=round(3600 * skew),
+            skew=skew,
         )
 
     def rng(self, purpose: str) -> random.Random:

@@ -20,7 +20,7 @@ import redis
 from local import postgres as local_postgres
 from local import redis as local_redis
 from local.process import Process
-from local.services import SCHEDULER, url_as
+from local.services import SCHEDULER, WORKER, url_as
 from scheduler.leadership import LOCK
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.databases import Connection, rows
@@ -174,8 +174,8 @@ class Stack:
 
 
 @contextmanager
-def running(rng: random.Random, skew: int) -> Iterator[Stack]:
-    """Start the servers and make the services, which tend() starts; one worker's clock is skew (seconds) off."""
+def running(rng: random.Random, skew: float) -> Iterator[Stack]:
+    """Start the servers and make the services, which tend() starts; one worker's clock is skew (hours) off."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cyclic-metrics-chaos-")))
         postgres = stack.enter_context(local_postgres.running(settings=SETTINGS))
@@ -194,10 +194,9 @@ def running(rng: random.Random, skew: int) -> Iterator[Stack]:
         def scheduler(name: str, module: list[str]) -> Service:
             return service(name, "metrics_scheduler", module, BATCH_SIZE=str(BATCH_SIZE))
 
-        def worker(name: str, module: str, **env: str) -> Service:
-            options = ["--concurrency=2", f"--hostname={name}@%h"]
-            env |= {"TIME_LIMIT": str(TIME_LIMIT), "RESULT_HISTORY": "1000000"}
-            return service(name, "metrics_worker", [module, *options], **env)
+        def worker(name: str, *wrapper: str) -> Service:
+            module = [*wrapper, *WORKER, f"--hostname={name}@%h"]
+            return service(name, "metrics_worker", module, TIME_LIMIT=str(TIME_LIMIT), RESULT_HISTORY="1000000")
 
         yield Stack(
             owner_url=postgres.url,
@@ -207,10 +206,7 @@ def running(rng: random.Random, skew: int) -> Iterator[Stack]:
             postgres_server=Server(postgres.process),
             redis_server=Server(queue.process),
             schedulers=[scheduler(f"scheduler-{number}", SCHEDULER) for number in (1, 2)],
-            workers=[
-                worker("worker-1", "worker"),
-                worker("worker-2", "tests.chaos.skewed_worker", CLOCK_SKEW=str(skew)),
-            ],
+            workers=[worker("worker-1"), worker("worker-2", "tests.shifted_clock", str(skew))],
             second_leader=scheduler("second-leader", FORCED_LEADER),
             rng=rng,
         )

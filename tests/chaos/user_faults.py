@@ -35,7 +35,7 @@ def send_wrong_arguments(world: World) -> None:
 @fault("message: 20,000 unknown models", "queue")
 def send_unknown_models(world: World) -> None:
     ids = [str(uuid.UUID(int=world.rng.getrandbits(128))) for _ in range(2 * MANY)]
-    message = messages.calculate(ids, datetime.now(UTC))
+    message = messages.Batch(ids, datetime.now(UTC)).message(None)
     push(world, envelope(message.name, message.kwargs))
 
 
