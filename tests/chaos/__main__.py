@@ -30,6 +30,7 @@ from tests.databases import one, run
 LOGS = Path(".local/chaos")
 POLL = 0.05  # seconds
 STARTING = 60.0  # seconds
+WARM_UP = 8.0  # seconds without faults, in which workers import scikit-learn
 LAST_STEPS = 2
 AFTER_A_STEP = 5.0  # seconds
 PATIENCE = 300.0  # seconds until everything is done
@@ -87,6 +88,7 @@ def begin(stack: Stack, clock: Clock) -> datetime:
         clock.step()
         began = prepare(db)
     clock.start()
+    wait_until(lambda: False, seconds=WARM_UP, meanwhile=stack.tend)
     return began
 
 
