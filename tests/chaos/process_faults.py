@@ -7,7 +7,7 @@ from time import monotonic
 
 import redis
 
-from tests.chaos.stack import Service, children_of
+from tests.chaos.processes import Service, children_of
 from tests.chaos.world import World, fault
 from tests.databases import run
 from worker import messages

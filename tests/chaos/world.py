@@ -9,7 +9,8 @@ from time import monotonic, sleep
 from typing import NamedTuple
 
 from tests.chaos.clock import Clock
-from tests.chaos.stack import Service, Stack
+from tests.chaos.processes import Service
+from tests.chaos.stack import Stack
 
 POLL = 0.02  # seconds
 RESTARTED = 15.0  # seconds; long enough for any start
