@@ -95,7 +95,8 @@ def excused(evidence: Evidence, timeline: Timeline, happened: Sequence[Loss]) ->
     """Return the moments that a loss of data excuses.
 
     A Redis that lost all gets the latest moment again, earlier ones are gone.
-    Without crons nobody knows what was sent. The end of a file costs nothing.
+    Without crons nobody knows what was sent, so that what Redis loses then is gone.
+    The end of a file costs nothing.
     """
     lost: dict[Pair, set[datetime]] = defaultdict(set)
     for loss in happened:
@@ -103,6 +104,10 @@ def excused(evidence: Evidence, timeline: Timeline, happened: Sequence[Loss]) ->
             before = {moment for moment in fired if timeline.real(moment) <= loss.at}
             if loss.kind == losses.EMPTIED and before:
                 lost[pair] |= before - {max(before)}
-            elif loss.kind == losses.TRUNCATED:
+            elif loss.kind == losses.TRUNCATED and any(is_of_redis(later) and later.at > loss.at for later in happened):
                 lost[pair] |= before
     return dict(lost)
+
+
+def is_of_redis(loss: Loss) -> bool:
+    return loss.kind in {losses.EMPTIED, losses.SHORTENED}

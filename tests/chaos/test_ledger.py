@@ -120,16 +120,19 @@ def test_what_was_lost_with_the_data_is_not_missing() -> None:
     assert total.missing == [("second", MOMENTS[1])]
 
 
-def test_an_emptied_redis_owes_the_latest_moment_and_an_emptied_memory_none_before() -> None:
+def test_what_a_loss_of_data_excuses() -> None:
     timeline = Timeline([Step(NOON, timedelta(0))])
     at = MOMENTS[2] + timedelta(seconds=5)
 
-    def lost(kind: str) -> set[datetime]:
-        return excused(evidence(), timeline, [Loss(kind, at)]).get(UTC_PAIR, set())
+    def lost(*kinds: str) -> set[datetime]:
+        happened = [Loss(kind, at + timedelta(seconds=number)) for number, kind in enumerate(kinds)]
+        return excused(evidence(), timeline, happened).get(UTC_PAIR, set())
 
-    assert lost(losses.EMPTIED) == set(MOMENTS[:2])
-    assert lost(losses.TRUNCATED) == set(MOMENTS[:3])
+    assert lost(losses.EMPTIED) == set(MOMENTS[:2])  # the latest comes back
     assert lost(losses.SHORTENED) == set()
+    assert lost(losses.TRUNCATED) == set()
+    assert lost(losses.TRUNCATED, losses.SHORTENED) == set(MOMENTS[:3])  # nobody knows any more what was sent
+    assert lost(losses.SHORTENED, losses.TRUNCATED) == set()
 
 
 def test_the_minutes_between_two_times() -> None:

@@ -77,7 +77,7 @@ def insert_past_the_gate(world: World) -> None:
             run(
                 db,
                 "INSERT INTO metrics_executions (model_id, name, cron_expression, timezone)"
-                " VALUES (gen_random_uuid(), 'other', %s, %s)",
+                " VALUES (gen_random_uuid(), 'past the gate', %s, %s)",
                 cron, zone,
             )  # fmt: skip
 
