@@ -14,7 +14,8 @@ from local import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.databases import Connection, Databases
 
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+# What was committed outlives kill -9 of the server, though not of the machine.
+FAST = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 OLDEST_POSTGRES = Path("/usr/lib/postgresql/15/bin")  # where Debian has it; tests/sql runs on it too if it is there
 
 

@@ -16,7 +16,7 @@ settings = read(Settings.from_env)
 # From the soft time limit to the hard one, and from there to the next delivery; seconds.
 GRACE = min(30, settings.time_limit)
 
-app = Celery("worker", broker=settings.redis_url, include=["worker.tasks"])
+app = Celery("worker", amqp="worker.delivery:AMQP", broker=settings.redis_url, include=["worker.tasks"])
 app.conf.update(
     accept_content=["json"],
     broker_connection_max_retries=None,

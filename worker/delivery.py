@@ -9,11 +9,14 @@ removed in one step, by the clock of Redis; any worker notes what another one le
 
 import json
 import logging
+import random
 import time
 from contextlib import suppress
 from queue import Empty
 from typing import Any
 
+import celery.app.amqp
+from kombu import connection as kombu_connection
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
 from kombu.transport.virtual import Message
@@ -159,3 +162,20 @@ class Transport(kombu_redis.Transport):
     """kombu's Redis, with these channels."""
 
     Channel = Channel
+
+
+class Connection(kombu_connection.Connection):
+    """Looks for a Redis that is away every few seconds, and not all workers in step; Celery's pauses grow to 30 s."""
+
+    def ensure_connection(self, *args: Any, **kwargs: Any) -> kombu_connection.Connection:
+        """Return when connected."""
+        step = random.uniform(0.3, 0.6)  # noqa: S311  # not cryptography
+        pauses = {"interval_start": step, "interval_step": step, "interval_max": 8 * step}
+        connected: kombu_connection.Connection = super().ensure_connection(*args, **(pauses | kwargs))
+        return connected
+
+
+class AMQP(celery.app.amqp.AMQP):  # type: ignore[misc]  # Celery has no types
+    """How Celery connects."""
+
+    Connection = Connection

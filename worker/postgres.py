@@ -16,7 +16,7 @@ from psycopg2.extensions import POLL_OK, POLL_READ, connection, set_wait_callbac
 CONNECT_TIMEOUT = 3.0  # seconds
 STATEMENT_TIMEOUT = 20  # seconds; the server ends a longer statement
 LOCK_TIMEOUT = 5  # seconds, and less where a statement has less
-SILENCE = 5.0  # seconds after a statement's time, without a word from the server, after which it counts as gone
+SILENCE = 2.0  # seconds after a statement's time, without a word from the server, after which it counts as gone
 
 # A host that is cut off, or vanished, is noticed by the system while a statement runs, and between two.
 KEEP_ALIVE: dict[str, Any] = {

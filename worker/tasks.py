@@ -83,7 +83,7 @@ class Delivery:
     def _calculate(self) -> None:
         waiting = dict.fromkeys(self.batch.model_ids)
         try:
-            patiently(lambda: self._work_through(waiting))
+            read_at = patiently(lambda: self._work_through(waiting))
         except SoftTimeLimitExceeded:
             log.warning(
                 "%s of %s models did not fit into %s s", len(waiting), len(self.batch.model_ids), settings.time_limit
@@ -93,16 +93,20 @@ class Delivery:
             self._leave(list(waiting), TOO_LARGE)
         else:
             done = len(self.batch.model_ids) - len(waiting)
-            log.info("calculated %s models for %s", done, self.batch.due_at.isoformat())
+            lag = (read_at - self.batch.due_at).total_seconds()
+            log.info("calculated %s models for %s, %.1f s after it", done, self.batch.due_at.isoformat(), lag)
 
-    def _work_through(self, waiting: dict[str, None]) -> None:
-        """Store the results of those that wait, a few at a time, and take them out."""
+    def _work_through(self, waiting: dict[str, None]) -> datetime:
+        """Store the results of those that wait, and take them out; the answer is when the last row was read."""
+        read_at = self.batch.due_at
         portions = store.newest_rows(_database(), list(waiting), requested=self.batch.requested)
         with closing(portions):
             for rows in portions:
                 _results().save([_result(row, self.batch.due_at) for row in rows])
                 for row in rows:
                     del waiting[row.model_id]
+                    read_at = row.read_at
+        return read_at
 
     def _leave(self, model_ids: Sequence[str], reason: str) -> None:
         """Let the models go on alone, each in a message of its own; one that is alone already gets an error."""
