@@ -2,13 +2,16 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 FUZZ ?= 50
 UPGRADE ?=
+MINUTES ?= 10
+SEED ?=
+LOSSES ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz test-compose bench bench-cron bench-compose requirements clean
+.PHONY: help run test check fuzz test-compose chaos bench bench-cron bench-compose requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +33,9 @@ check: $(VENV)/installed-dev ## Check format, lint, types and imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+chaos: $(VENV)/installed-dev ## Break everything at random for MINUTES=10, then count the results (SEED=1 repeats a run; LOSSES=1 also loses data)
+	@MINUTES="$(MINUTES)" SEED="$(SEED)" LOSSES="$(LOSSES)" exec $(BIN)/python -m tests.chaos
 
 bench: $(VENV)/installed-dev ## Measure how soon models run, and how soon an edit counts (6 minutes)
 	@exec $(BIN)/python -m tests.bench.latency
