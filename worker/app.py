@@ -2,10 +2,12 @@
 
 import resource
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import worker_process_init
 
 from worker import messages
@@ -13,12 +15,16 @@ from worker.settings import Settings, read
 
 settings = read(Settings.from_env)
 
-# From the soft time limit to the hard one, and from there to the next delivery; seconds.
+# From the time limit to the end by force, and from there to the next delivery; seconds.
 GRACE = min(30, settings.time_limit)
+
+# At each lost connection it would say what Celery 6 is going to change.
+warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
 app = Celery("worker", amqp="worker.delivery:AMQP", broker=settings.redis_url, include=["worker.tasks"])
 app.conf.update(
     accept_content=["json"],
+    broker_channel_error_retry=True,  # what Redis refuses, because it is full, say, it takes later
     broker_connection_max_retries=None,
     broker_connection_retry_on_startup=True,
     broker_transport="worker.delivery:Transport",
@@ -37,7 +43,6 @@ app.conf.update(
     task_default_queue=messages.QUEUE,
     task_ignore_result=True,
     task_reject_on_worker_lost=True,
-    task_soft_time_limit=settings.time_limit,
     task_time_limit=settings.time_limit + GRACE,
     worker_max_memory_per_child=settings.memory_limit * 1024,  # KiB; one that has grown beyond it is replaced
     worker_prefetch_multiplier=1,

@@ -144,6 +144,13 @@ class Channel(kombu_redis.Channel):
             self.note([item])
             self.qos.reject(tag, requeue=not info.get("redelivered"))
 
+    def _queue_bind(self, *args: Any) -> None:
+        try:
+            super()._queue_bind(*args)
+        except ResponseError:
+            time.sleep(REFUSED_PAUSE)  # Celery connects again at once
+            raise
+
     def maybe_refresh_binding_expiry(self) -> None:
         """Keep the queue of remote control alive; a Redis that refuses would be worth a traceback a second."""
         with suppress(ResponseError):

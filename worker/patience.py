@@ -8,10 +8,10 @@ from typing import TypeVar
 
 import psycopg2
 import redis
-from billiard.exceptions import SoftTimeLimitExceeded
 from celery.exceptions import OperationalError as BrokerError
 
 from worker.app import settings
+from worker.limit import TookTooLong
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def patiently(step: Callable[[], T]) -> T:
                 raise StillAway(reason)
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # not cryptography
-        except SoftTimeLimitExceeded:
+        except TookTooLong:
             raise StillAway(reason) from None
         attempt += 1
 

@@ -8,13 +8,13 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from billiard.exceptions import SoftTimeLimitExceeded
 from celery.exceptions import Reject
 from psycopg2.extensions import connection
 
 from worker import messages, postgres, results, store
 from worker.accuracy import CannotBeScored, score
 from worker.app import app, settings
+from worker.limit import TookTooLong, limited
 from worker.messages import Batch
 from worker.patience import AWAY, StillAway, patiently
 from worker.results import Result
@@ -42,13 +42,10 @@ def calculate(self: Any, *args: Any, **kwargs: Any) -> None:
         redelivered=bool(self.request.delivery_info.get("redelivered")),
     )
     try:
-        try:
-            delivery.run()
-        except StillAway as reason:
-            log.warning("gave a batch of %s models back: %s", len(batch.model_ids), reason)
-            delivery.give_back()
-    except SoftTimeLimitExceeded as error:
-        raise Reject(error, requeue=True) from error
+        delivery.run()
+    except StillAway as reason:
+        log.warning("gave a batch of %s models back: %s", len(batch.model_ids), reason)
+        delivery.give_back()
 
 
 @dataclass(frozen=True)
@@ -83,8 +80,9 @@ class Delivery:
     def _calculate(self) -> None:
         waiting = dict.fromkeys(self.batch.model_ids)
         try:
-            read_at = patiently(lambda: self._work_through(waiting))
-        except SoftTimeLimitExceeded:
+            with limited(settings.time_limit):
+                read_at = patiently(lambda: self._work_through(waiting))
+        except TookTooLong:
             log.warning(
                 "%s of %s models did not fit into %s s", len(waiting), len(self.batch.model_ids), settings.time_limit
             )
@@ -164,8 +162,6 @@ def _result(row: store.NewestRow, moment: datetime) -> Result:
         accuracy, samples = score(row.y_true, row.y_pred)
     except CannotBeScored as error:
         return replace(result, error=str(error))
-    except SoftTimeLimitExceeded:
-        raise
     except MemoryError:
         return replace(result, error=TOO_LARGE)
     except Exception as error:

@@ -14,6 +14,7 @@ import redis
 from celery import Celery
 
 from local import redis as local_redis
+from local.ports import free_port
 from local.services import WORKER
 from scheduler.broker import Broker
 from tests.databases import MODEL, Connection, Databases, log_labels, run, schedule, wait_for
@@ -194,7 +195,11 @@ def test_a_redis_that_is_full_loses_nothing(
     ids = big_batch(db, 12, 100_000)
     with local_redis.running() as server, redis.Redis.from_url(server.url) as client:
         env = {"DATABASE_URL": databases.url_as("metrics_worker", database_url), "REDIS_URL": server.url}
-        with worker(env, tmp_path) as running, Celery(broker=server.url) as app:
+        client.config_set("maxmemory", 1)
+        with service(WORKER, env, tmp_path / "worker.log") as running, Celery(broker=server.url) as app:
+            wait_for(lambda: "OutOfMemoryError" in running.output, seconds=30)
+            client.config_set("maxmemory", 0)
+            wait_for(lambda: " ready." in running.output)
             client.config_set("maxmemory", 1)
             wait_for(lambda: "Redis refuses" in running.output)
             client.config_set("maxmemory", 0)
@@ -242,6 +247,15 @@ def test_postgresql_that_is_killed_in_the_middle_of_a_batch(
         assert running.popen.poll() is None
 
     assert set(statuses(redis_client, ids)) == {"ok"}
+
+
+def test_a_worker_that_waits_for_redis_ends_on_sigterm(tmp_path: Path) -> None:
+    env = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    with service(WORKER, env, tmp_path / "worker.log") as running:
+        wait_for(lambda: "Cannot connect" in running.output, seconds=30)
+
+        assert running.stop() == 0
+        assert "Traceback" not in running.output
 
 
 @pytest.mark.parametrize("hours", [-3, 3])
