@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import CPendingDeprecationWarning
-from celery.signals import worker_process_init
+from celery.signals import celeryd_after_setup, worker_process_init
 
 from worker import messages
 from worker.settings import Settings, read
@@ -17,9 +17,6 @@ settings = read(Settings.from_env)
 
 # From the time limit to the end by force, and from there to the next delivery; seconds.
 GRACE = min(30, settings.time_limit)
-
-# At each lost connection it would say what Celery 6 is going to change.
-warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
 app = Celery("worker", amqp="worker.delivery:AMQP", broker=settings.redis_url, include=["worker.tasks"])
 app.conf.update(
@@ -48,6 +45,12 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_soft_shutdown_timeout=2,
 )
+
+
+@celeryd_after_setup.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def quieten(**_: Any) -> None:
+    """Leave out what Celery 6 is going to change: it would be said at each lost connection."""
+    warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]  # Celery has no types
