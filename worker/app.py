@@ -18,13 +18,13 @@ settings = read(Settings.from_env)
 # From the time limit to the end by force, and from there to the next delivery; seconds.
 GRACE = min(30, settings.time_limit)
 
-app = Celery("worker", amqp="worker.delivery:AMQP", broker=settings.redis_url, include=["worker.tasks"])
+app = Celery("worker", amqp="worker.transport:AMQP", broker=settings.redis_url, include=["worker.tasks"])
 app.conf.update(
     accept_content=["json"],
     broker_channel_error_retry=True,  # what Redis refuses, because it is full, say, it takes later
     broker_connection_max_retries=None,
     broker_connection_retry_on_startup=True,
-    broker_transport="worker.delivery:Transport",
+    broker_transport="worker.transport:Transport",
     broker_transport_options={
         # A killed worker's batch comes back after this; longer than any batch takes, or it would run twice at once.
         "visibility_timeout": settings.time_limit + 2 * GRACE,

@@ -12,16 +12,14 @@ from celery.exceptions import Reject
 from psycopg2.extensions import connection
 
 from worker import messages, postgres, results, store
-from worker.accuracy import CannotBeScored, score
 from worker.app import app, settings
+from worker.evaluation import TOO_LARGE, evaluate
 from worker.limit import TookTooLong, limited
 from worker.messages import Batch
 from worker.patience import AWAY, StillAway, patiently
 from worker.results import Result
 
 log = logging.getLogger(__name__)
-
-TOO_LARGE = "the row is too large for the worker's memory"
 
 
 @app.task(bind=True, name=messages.CALCULATE)  # type: ignore[untyped-decorator]  # Celery has no types
@@ -100,7 +98,7 @@ class Delivery:
         portions = store.newest_rows(_database(), list(waiting), requested=self.batch.requested)
         with closing(portions):
             for rows in portions:
-                _results().save([_result(row, self.batch.due_at) for row in rows])
+                _results().save([evaluate(row, self.batch.due_at) for row in rows])
                 for row in rows:
                     del waiting[row.model_id]
                     read_at = row.read_at
@@ -151,25 +149,6 @@ class Delivery:
         with app.producer_pool.acquire(block=True) as producer:
             for batch in batches:
                 app.send_task(**batch.message(self.queued_at)._asdict(), producer=producer, retry=False)
-
-
-def _result(row: store.NewestRow, moment: datetime) -> Result:
-    """Return what a row is worth; whatever is wrong with it is its own result, never the end of the batch."""
-    result = Result(row.model_id, moment, row.read_at, "error", result_id=row.result_id, data_timestamp=row.timestamp)
-    if row.y_true is None or row.y_pred is None:
-        return replace(result, status="no_data", error="the model has no row in results")
-    try:
-        accuracy, samples = score(row.y_true, row.y_pred)
-    except CannotBeScored as error:
-        return replace(result, error=str(error))
-    except MemoryError:
-        return replace(result, error=TOO_LARGE)
-    except Exception as error:
-        log.exception("model %s, results row %s", row.model_id, row.result_id)
-        return replace(result, error=f"{type(error).__name__}: {error}")
-    if accuracy is None:
-        return replace(result, status="no_data", error="the newest row has no labels")
-    return replace(result, status="ok", accuracy=accuracy, samples=samples)
 
 
 _open: dict[str, connection] = {}  # one connection for each process of the pool

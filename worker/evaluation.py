@@ -1,0 +1,32 @@
+"""What a model's newest row is worth at a moment."""
+
+import logging
+from dataclasses import replace
+from datetime import datetime
+
+from worker.accuracy import CannotBeScored, score
+from worker.results import Result
+from worker.store import NewestRow
+
+log = logging.getLogger(__name__)
+
+TOO_LARGE = "the row is too large for the worker's memory"
+
+
+def evaluate(row: NewestRow, moment: datetime) -> Result:
+    """Return what a row is worth; whatever is wrong with it is its own result, never the end of the batch."""
+    result = Result(row.model_id, moment, row.read_at, "error", result_id=row.result_id, data_timestamp=row.timestamp)
+    if row.y_true is None or row.y_pred is None:
+        return replace(result, status="no_data", error="the model has no row in results")
+    try:
+        accuracy, samples = score(row.y_true, row.y_pred)
+    except CannotBeScored as error:
+        return replace(result, error=str(error))
+    except MemoryError:
+        return replace(result, error=TOO_LARGE)
+    except Exception as error:
+        log.exception("model %s, results row %s", row.model_id, row.result_id)
+        return replace(result, error=f"{type(error).__name__}: {error}")
+    if accuracy is None:
+        return replace(result, status="no_data", error="the newest row has no labels")
+    return replace(result, status="ok", accuracy=accuracy, samples=samples)
