@@ -19,8 +19,8 @@ help: ## Show this list
 run: $(VENV)/installed-local ## Start everything here: PostgreSQL, Redis, worker, scheduler, API (PORT, DATA_DIR, TEST_DATA, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python -m local
 
-test: $(VENV)/installed-dev ## Run the tests (PYTEST_ARGS="-k words")
-	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(VENV)/installed-dev ## Run the tests, two at a time, since most of them wait (PYTEST_ARGS="-k words")
+	@exec $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST_ARGS)
 
 fuzz: $(VENV)/installed-dev ## Compare with the reference model: new examples each time (FUZZ=50 times as many as in make test; 7 minutes)
 	@exec $(BIN)/python -m pytest --fuzz $(FUZZ) --timeout 3600 tests/scheduler/test_daylight_saving.py tests/sql/test_gate_fuzz.py $(PYTEST_ARGS)

@@ -129,7 +129,7 @@ def log_labels(db: Connection, y_true: str, y_pred: str, model_id: str = MODEL) 
     return found
 
 
-def wait_for(look: Callable[[], T], seconds: float = 10.0) -> T:
+def wait_for(look: Callable[[], T], seconds: float = 20.0) -> T:
     """Look until there is something, and return it."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
