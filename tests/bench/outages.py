@@ -29,10 +29,10 @@ from local import redis as local_redis
 from local.services import SCHEDULER, WORKER
 from scheduler.broker import Broker
 from scheduler.leadership import SESSION
+from tests.bench.packet_loss import LossyProxy
 from tests.bench.stack import Stack, running
 from tests.databases import one, rows, run, wait_for
 from tests.processes import Service
-from tests.proxy import Proxy
 from tests.worker.conftest import big_batch, children, count
 from worker.messages import Batch
 
@@ -97,6 +97,7 @@ def main() -> None:
         ]
         side_by_side += [processes.submit(tried, killed_worker, number) for number in (1, 2)]
         reports += [report.result() for report in side_by_side]
+    print(f"\nload after {os.getloadavg()[0]:.1f}")
     print_table([figure for report in reports for figure in report.figures])
     faults = [f"{report.name}: {fault}" for report in reports for fault in report.faults]
     print(f"\n{sum(report.watched for report in reports)} processes watched;", end=" ")
@@ -153,7 +154,8 @@ def take_overs(stack: Stack, report: Report, runs: int) -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()},", end=" ")
     print(f"PostgreSQL {one(stack.db, 'SHOW server_version')},", end=" ")
     engine = local_redis.find_engine()
-    print(f"{engine.name} {'.'.join(map(str, engine.version))}; {MODELS} models due every minute\n", flush=True)
+    print(f"{engine.name} {'.'.join(map(str, engine.version))}; {MODELS} models due every minute;", end=" ")
+    print(f"load before {os.getloadavg()[0]:.1f}\n", flush=True)
     ids = big_batch(stack.db, MODELS, LABELS)
     stack.start("worker", WORKER)
     pair = [stack.start(f"scheduler {number}", SCHEDULER) for number in (1, 2)]
@@ -165,7 +167,7 @@ def take_overs(stack: Stack, report: Report, runs: int) -> None:
             report.faults.append(f"a scheduler ended with {code} at SIGTERM")
         stack.forget(scheduler)
     url = stack.databases.server.url
-    with Proxy(url) as one_network, Proxy(url) as other_network:
+    with LossyProxy(url) as one_network, LossyProxy(url) as other_network:
         networks = {
             stack.start(f"scheduler {number}", SCHEDULER, database_url=network.url): network
             for number, network in enumerate((one_network, other_network), 3)
@@ -222,7 +224,7 @@ def stopped(stack: Stack, pair: Sequence[Service]) -> float:
     return took
 
 
-def cut_off(stack: Stack, networks: dict[Service, Proxy]) -> float:
+def cut_off(stack: Stack, networks: dict[Service, LossyProxy]) -> float:
     leader, standby = roles(stack, list(networks))
     took = timed(networks[leader].silence, CUT_OFF, lambda: leads(stack, standby))
     networks[leader].resume()
@@ -248,7 +250,7 @@ def outage(stack: Stack, report: Report, server: str, how: str, second: int) -> 
     """From this second of a minute on."""
     what = f"{server} {how} for {AWAY} s"
     ids = big_batch(stack.db, MODELS, LABELS)
-    with Proxy(stack.databases.server.url if server == "PostgreSQL" else stack.queue.url) as network:
+    with LossyProxy(stack.databases.server.url if server == "PostgreSQL" else stack.queue.url) as network:
         urls = {"database_url" if server == "PostgreSQL" else "redis_url": network.url} if how == "silent" else {}
         worker = stack.start("worker", WORKER, **urls)
         stack.start("scheduler", SCHEDULER, **urls)
@@ -289,7 +291,7 @@ def outage(stack: Stack, report: Report, server: str, how: str, second: int) -> 
         report.faults += stack.exits()  # before the proxy ends
 
 
-def deeds(stack: Stack, server: str, network: Proxy, how: str) -> tuple[Callable[[], None], Callable[[], None]]:
+def deeds(stack: Stack, server: str, network: LossyProxy, how: str) -> tuple[Callable[[], None], Callable[[], None]]:
     """Return what lets a server go away, and what brings it back."""
     if how == "silent":
         return network.silence, network.resume
