@@ -41,7 +41,7 @@ bench-cron: $(VENV)/installed-dev ## Measure what a cron expression costs, and t
 bench-compose: $(VENV)/installed-dev ## Measure the images, list what is in them, time the start (needs Docker; 1 minute)
 	@exec $(BIN)/python -m tests.bench.containers
 
-bench-outages: $(VENV)/installed-dev ## Measure how soon things go on after failures of leader, worker, PostgreSQL, Redis (RUNS=5; 8 minutes)
+bench-outages: $(VENV)/installed-dev ## Measure how soon things go on after failures of leader, worker, PostgreSQL, Redis (RUNS=5; 7 minutes)
 	@exec $(BIN)/python -m tests.bench.outages $(RUNS)
 
 requirements: $(VENV)/installed-dev ## Pin what requirements/*.in ask for (UPGRADE=--upgrade takes newer versions)
