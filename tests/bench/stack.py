@@ -73,8 +73,8 @@ class Stack:
             if (code := watched.popen.poll()) is not None
         ]
         for name, pool in self._pools.items():
-            if self.services[name].popen.poll() is None and (gone := set(pool) - set(children(self.services[name]))):
-                found.append(f"{len(gone)} pool processes of {name} exited by themselves")
+            if self.services[name].popen.poll() is None and (gone := sum(not _runs(pid) for pid in pool)):
+                found.append(f"{gone} pool processes of {name} exited by themselves")
         return found
 
     @property
@@ -113,6 +113,13 @@ class Stack:
         return "\n".join(
             f"--- {name}\n" + "\n".join(watched.output.splitlines()[-15:]) for name, watched in self.services.items()
         )
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2][0] != "Z"  # or nobody has noticed yet
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @contextmanager
