@@ -1,6 +1,7 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 FUZZ ?= 50
+RUNS ?= 5
 UPGRADE ?=
 MINUTES ?= 10
 SEED ?=
@@ -11,10 +12,10 @@ BIN := $(VENV)/bin
 COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz test-compose chaos bench bench-cron bench-compose requirements clean
+.PHONY: help run test check fuzz test-compose chaos bench bench-cron bench-compose bench-outages requirements clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/installed-local ## Start everything here: PostgreSQL, Redis, worker, scheduler, API (PORT, DATA_DIR, TEST_DATA, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python -m local
@@ -45,6 +46,9 @@ bench-cron: $(VENV)/installed-dev ## Measure what a cron expression costs, and t
 
 bench-compose: $(VENV)/installed-dev ## Measure the images, list what is in them, time the start (needs Docker; 1 minute)
 	@exec $(BIN)/python -m tests.bench.containers
+
+bench-outages: $(VENV)/installed-dev ## Measure how soon things go on after failures of leader, worker, PostgreSQL, Redis (RUNS=5; 7 minutes)
+	@exec $(BIN)/python -m tests.bench.outages $(RUNS)
 
 requirements: $(VENV)/installed-dev ## Pin what requirements/*.in ask for (UPGRADE=--upgrade takes newer versions)
 	cd requirements && $(COMPILE) dev.in -o dev.txt

@@ -14,8 +14,8 @@ from worker import messages
 app = Celery("scheduler", broker=settings().redis_url)
 app.conf.update(
     broker_transport_options={
-        "socket_connect_timeout": messages.CONNECT_TIMEOUT,
-        "socket_timeout": messages.CONNECT_TIMEOUT,  # it only sends, and never waits for a message
+        "socket_connect_timeout": messages.PATIENCE,
+        "socket_timeout": messages.PATIENCE,
         "socket_keepalive": True,
     },
     broker_use_ssl=messages.broker_tls(settings().redis_url),

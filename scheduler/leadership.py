@@ -16,7 +16,7 @@ TRY_TO_LEAD = "SELECT pg_try_advisory_lock(%(lock)s)"
 
 # Keep-alives do not notice a stopped process or a host that is only cut off, and its session would keep the lock.
 END_SILENT_LEADER = """
-    SELECT activity.application_name, pg_terminate_backend(activity.pid)
+    SELECT activity.application_name, pg_terminate_backend(activity.pid, 1000)
     FROM pg_catalog.pg_locks AS lock
     JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
     WHERE lock.locktype = 'advisory' AND lock.granted
@@ -31,14 +31,22 @@ END_SILENT_LEADER = """
 def try_to_lead(database: connection) -> bool:
     """Take the lock if it is free; it is held until the connection ends.
 
-    A holder that has been silent for too long is ended, so that the next try
-    succeeds. A leader is only ever the more efficient way: two at once do no harm.
+    A holder that has been silent for too long is ended first; after an outage, that is this scheduler's own
+    session of before. A leader is only ever the more efficient way: two at once do no harm.
     """
+    return _try(database) or (_end_silent_leader(database) and _try(database))
+
+
+def _try(database: connection) -> bool:
     [(leads,)] = rows(database, TRY_TO_LEAD, lock=LOCK)
-    if leads:
-        return True
-    for name, ended in rows(database, END_SILENT_LEADER, lock=LOCK, silence=SILENCE):
+    return bool(leads)
+
+
+def _end_silent_leader(database: connection) -> bool:
+    """Whether there was one, and it is ended."""
+    ended = rows(database, END_SILENT_LEADER, lock=LOCK, silence=SILENCE)
+    for name, is_ended in ended:
         log.warning(
-            "leader %s has been silent for %s s: its session is %s", name, SILENCE, "ended" if ended else "left"
+            "leader %s has been silent for %s s: its session is %s", name, SILENCE, "ended" if is_ended else "left"
         )
-    return False
+    return any(is_ended for _, is_ended in ended)

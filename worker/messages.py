@@ -16,8 +16,7 @@ UNACKED_INDEX = "unacked_index"  # Redis key of kombu: messages that workers hav
 QUEUED_AT_HEADER = "queued_at"  # when it was sent, by the clock of the whole system
 LARGEST_BATCH = 1000  # models in one message; a worker takes a longer one apart
 
-CONNECT_TIMEOUT = 5  # seconds
-SOCKET_TIMEOUT = 30  # seconds; longer than Celery's blocking wait for a message
+PATIENCE = 5  # seconds; to connect to Redis, and for each answer
 
 
 class Malformed(ValueError):

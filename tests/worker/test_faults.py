@@ -19,6 +19,7 @@ from local.services import WORKER
 from scheduler.broker import Broker
 from tests.databases import MODEL, Connection, Databases, log_labels, run, schedule, wait_for
 from tests.processes import service
+from tests.proxy import Proxy
 from tests.queue import raw_message
 from tests.worker.conftest import NOON, big_batch, children, count, latest, statuses, worker
 from worker import messages
@@ -256,6 +257,18 @@ def test_a_worker_that_waits_for_redis_ends_on_sigterm(tmp_path: Path) -> None:
 
         assert running.stop() == 0
         assert "Traceback" not in running.output
+
+
+def test_a_worker_whose_redis_is_silent_ends_on_sigterm(
+    env: dict[str, str], redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    with Proxy(redis_url) as network, worker(env | {"REDIS_URL": network.url}, tmp_path) as running:
+        wait_for(lambda: blocked_clients(redis_client) == 1)
+        network.silence()
+        time.sleep(1.5)  # it waits for an answer
+
+        running.popen.terminate()
+        assert running.popen.wait(20) == 0
 
 
 @pytest.mark.parametrize("hours", [-3, 3])
