@@ -18,6 +18,7 @@ class Service:
         self._command = leashed([sys.executable, "-m", *module], death_signal=signal.SIGTERM)
         self._env = {**os.environ, **env}
         self._log = log
+        self._offset = log.stat().st_size if log.exists() else 0
         self.start()
 
     def start(self) -> None:
@@ -28,7 +29,8 @@ class Service:
 
     @property
     def output(self) -> str:
-        return self._log.read_text()
+        """What it has said, and not what another one said before it into the same file."""
+        return self._log.read_bytes()[self._offset :].decode()
 
     def kill(self) -> None:
         """End it as kill -9 does."""

@@ -1,14 +1,20 @@
 """The Celery application of the workers."""
 
+import os
 import resource
+import signal
 import sys
+import threading
 import warnings
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+import billiard
 from celery import Celery
 from celery.exceptions import CPendingDeprecationWarning
-from celery.signals import celeryd_after_setup, worker_process_init
+from celery.signals import celeryd_after_setup, worker_process_init, worker_ready
 
 from worker import messages
 from worker.settings import Settings, read
@@ -17,6 +23,7 @@ settings = read(Settings.from_env)
 
 # From the time limit to the end by force, and from there to the next delivery; seconds.
 GRACE = min(30, settings.time_limit)
+LAST_WORDS = 8.0  # seconds from SIGTERM on
 
 app = Celery("worker", amqp="worker.transport:AMQP", broker=settings.redis_url, include=["worker.tasks"])
 app.conf.update(
@@ -30,6 +37,9 @@ app.conf.update(
         "visibility_timeout": settings.time_limit + 2 * GRACE,
         "unacked_restore_interval": min(10, GRACE),
         "health_check_interval": 10,
+        # Where a child sends messages on; it has its own idea of when to try again.
+        "max_retries": 1,
+        "interval_start": 0,
         "socket_connect_timeout": messages.PATIENCE,
         "socket_timeout": messages.PATIENCE,
         "socket_keepalive": True,
@@ -41,7 +51,6 @@ app.conf.update(
     task_ignore_result=True,
     task_reject_on_worker_lost=True,
     task_time_limit=settings.time_limit + GRACE,
-    worker_max_memory_per_child=settings.memory_limit * 1024,  # KiB; one that has grown beyond it is replaced
     worker_prefetch_multiplier=1,
     worker_soft_shutdown_timeout=2,
 )
@@ -51,6 +60,26 @@ app.conf.update(
 def quieten(**_: Any) -> None:
     """Leave out what Celery 6 is going to change: it would be said at each lost connection."""
     warnings.simplefilter("ignore", CPendingDeprecationWarning)
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def bound_ending(**_: Any) -> None:
+    """End the pool's processes by force some time after SIGTERM: Celery would wait for one that is stopped."""
+    celery_handler: Any = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        timer = threading.Timer(LAST_WORDS, _kill_pool)
+        timer.daemon = True
+        timer.start()
+        celery_handler(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _kill_pool() -> None:
+    for process in billiard.active_children():
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]  # Celery has no types

@@ -16,6 +16,8 @@ UNACKED_INDEX = "unacked_index"  # Redis key of kombu: messages that workers hav
 QUEUED_AT_HEADER = "queued_at"  # when it was sent, by the clock of the whole system
 LARGEST_BATCH = 1000  # models in one message; a worker takes a longer one apart
 
+EARLIEST_YEAR, LATEST_YEAR = 1971, 9998  # of a moment; no time zone leads out of what Python counts
+
 PATIENCE = 5  # seconds; to connect to Redis, and for each answer
 
 
@@ -111,4 +113,6 @@ def _instant(text: Any) -> datetime:
         raise Malformed(f"due_at is {text!r:.80}, not a time such as 2026-11-24T12:00:00.000+00:00") from error
     if instant.tzinfo is None:
         raise Malformed(f"due_at is {text!r}, which has no offset from UTC")
+    if not EARLIEST_YEAR <= instant.year <= LATEST_YEAR:
+        raise Malformed(f"due_at is {text!r}; write a year from {EARLIEST_YEAR} to {LATEST_YEAR}")
     return instant

@@ -24,42 +24,53 @@ AWAY = (psycopg2.Error, redis.RedisError, BrokerError, OSError)
 FIRST_PAUSE = 0.2  # seconds; each further one is twice as long
 LONGEST_PAUSE = 5.0  # seconds
 
+# Classes and codes of what is wrong with the rows that a statement reads: data that are damaged or cannot be converted,
+# that exceed PostgreSQL's limits or the time of a statement.
+OF_THE_ROWS = ("22", "54", "57014", "XX")
+# The client library has no code for a row that does not fit into this process.
+TOO_LARGE = ("out of memory for query result", "cannot allocate memory for input buffer")
+
 
 class StillAway(Exception):
-    """A server has not answered for half of the time that a batch may take; the message says which."""
+    """A server has been away for half of the time that a batch may take; the message says which, and why."""
+
+
+class UnreadableRows(Exception):
+    """PostgreSQL is well, but cannot read what it is asked for; the message says why."""
 
 
 def patiently(step: Callable[[], T]) -> T:
     """Return what the step returns, trying again and again while a server is away.
 
-    Raises StillAway, and MemoryError where a row is too large for this process.
+    Raises StillAway, UnreadableRows, and MemoryError where a row is too large for this process.
     """
-    began = time.monotonic()
-    attempt = 0
+    away_since: float | None = None
+    pause = FIRST_PAUSE
     while True:
         try:
             return step()
         except AWAY as error:
-            if _is_memory(error):
-                raise MemoryError(str(error)) from error
+            _look_at_rows(error)
             reason = f"{_server(error)}: {_first_line(error)}"
         try:
-            if not attempt:
+            if away_since is None:
+                away_since = time.monotonic()
                 log.warning("a batch waits: %s", reason)
-            if time.monotonic() - began > settings.time_limit / 2:
+            if time.monotonic() - away_since > settings.time_limit / 2:
                 raise StillAway(reason)
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # not cryptography
         except TookTooLong:
             raise StillAway(reason) from None
-        attempt += 1
+        pause = min(LONGEST_PAUSE, 2 * pause)
 
 
-def _is_memory(error: BaseException) -> bool:
-    """Whether PostgreSQL or its client library, which has no code for it, is out of memory for a row."""
-    if not isinstance(error, psycopg2.Error):
-        return False
-    return (error.pgcode or "").startswith("54") or "memory" in str(error)
+def _look_at_rows(error: Exception) -> None:
+    """Raise what is no fault of a server, but of what it reads."""
+    if isinstance(error, psycopg2.Error):
+        if error.pgcode is None and str(error).startswith(TOO_LARGE):
+            raise MemoryError(str(error)) from error
+        if error.pgcode is not None and error.pgcode.startswith(OF_THE_ROWS):
+            raise UnreadableRows(f"PostgreSQL: {_first_line(error)}") from error
 
 
 def _server(error: BaseException) -> str:

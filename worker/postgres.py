@@ -5,7 +5,6 @@ server ends in an error, and a signal is handled while a query runs.
 """
 
 import select
-import time
 from collections.abc import Generator, Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from psycopg2.extensions import POLL_OK, POLL_READ, connection, set_wait_callbac
 CONNECT_TIMEOUT = 3.0  # seconds
 STATEMENT_TIMEOUT = 20  # seconds; the server ends a longer statement
 LOCK_TIMEOUT = 5  # seconds, and less where a statement has less
-SILENCE = 2.0  # seconds after a statement's time, without a word from the server, after which it counts as gone
+SILENCE = 2.0  # seconds beyond a statement's time; a server that says no word for so long counts as gone
 
 # A host that is cut off, or vanished, is noticed by the system while a statement runs, and between two.
 KEEP_ALIVE: dict[str, Any] = {
@@ -77,11 +76,10 @@ def stream(
 
 def _wait(waiting: connection) -> None:
     patience = getattr(waiting, "patience", STATEMENT_TIMEOUT + SILENCE)  # others may connect in their own way
-    deadline = time.monotonic() + patience
     while (state := waiting.poll()) != POLL_OK:
         poller = select.poll()
         poller.register(waiting.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
-        if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        if not poller.poll(patience * 1000):
             raise OperationalError(f"PostgreSQL has not answered for {patience:.0f} seconds")
 
 

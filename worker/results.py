@@ -17,7 +17,7 @@ from redis.retry import Retry
 Status = Literal["ok", "no_data", "error"]
 
 FAILING = "metrics:failing"
-BEGUN_TTL = 3600  # seconds; a message comes back within minutes, or not at all
+BEGUN_TTL = 86400  # seconds; a message comes back long before, or not at all
 LONGEST_ERROR = 160  # characters
 STATUS_CODES: dict[Status, int] = {"ok": 0, "no_data": 1, "error": 2}
 STATUS_NAMES: dict[int, Status] = {code: status for status, code in STATUS_CODES.items()}
@@ -109,13 +109,18 @@ class Results:
             counts = pipeline.execute()
         return [model_id for model_id, count in zip(model_ids, counts, strict=True) if not count]
 
-    def begin_alone(self, model_id: str, due_at: datetime) -> bool:
-        """Note that the calculation of one model begins; False if that was noted before."""
-        return bool(self._client.set(_begun(model_id, due_at), b"", nx=True, ex=BEGUN_TTL))
+    def begin_alone(self, model_id: str, due_at: datetime, token: str) -> int:
+        """Note an attempt with one model, known by its token; the answer is how many are noted."""
+        name = _begun(model_id, due_at)
+        with self._client.pipeline() as pipeline:
+            pipeline.sadd(name, token)
+            pipeline.expire(name, BEGUN_TTL)
+            pipeline.scard(name)
+            return int(pipeline.execute()[-1])
 
-    def forget_begun(self, model_id: str, due_at: datetime) -> None:
-        """Forget it again: the process did not end, it only stopped."""
-        self._client.delete(_begun(model_id, due_at))
+    def forget_begun(self, model_id: str, due_at: datetime, token: str) -> None:
+        """Forget an attempt: its process did not end, it only stopped."""
+        self._client.srem(_begun(model_id, due_at), token)
 
 
 def connect(redis_url: str, *, patience: float = 5) -> redis.Redis:

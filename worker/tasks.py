@@ -1,9 +1,11 @@
 """The task that the scheduler sends: calculate a batch of models for one moment."""
 
 import logging
+import time
+import uuid
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -16,10 +18,12 @@ from worker.app import app, settings
 from worker.evaluation import TOO_LARGE, evaluate
 from worker.limit import TookTooLong, limited
 from worker.messages import Batch
-from worker.patience import AWAY, StillAway, patiently
+from worker.patience import AWAY, StillAway, UnreadableRows, patiently
 from worker.results import Result
 
 log = logging.getLogger(__name__)
+
+MOST_ATTEMPTS = 2  # with a model alone, after the batch was interrupted that it was part of
 
 
 @app.task(bind=True, name=messages.CALCULATE)  # type: ignore[untyped-decorator]  # Celery has no types
@@ -41,9 +45,11 @@ def calculate(self: Any, *args: Any, **kwargs: Any) -> None:
     )
     try:
         delivery.run()
-    except StillAway as reason:
-        log.warning("gave a batch of %s models back: %s", len(batch.model_ids), reason)
-        delivery.give_back()
+    except Exception as error:
+        # Nothing else may leave this function: Celery would acknowledge the message, and a MemoryError ends the worker.
+        log.exception("a batch of %s models comes back", len(batch.model_ids))
+        time.sleep(1)
+        raise Reject(error, requeue=True) from error
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,24 @@ class Delivery:
     batch: Batch
     queued_at: datetime | None  # when the scheduler first sent it
     redelivered: bool  # whoever had it before did not come to its end
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)  # of this attempt
+    waiting: dict[str, None] = field(init=False)  # models that have no result yet
+
+    def __post_init__(self) -> None:
+        """Begin with all of them."""
+        object.__setattr__(self, "waiting", dict.fromkeys(self.batch.model_ids))
 
     def run(self) -> None:
+        """Come to an end with each model: a result, or another message in the queue."""
+        try:
+            with limited(settings.time_limit):
+                self._run()
+        except TookTooLong:
+            self._give_back("no time is left")
+        except StillAway as reason:
+            self._give_back(str(reason))
+
+    def _run(self) -> None:
         """Calculate it, or take it apart where it may end the process again."""
         if len(self.batch.model_ids) > messages.LARGEST_BATCH:
             patiently(self._split)
@@ -66,68 +88,82 @@ class Delivery:
         else:
             self._calculate()
 
-    def give_back(self) -> None:
-        """Put it to the end of the queue, as it was; where Redis is away, it comes back from there by itself."""
+    def _give_back(self, reason: str) -> None:
+        """Put what waits to the end of the queue, in halves; where Redis is away, it comes back from there by itself.
+
+        In halves, so that in the end what keeps a batch from being done keeps no other model.
+        """
+        log.warning("gave a batch of %s models back: %s", len(self.waiting), reason)
+        ids = list(self.waiting)
+        middle = (len(ids) + 1) // 2
         try:
             if self.batch.alone:
-                _results().forget_begun(self.batch.model_ids[0], self.batch.due_at)
-            self._send([self.batch])
+                _results().forget_begun(ids[0], self.batch.due_at, self.token)
+            self._send([replace(self.batch, model_ids=half) for half in (ids[:middle], ids[middle:]) if half])
         except AWAY as error:
             raise Reject(error, requeue=True) from error
 
     def _calculate(self) -> None:
-        waiting = dict.fromkeys(self.batch.model_ids)
         try:
-            with limited(settings.time_limit):
-                read_at = patiently(lambda: self._work_through(waiting))
+            read_at = patiently(self._work_through)
         except TookTooLong:
-            log.warning(
-                "%s of %s models did not fit into %s s", len(waiting), len(self.batch.model_ids), settings.time_limit
-            )
-            self._leave(list(waiting), f"calculation took longer than {settings.time_limit} s")
+            reason = f"calculation took longer than {settings.time_limit} s"
         except MemoryError:
-            self._leave(list(waiting), TOO_LARGE)
+            reason = TOO_LARGE
+        except UnreadableRows as error:
+            reason = str(error)
+        except (StillAway, *AWAY):
+            raise
+        except Exception as error:
+            # Of one row, such as a timestamp that Python has no year for, but who knows which one.
+            log.exception("a batch of %s models", len(self.batch.model_ids))
+            reason = f"{type(error).__name__}: {error}"
         else:
-            done = len(self.batch.model_ids) - len(waiting)
+            done = len(self.batch.model_ids) - len(self.waiting)
             lag = (read_at - self.batch.due_at).total_seconds()
             log.info("calculated %s models for %s, %.1f s after it", done, self.batch.due_at.isoformat(), lag)
+            return
+        # Here, where the exception and the rows that it held are gone from memory.
+        self._leave(reason)
 
-    def _work_through(self, waiting: dict[str, None]) -> datetime:
+    def _work_through(self) -> datetime:
         """Store the results of those that wait, and take them out; the answer is when the last row was read."""
         read_at = self.batch.due_at
-        portions = store.newest_rows(_database(), list(waiting), requested=self.batch.requested)
+        portions = store.newest_rows(_database(), list(self.waiting), requested=self.batch.requested)
         with closing(portions):
             for rows in portions:
                 _results().save([evaluate(row, self.batch.due_at) for row in rows])
                 for row in rows:
-                    del waiting[row.model_id]
+                    del self.waiting[row.model_id]
                     read_at = row.read_at
         return read_at
 
-    def _leave(self, model_ids: Sequence[str], reason: str) -> None:
-        """Let the models go on alone, each in a message of its own; one that is alone already gets an error."""
+    def _leave(self, reason: str) -> None:
+        """Let the models that wait go on alone, each in a message of its own; one that is alone gets an error."""
         if self.batch.alone:
             patiently(lambda: self._give_up(reason))
         else:
-            patiently(lambda: self._send_alone(model_ids))
+            log.warning("%s of %s models wait: %s", len(self.waiting), len(self.batch.model_ids), reason)
+            patiently(lambda: self._send_alone(list(self.waiting)))
 
     def _resume(self, model_ids: Sequence[str]) -> None:
-        """Go on after an interruption, such that whichever model ends processes is alone, and ends two at most."""
+        """Go on after an interruption, such that whichever model ends processes is alone, and ends three at most."""
         if not model_ids:
             return
         if not self.batch.alone:
             patiently(lambda: self._send_alone(model_ids))
-        elif patiently(self._begin_alone):
+        elif patiently(self._begin_alone) <= MOST_ATTEMPTS:
             self._calculate()
         else:
-            patiently(lambda: self._give_up("calculation was interrupted twice"))
+            patiently(lambda: self._give_up("calculation was interrupted three times"))
 
     def _missing(self) -> list[str]:
         return _results().missing(self.batch.model_ids, self.batch.due_at)
 
-    def _begin_alone(self) -> bool:
+    def _begin_alone(self) -> int:
+        """Note an attempt; the answer is how many there were."""
         [model_id] = self.batch.model_ids
-        return _results().begin_alone(model_id, self.batch.due_at)
+        return _results().begin_alone(model_id, self.batch.due_at, self.token)
 
     def _give_up(self, reason: str) -> None:
         [model_id] = self.batch.model_ids

@@ -16,6 +16,7 @@ from queue import Empty
 from typing import Any
 
 import celery.app.amqp
+from celery.worker import state
 from kombu import connection as kombu_connection
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
@@ -49,6 +50,12 @@ for _, item in ipairs(ARGV) do
 end
 """
 
+PUT_BACK = """
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 1 then
+    redis.call('RPUSH', KEYS[2], ARGV[1])
+end
+"""
+
 
 class QoS(kombu_redis.QoS):
     """The messages that this worker has taken and not acknowledged yet."""
@@ -60,6 +67,17 @@ class QoS(kombu_redis.QoS):
             virtual.QoS.append(self, message, delivery_tag)
         else:
             super().append(message, delivery_tag)
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        """Give everything back at the end of the worker, and only then.
+
+        After a lost connection the batches are still at work. One that came back at once would be done twice at the
+        same time, and look interrupted.
+        """
+        if state.should_stop is not None or state.should_terminate is not None:
+            super().restore_unacked_once(stderr)
+        else:
+            self._on_collect.cancel()  # nor at the end of the process, when they are done
 
     def restore_visible(self, start: int = 0, num: int | None = None, interval: int = 1) -> None:  # noqa: ARG002
         """Give back what was taken too long ago, by whichever worker: it does not live any more."""
@@ -80,6 +98,7 @@ class Channel(kombu_redis.Channel):
     QoS = QoS
     item: bytes  # the message at hand, as it lay in the queue
     _refused: bool = False
+    _taking: bool = False  # whether what Redis is being asked for is a message of the queue
 
     @property
     def takes(self) -> bool:
@@ -89,12 +108,15 @@ class Channel(kombu_redis.Channel):
     def note(self, items: list[bytes]) -> None:
         """Note messages from the list of taken ones as unacknowledged; what is no message is dropped."""
         if items:
-            keys = [messages.TAKEN, self.unacked_key, self.unacked_index_key]
-            with self.conn_or_acquire() as client:
-                client.register_script(NOTE)(keys=keys, args=items)
+            self._run(NOTE, [messages.TAKEN, self.unacked_key, self.unacked_index_key], items)
+
+    def _run(self, script: str, keys: list[str], items: list[bytes]) -> None:
+        with self.conn_or_acquire() as client:
+            client.register_script(script)(keys=keys, args=items)
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        if not self.takes:
+        self._taking = self.takes
+        if not self._taking:
             super()._brpop_start(timeout)
             return
         self._in_poll = self.client.connection
@@ -103,7 +125,7 @@ class Channel(kombu_redis.Channel):
         self.client.connection.send_command(*command)
 
     def _brpop_read(self, **options: Any) -> bool:
-        if not self.takes:
+        if not self._taking:
             return bool(super()._brpop_read(**options))
         try:
             item = self.client.parse_response(self.client.connection, "BLMOVE", **options)
@@ -127,12 +149,15 @@ class Channel(kombu_redis.Channel):
 
     def _hand_over(self, item: bytes) -> None:
         """Give a message to Celery. One that makes it stumble comes back once, and is dropped then."""
+        if not self.takes:  # the worker ends, and this is the answer to its last question
+            self._run(PUT_BACK, [messages.TAKEN, messages.QUEUE], [item])
+            return
         try:
-            message = json.loads(item)
-            tag, info = message["properties"]["delivery_tag"], message["properties"]["delivery_info"]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            log.error("dropped what is no message of Celery: %.80r", item)  # noqa: TRY400
-            self.note([item])
+            message = _ours(item)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            log.error("dropped what is no message of ours: %.80r", item)  # noqa: TRY400
+            with self.conn_or_acquire() as client:
+                client.lrem(messages.TAKEN, 1, item)
             return
         self.item = item
         try:
@@ -142,7 +167,8 @@ class Channel(kombu_redis.Channel):
         except Exception as error:
             log.error("cannot read a message: %r in %.200r", error, item)  # noqa: TRY400
             self.note([item])
-            self.qos.reject(tag, requeue=not info.get("redelivered"))
+            properties = message["properties"]
+            self.qos.reject(properties["delivery_tag"], requeue=not properties["delivery_info"]["redelivered"])
 
     def _queue_bind(self, *args: Any) -> None:
         try:
@@ -163,6 +189,43 @@ class Channel(kombu_redis.Channel):
             raise ConnectionError("the connection to Redis was lost")
         params: dict[str, Any] = super()._connparams(asynchronous)
         return params
+
+
+def _ours(item: bytes) -> dict[str, Any]:
+    """Return a message of our task with what we need of it, and nothing else that Celery would act upon.
+
+    A message that is due in years, or has a time limit that is none, would keep a worker busy for ever. Raises
+    ValueError, TypeError, KeyError, AttributeError or RecursionError for anything else.
+    """
+    message = json.loads(item)
+    headers, properties = message["headers"], message["properties"]
+    tag, number = properties["delivery_tag"].encode("ascii").decode(), headers["id"].encode("ascii").decode()
+    if headers["task"] != messages.CALCULATE or message["content-type"] != "application/json":
+        raise ValueError(headers["task"])
+    return {
+        "body": message["body"],
+        "content-encoding": "utf-8",
+        "content-type": message["content-type"],
+        "headers": {
+            "lang": "py",
+            "task": messages.CALCULATE,
+            "id": number,
+            "root_id": number,
+            messages.QUEUED_AT_HEADER: headers.get(messages.QUEUED_AT_HEADER),
+        },
+        "properties": {
+            "correlation_id": number,
+            "delivery_tag": tag,
+            "delivery_mode": 2,
+            "delivery_info": {
+                "exchange": "",
+                "routing_key": messages.QUEUE,
+                "redelivered": properties["delivery_info"].get("redelivered") is True,
+            },
+            "priority": 0,
+            "body_encoding": "base64",
+        },
+    }
 
 
 class Transport(kombu_redis.Transport):

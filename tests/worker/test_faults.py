@@ -20,7 +20,7 @@ from scheduler.broker import Broker
 from tests.databases import MODEL, Connection, Databases, log_labels, run, schedule, wait_for
 from tests.processes import service
 from tests.proxy import Proxy
-from tests.queue import raw_message
+from tests.queue import raw_message, sent
 from tests.worker.conftest import NOON, big_batch, children, count, latest, statuses, worker
 from worker import messages
 from worker.messages import Batch
@@ -34,8 +34,7 @@ def test_the_batch_of_a_killed_worker_is_done_by_another_one(
     ids = big_batch(db, 12, 100_000)
     with worker(env | SOON, tmp_path) as running:
         broker.send(Batch(ids, NOON).message(NOON))
-        wait_for(lambda: "received" in running.output)
-        time.sleep(0.2)
+        wait_for(lambda: count(redis_client))
         running.kill()
         assert count(redis_client) < len(ids)
 
@@ -109,6 +108,76 @@ def test_a_row_that_does_not_fit_into_memory_is_an_error_of_its_own(
     assert too_large.error == "the row is too large for the worker's memory"
 
 
+def test_a_row_that_nobody_foresaw_is_an_error_of_its_own(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """Its time is one that Python does not know, and none of the batch's results can be read together with it."""
+    ids = [str(uuid.UUID(int=number)) for number in range(1, 4)]
+    for model_id in ids:
+        schedule(db, model_id)
+        log_labels(db, "[1, 0]", "[1, 1]", model_id)
+    run(db, "UPDATE results SET timestamp = '0044-03-15 12:00 BC' WHERE model_id = %s", ids[1])
+    with worker(env, tmp_path):
+        broker.send(Batch(ids, NOON).message(NOON))
+        wait_for(lambda: count(redis_client) == len(ids))
+        wait_for(lambda: at_rest(redis_client))
+
+    assert statuses(redis_client, ids) == ["ok", "error", "ok"]
+
+
+def test_batches_at_work_while_the_connection_to_redis_breaks_are_not_taken_for_interrupted(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """Not even where it breaks again and again: nobody has died."""
+    ids = big_batch(db, 8, 600_000)
+    with worker(env, tmp_path) as running:
+        broker.send(Batch(ids, NOON).message(NOON))
+        wait_for(lambda: "received" in running.output)
+        for _ in range(3):
+            redis_client.client_kill_filter(_type="normal", skipme=True)
+            time.sleep(0.5)
+
+        wait_for(lambda: count(redis_client) == len(ids), seconds=30)
+
+    assert set(statuses(redis_client, ids)) == {"ok"}
+    assert "interrupted" not in running.output
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_message_that_arrives_while_a_worker_ends_is_left_for_others(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path, busy: bool
+) -> None:
+    ids = big_batch(db, 8, 600_000)
+    with worker(env, tmp_path) as running:
+        if busy:
+            broker.send(Batch(ids, NOON).message(NOON))
+            wait_for(lambda: "received" in running.output)
+            wait_for(lambda: blocked_clients(redis_client) == 1)
+        running.popen.terminate()
+        broker.send(Batch([MODEL], NOON).message(NOON))
+        assert running.popen.wait(10) == 0
+
+    assert [MODEL] in [message["model_ids"] for message in sent(redis_client)]
+    assert not redis_client.exists(messages.TAKEN, messages.UNACKED_INDEX)
+    assert "Unrecoverable" not in running.output
+
+
+def test_a_worker_with_a_process_that_is_stopped_ends_on_sigterm(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    ids = big_batch(db, 8, 600_000)
+    with worker(env, tmp_path) as running:
+        broker.send(Batch(ids, NOON).message(NOON))
+        wait_for(lambda: "received" in running.output)
+        for child in children(running):
+            os.kill(child, signal.SIGSTOP)
+
+        running.popen.terminate()
+        running.popen.wait(15)
+
+    assert [message["model_ids"] for message in sent(redis_client)] == [ids]
+
+
 def with_kwargs(**kwargs: Any) -> bytes:
     """Return a message of the task with these arguments, as it lies in the queue."""
     message = json.loads(raw_message([MODEL], NOON))
@@ -126,10 +195,18 @@ def without(*path: str) -> bytes:
     return json.dumps(message).encode()
 
 
-def renamed(**headers: Any) -> bytes:
+def changed(*path: str, **fields: Any) -> bytes:
+    """Return a message of the task with other fields in a part of it."""
     message = json.loads(raw_message([MODEL], NOON))
-    message["headers"] |= headers
+    part = message
+    for name in path:
+        part = part[name]
+    part |= fields
     return json.dumps(message).encode()
+
+
+def renamed(**headers: Any) -> bytes:
+    return changed("headers", **headers)
 
 
 POISON = {
@@ -140,12 +217,17 @@ POISON = {
     "no properties": without("properties"),
     "no id": without("headers", "id"),
     "no body": without("body"),
-    "a body that is not base64": json.dumps(json.loads(raw_message([MODEL], NOON)) | {"body": "%%%"}).encode(),
-    "another content type": json.dumps(
-        json.loads(raw_message([MODEL], NOON)) | {"content-type": "application/x-python-serialize"}
-    ).encode(),
+    "a body that is not base64": changed(body="%%%"),
+    "another content type": changed(**{"content-type": "application/x-python-serialize"}),
     "an unknown task": renamed(task="somebody.elses"),
+    "a task that is a list": renamed(task=["worker.calculate"]),
+    "an id that is a number": renamed(id=5),
+    "a tag that is an object": changed("properties", delivery_tag={}),
+    "a tag that is no text": changed("properties", delivery_tag="\ud800"),
+    "a route that is a text": changed("properties", delivery_info="x"),
+    "properties that are a list": changed(properties=[]),
     "no arguments": with_kwargs(),
+    "a moment out of time": with_kwargs(model_ids=[MODEL], due_at="9999-12-31T23:59:59-14:00"),
     "an unknown argument": with_kwargs(model_ids=[MODEL], due_at=NOON.isoformat(), colour="blue"),
     "ids that are none": with_kwargs(model_ids=["x'; DROP TABLE results"], due_at=NOON.isoformat()),
     "ids that are a number": with_kwargs(model_ids=5, due_at=NOON.isoformat()),
@@ -167,8 +249,30 @@ def test_a_poison_message_is_dropped_with_a_word_and_harms_nobody(
         assert wait_for(lambda: latest(redis_client)).status == "ok"  # type: ignore[union-attr]
         wait_for(lambda: at_rest(redis_client), seconds=20)
         assert running.popen.poll() is None
-        assert running.output.count("dropped a message that nobody can run") == 6
-        assert running.output.count("dropped what is no message of Celery") == 4
+        assert running.output.count("dropped a message that nobody can run") == 7
+        assert running.output.count("dropped what is no message of ours") == 15
+
+
+WISHES = [
+    renamed(timelimit=["x", "y"]),
+    renamed(eta="2999-01-01T00:00:00+00:00"),
+    renamed(expires="1999-01-01T00:00:00+00:00"),
+    renamed(retries="many"),
+]
+
+
+def test_what_a_message_asks_of_celery_is_not_heard(
+    db: Connection, env: dict[str, str], redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """Some of it would take a process from the pool for ever."""
+    schedule(db)
+    log_labels(db, "[1]", "[1]")
+    with worker(env | SOON, tmp_path) as running:
+        for wish in WISHES:
+            redis_client.lpush(messages.QUEUE, wish)
+
+        wait_for(lambda: running.output.count("calculated 1 models") == len(WISHES))
+        wait_for(lambda: at_rest(redis_client))
 
 
 def at_rest(client: redis.Redis) -> bool:
