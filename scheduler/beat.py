@@ -54,7 +54,7 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
     def tick(self, *args: Any, **kwargs: Any) -> float:  # noqa: ARG002  # beat calls it with none
         """Do one thing, or wait for one: beat's own sleep could not be woken.
 
-        PostgreSQL or Redis going away never ends the process.
+        Nothing but a signal ends the process.
         """
         try:
             self._turn()
@@ -65,6 +65,9 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         except SystemExit:
             self._disconnect()
             raise
+        except Exception as error:
+            log.exception("a turn of the scheduler failed")
+            self._hold(f"{type(error).__name__}: {error}")
         else:
             if self._failures:
                 log.warning("goes on")

@@ -6,8 +6,6 @@ older has lost the messages since.
 """
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterator, Set
 from datetime import datetime, timedelta
 
 from psycopg2.extensions import connection
@@ -22,15 +20,24 @@ log = logging.getLogger(__name__)
 
 TICK = timedelta(microseconds=1)
 
-LAST_SENT_AT = "SELECT max(finished_at) FROM public.fires"
-# The log goes back for some weeks only; what is older is taken for sent at its moment.
-PAIRS_SENT_SINCE = """
-    SELECT cron.cron_expression, cron.timezone, cron.last_due_at
-    FROM public.crons AS cron LEFT JOIN public.fires AS fire ON fire.due_at = cron.last_due_at
-    WHERE cron.last_due_at IS NOT NULL
-        AND (%(since)s::timestamptz IS NULL OR coalesce(fire.finished_at, cron.last_due_at) > %(since)s)
+# The log goes back for some weeks only; a moment of before is taken for sent when it was due.
+LAST_SENT_AT = """
+    SELECT greatest((SELECT max(finished_at) FROM public.fires), (SELECT max(last_due_at) FROM public.crons))
 """
-MOMENTS_SENT_SINCE = "SELECT due_at FROM public.fires WHERE finished_at > %(since)s AND due_at > %(oldest)s"
+MOMENTS_SENT_SINCE = """
+    SELECT due_at FROM public.fires WHERE finished_at > %(since)s AND due_at > %(oldest)s
+    UNION
+    SELECT cron.last_due_at FROM public.crons AS cron LEFT JOIN public.fires AS fire ON fire.due_at = cron.last_due_at
+    WHERE coalesce(fire.finished_at, cron.last_due_at) > %(since)s
+"""
+LAST_MOMENTS = "SELECT DISTINCT last_due_at FROM public.crons WHERE last_due_at IS NOT NULL"
+PAIRS_SENT_LAST_AT = "SELECT cron_expression, timezone FROM public.crons WHERE last_due_at = %(due_at)s"
+# Of later moments, but not those of which Redis has the last one: they had that earlier moment skipped.
+PAIRS_SENT_LATER = """
+    SELECT cron.cron_expression, cron.timezone
+    FROM public.crons AS cron LEFT JOIN public.fires AS fire ON fire.due_at = cron.last_due_at
+    WHERE cron.last_due_at > %(due_at)s AND coalesce(fire.finished_at, cron.last_due_at) > %(since)s
+"""
 MODELS_OF_PAIRS = """
     SELECT schedule.model_id::text
     FROM unnest(%(crons)s::text[], %(zones)s::text[]) AS pair (cron_expression, timezone)
@@ -49,7 +56,7 @@ class Forgotten:
         self._batch_size = settings.batch_size
         self._catch_up = settings.catch_up
         self._sent_at: datetime | None = rows(database, LAST_SENT_AT)[0][0]
-        self._moments: dict[datetime, list[Pair]] = {}
+        self._moments: set[datetime] = set()
         self._since = ""  # while moments are missing: the time up to which Redis had everything
         self._steps = 0
         self._marker = ""  # what Redis should remember then
@@ -60,9 +67,11 @@ class Forgotten:
             return False
         # While a part is missing, the marker has the number of the step that was taken last behind a slash.
         self._since = marker.partition("/")[0]
-        since = datetime.fromisoformat(self._since) if self._since else None
-        if since is not None and since >= self._sent_at:
-            self._moments = {}
+        since = _time(self._since)
+        if since is None:
+            self._since = ""
+        elif since >= self._sent_at:
+            self._moments = set()
             return False
         self._moments = self._missing(since)
         self._steps, self._marker = 0, marker
@@ -90,11 +99,11 @@ class Forgotten:
         if not self._moments:
             return False
         due_at = max(self._moments)
-        values = {**columns(self._moments[due_at]), "due_at": due_at}
+        values = {**columns(self._pairs(due_at)), "due_at": due_at}
         models = stream(self._database, MODELS_OF_PAIRS, values, self._batch_size)
         sent = self._broker.send_models(models, due_at, queued_at)
         log.info("sent %s again: %s models in %s messages", due_at.isoformat(), sent.models, sent.messages)
-        del self._moments[due_at]
+        self._moments.remove(due_at)
         self._remember()
         return True
 
@@ -105,25 +114,28 @@ class Forgotten:
         self._marker = f"{self._since}/{self._steps}" if self._moments else self._sent_at.isoformat()
         self._broker.remember(self._marker)
 
-    def _missing(self, since: datetime | None) -> dict[datetime, list[Pair]]:
-        """Return what was sent since a time, or the last moment of each pair."""
-        missing = defaultdict(list)
-        moments: set[datetime] = set()
-        if since is not None:
+    def _missing(self, since: datetime | None) -> set[datetime]:
+        """Return the moments that were sent since a time, or those that were the last ones of their pairs."""
+        if since is None:
+            found = rows(self._database, LAST_MOMENTS)
+        else:
             oldest = now(self._database) - self._catch_up
-            moments = {due_at for (due_at,) in rows(self._database, MOMENTS_SENT_SINCE, since=since, oldest=oldest)}
-        for cron, zone, last in rows(self._database, PAIRS_SENT_SINCE, since=since):
-            pair = Pair(cron, zone)
-            missing[last].append(pair)
-            for moment in _among(moments, pair, last):
-                missing[moment].append(pair)
-        return dict(missing)
+            found = rows(self._database, MOMENTS_SENT_SINCE, since=since, oldest=oldest)
+        return {due_at for (due_at,) in found}
+
+    def _pairs(self, due_at: datetime) -> list[Pair]:
+        """Return the pairs that were sent at a moment; one moment at a time, since there may be thousands of both."""
+        pairs = [Pair(*row) for row in rows(self._database, PAIRS_SENT_LAST_AT, due_at=due_at)]
+        if self._since:
+            later = (Pair(*row) for row in rows(self._database, PAIRS_SENT_LATER, due_at=due_at, since=self._since))
+            pairs += [pair for pair in later if next_moment(pair, due_at - TICK).next_due_at == due_at]
+        return pairs
 
 
-def _among(moments: Set[datetime], pair: Pair, before: datetime) -> Iterator[datetime]:
-    """Yield those of the moments that are the pair's, before its last one."""
-    moment = min(moments, default=before) - TICK
-    while (following := next_moment(pair, moment).next_due_at) is not None and following < before:
-        if following in moments:
-            yield following
-        moment = following
+def _time(text: str) -> datetime | None:
+    """Return the time of a marker; None where it says none, whoever wrote it."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return instant if instant.tzinfo else None

@@ -1,5 +1,6 @@
 """What a leading scheduler sends, minute by minute of the database's clock."""
 
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from scheduler import new_pairs, run_requests
 from scheduler.broker import Sent
 from scheduler.leader import Leader
 from scheduler.zones import TZDATA_VERSION
-from tests.databases import MODEL, OTHER, Connection, one, rows, run, schedule, schedule_many, set_clock
+from tests.databases import MODEL, OTHER, Connection, model_ids, one, rows, run, schedule, schedule_many, set_clock
 from tests.queue import sent, taken
 from tests.scheduler.conftest import BEFORE, NOON, Start, work
 from worker.messages import PUBLISHED, QUEUE
@@ -333,6 +334,69 @@ def test_a_catch_up_of_an_older_moment_that_redis_lost_is_sent_again(
     work(leader)
 
     assert moments(redis_client) == [(MODEL, "12:30")]
+
+
+def test_a_redis_that_is_days_behind_delays_no_moment(db: Connection, start: Start, redis_client: redis.Redis) -> None:
+    """What it gets again, it gets moment by moment, and whatever is due goes first."""
+    set_clock(db, BEFORE)
+    for number, model_id in enumerate(model_ids(60)):
+        schedule(db, model_id, f"*/{number + 1} * * * *" if number < 59 else "* * * * *")
+    leader = start(CATCH_UP="7")
+    work(leader)
+    live_through(db, leader, "12:00")
+    run(
+        db,
+        "INSERT INTO fires (due_at, fired_at, finished_at, leader)"
+        " SELECT moment, moment, moment, 'before' FROM generate_series("
+        " '2026-11-18 12:00+00'::timestamptz, '2026-11-24 11:59+00', interval '1 minute') AS moment",
+    )
+    run(db, "SET session_replication_role = replica; UPDATE metrics_executions SET active_since = '2026-11-01'")
+    taken(redis_client)
+    redis_client.set(PUBLISHED, "2026-11-18T12:00:00+00:00")
+    started = time.monotonic()
+    for _ in range(5):
+        leader.step()
+    assert [due_at for _, due_at in moments(redis_client)][-1] == "11:56"
+    set_clock(db, "2026-11-24 12:01:00+00")
+
+    leader.step()
+
+    assert time.monotonic() - started < 3
+    assert {due_at for _, due_at in moments(redis_client)} == {"12:01"}
+
+
+@pytest.mark.parametrize("marker", ["nonsense", "2026-11-24", "2026-11-24T12:00:00", "/", "5/5"])
+def test_a_strange_marker_is_taken_for_none(
+    db: Connection, start: Start, redis_client: redis.Redis, marker: str
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db)
+    leader = start()
+    work(leader)
+    live_through(db, leader, "12:00", "12:01")
+    taken(redis_client)
+    redis_client.set(PUBLISHED, marker)
+
+    work(leader)
+
+    assert moments(redis_client) == [(MODEL, "12:01")]
+    assert redis_client.get(PUBLISHED) == b"2026-11-24T12:01:00+00:00"
+
+
+def test_what_was_sent_longer_ago_than_the_log_goes_back_comes_again(
+    db: Connection, start: Start, redis_client: redis.Redis
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db, MODEL, "0 12 * * *")
+    leader = start()
+    work(leader)
+    live_through(db, leader, "12:00")
+    run(db, "DELETE FROM fires")
+    redis_client.flushall()
+
+    work(start())
+
+    assert moments(redis_client) == [(MODEL, "12:00")]
 
 
 def test_an_empty_redis_of_a_system_without_schedules_is_mentioned_once(
