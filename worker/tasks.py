@@ -45,6 +45,8 @@ def calculate(self: Any, *args: Any, **kwargs: Any) -> None:
     )
     try:
         delivery.run()
+    except Reject:
+        raise
     except Exception as error:
         # Nothing else may leave this function: Celery would acknowledge the message, and a MemoryError ends the worker.
         log.exception("a batch of %s models comes back", len(batch.model_ids))
@@ -52,7 +54,7 @@ def calculate(self: Any, *args: Any, **kwargs: Any) -> None:
         raise Reject(error, requeue=True) from error
 
 
-@dataclass(frozen=True)
+@dataclass
 class Delivery:
     """A batch, and how it came."""
 
@@ -64,7 +66,7 @@ class Delivery:
 
     def __post_init__(self) -> None:
         """Begin with all of them."""
-        object.__setattr__(self, "waiting", dict.fromkeys(self.batch.model_ids))
+        self.waiting = dict.fromkeys(self.batch.model_ids)
 
     def run(self) -> None:
         """Come to an end with each model: a result, or another message in the queue."""
@@ -98,7 +100,7 @@ class Delivery:
         middle = (len(ids) + 1) // 2
         try:
             if self.batch.alone:
-                _results().forget_begun(ids[0], self.batch.due_at, self.token)
+                _results().forget_begun(self.batch.model_ids[0], self.batch.due_at, self.token)
             self._send([replace(self.batch, model_ids=half) for half in (ids[:middle], ids[middle:]) if half])
         except AWAY as error:
             raise Reject(error, requeue=True) from error
@@ -112,7 +114,7 @@ class Delivery:
             reason = TOO_LARGE
         except UnreadableRows as error:
             reason = str(error)
-        except (StillAway, *AWAY):
+        except StillAway:
             raise
         except Exception as error:
             # Of one row, such as a timestamp that Python has no year for, but who knows which one.

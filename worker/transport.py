@@ -7,7 +7,6 @@ Here a message is moved (BLMOVE) to a list of taken ones, from where it is noted
 removed in one step, by the clock of Redis; any worker notes what another one left there.
 """
 
-import json
 import logging
 import random
 import time
@@ -23,7 +22,7 @@ from kombu.transport import virtual
 from kombu.transport.virtual import Message
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError  # noqa: A004  # redis-py calls them so
 
-from worker import messages
+from worker import envelope, messages
 
 log = logging.getLogger(__name__)
 
@@ -153,8 +152,8 @@ class Channel(kombu_redis.Channel):
             self._run(PUT_BACK, [messages.TAKEN, messages.QUEUE], [item])
             return
         try:
-            message = _ours(item)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            message = envelope.read(item)
+        except envelope.Foreign:
             log.error("dropped what is no message of ours: %.80r", item)  # noqa: TRY400
             with self.conn_or_acquire() as client:
                 client.lrem(messages.TAKEN, 1, item)
@@ -189,43 +188,6 @@ class Channel(kombu_redis.Channel):
             raise ConnectionError("the connection to Redis was lost")
         params: dict[str, Any] = super()._connparams(asynchronous)
         return params
-
-
-def _ours(item: bytes) -> dict[str, Any]:
-    """Return a message of our task with what we need of it, and nothing else that Celery would act upon.
-
-    A message that is due in years, or has a time limit that is none, would keep a worker busy for ever. Raises
-    ValueError, TypeError, KeyError, AttributeError or RecursionError for anything else.
-    """
-    message = json.loads(item)
-    headers, properties = message["headers"], message["properties"]
-    tag, number = properties["delivery_tag"].encode("ascii").decode(), headers["id"].encode("ascii").decode()
-    if headers["task"] != messages.CALCULATE or message["content-type"] != "application/json":
-        raise ValueError(headers["task"])
-    return {
-        "body": message["body"],
-        "content-encoding": "utf-8",
-        "content-type": message["content-type"],
-        "headers": {
-            "lang": "py",
-            "task": messages.CALCULATE,
-            "id": number,
-            "root_id": number,
-            messages.QUEUED_AT_HEADER: headers.get(messages.QUEUED_AT_HEADER),
-        },
-        "properties": {
-            "correlation_id": number,
-            "delivery_tag": tag,
-            "delivery_mode": 2,
-            "delivery_info": {
-                "exchange": "",
-                "routing_key": messages.QUEUE,
-                "redelivered": properties["delivery_info"].get("redelivered") is True,
-            },
-            "priority": 0,
-            "body_encoding": "base64",
-        },
-    }
 
 
 class Transport(kombu_redis.Transport):
