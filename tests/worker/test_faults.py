@@ -31,7 +31,7 @@ SOON = {"TIME_LIMIT": "1"}  # what a dead worker had comes back after three time
 def test_the_batch_of_a_killed_worker_is_done_by_another_one(
     db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
-    ids = big_batch(db, 12, 100_000)
+    ids = big_batch(db, 30, 100_000)
     with worker(env | SOON, tmp_path) as running:
         broker.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: count(redis_client))
@@ -68,10 +68,10 @@ def blocked_clients(client: redis.Redis) -> int:
 def test_a_process_that_hangs_is_ended_and_its_batch_done(
     db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
-    ids = big_batch(db, 12, 100_000)
+    ids = big_batch(db, 30, 100_000)
     with worker(env | SOON, tmp_path) as running:
         broker.send(Batch(ids, NOON).message(NOON))
-        wait_for(lambda: "received" in running.output)
+        wait_for(lambda: count(redis_client))
         hanging = children(running)
         for child in hanging:
             os.kill(child, signal.SIGSTOP)
@@ -129,13 +129,13 @@ def test_batches_at_work_while_the_connection_to_redis_breaks_are_not_taken_for_
     db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     """Not even where it breaks again and again: nobody has died."""
-    ids = big_batch(db, 8, 600_000)
+    ids = big_batch(db, 30, 200_000)
     with worker(env, tmp_path) as running:
         broker.send(Batch(ids, NOON).message(NOON))
-        wait_for(lambda: "received" in running.output)
+        wait_for(lambda: count(redis_client))
         for _ in range(3):
             redis_client.client_kill_filter(_type="normal", skipme=True)
-            time.sleep(0.5)
+            time.sleep(0.3)
 
         wait_for(lambda: count(redis_client) == len(ids), seconds=30)
 
