@@ -14,7 +14,7 @@ from psycopg2.extensions import POLL_OK, POLL_READ, connection, set_wait_callbac
 
 CONNECT_TIMEOUT = 3.0  # seconds
 STATEMENT_TIMEOUT = 20  # seconds; the server ends a longer statement
-LOCK_TIMEOUT = 5  # seconds, and less where a statement has less
+LOCK_TIMEOUT = 5  # seconds; half of a statement's time where that is less
 SILENCE = 2.0  # seconds beyond a statement's time; a server that says no word for so long counts as gone
 
 # A host that is cut off, or vanished, is noticed by the system while a statement runs, and between two.
@@ -42,7 +42,7 @@ def connect(url: str, application_name: str, *, statement_timeout: int = STATEME
     opened.autocommit = True
     limits = {
         "statement_timeout": f"{statement_timeout}s",
-        "lock_timeout": f"{min(LOCK_TIMEOUT, statement_timeout - 1)}s",
+        "lock_timeout": f"{min(LOCK_TIMEOUT * 1000, statement_timeout * 500)}ms",
         "client_connection_check_interval": CHECK_INTERVAL,
     }
     with opened.cursor() as cursor:

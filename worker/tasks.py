@@ -195,7 +195,10 @@ _open: dict[str, connection] = {}  # one connection for each process of the pool
 def _database() -> connection:
     opened = _open.get("database")
     if opened is None or opened.closed:
-        opened = _open["database"] = postgres.connect(settings.database_url, "cyclic-metrics worker")
+        # A silent server is noticed before the batch's time is over: it would look like a calculation that takes long.
+        limit = max(1, min(postgres.STATEMENT_TIMEOUT, settings.time_limit // 3))
+        opened = postgres.connect(settings.database_url, "cyclic-metrics worker", statement_timeout=limit)
+        _open["database"] = opened
     return opened
 
 
