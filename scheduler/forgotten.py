@@ -6,6 +6,7 @@ older has lost the messages since.
 """
 
 import logging
+from collections import defaultdict
 from datetime import datetime, timedelta
 
 from psycopg2.extensions import connection
@@ -30,7 +31,7 @@ MOMENTS_SENT_SINCE = """
     SELECT cron.last_due_at FROM public.crons AS cron LEFT JOIN public.fires AS fire ON fire.due_at = cron.last_due_at
     WHERE coalesce(fire.finished_at, cron.last_due_at) > %(since)s
 """
-LAST_MOMENTS = "SELECT DISTINCT last_due_at FROM public.crons WHERE last_due_at IS NOT NULL"
+LAST_MOMENTS = "SELECT cron_expression, timezone, last_due_at FROM public.crons WHERE last_due_at IS NOT NULL"
 PAIRS_SENT_LAST_AT = "SELECT cron_expression, timezone FROM public.crons WHERE last_due_at = %(due_at)s"
 # Of later moments, but not those of which Redis has the last one: they had that earlier moment skipped.
 PAIRS_SENT_LATER = """
@@ -56,7 +57,7 @@ class Forgotten:
         self._batch_size = settings.batch_size
         self._catch_up = settings.catch_up
         self._sent_at: datetime | None = rows(database, LAST_SENT_AT)[0][0]
-        self._moments: set[datetime] = set()
+        self._moments: dict[datetime, list[Pair]] = {}  # with their pairs, as far as these are known yet
         self._since = ""  # while moments are missing: the time up to which Redis had everything
         self._steps = 0
         self._marker = ""  # what Redis should remember then
@@ -71,7 +72,7 @@ class Forgotten:
         if since is None:
             self._since = ""
         elif since >= self._sent_at:
-            self._moments = set()
+            self._moments = {}
             return False
         self._moments = self._missing(since)
         self._steps, self._marker = 0, marker
@@ -103,7 +104,7 @@ class Forgotten:
         models = stream(self._database, MODELS_OF_PAIRS, values, self._batch_size)
         sent = self._broker.send_models(models, due_at, queued_at)
         log.info("sent %s again: %s models in %s messages", due_at.isoformat(), sent.models, sent.messages)
-        self._moments.remove(due_at)
+        del self._moments[due_at]
         self._remember()
         return True
 
@@ -114,22 +115,23 @@ class Forgotten:
         self._marker = f"{self._since}/{self._steps}" if self._moments else self._sent_at.isoformat()
         self._broker.remember(self._marker)
 
-    def _missing(self, since: datetime | None) -> set[datetime]:
-        """Return the moments that were sent since a time, or those that were the last ones of their pairs."""
+    def _missing(self, since: datetime | None) -> dict[datetime, list[Pair]]:
+        """Return the moments that were sent since a time, or the last one of each pair, before a later one is sent."""
         if since is None:
-            found = rows(self._database, LAST_MOMENTS)
-        else:
-            oldest = now(self._database) - self._catch_up
-            found = rows(self._database, MOMENTS_SENT_SINCE, since=since, oldest=oldest)
-        return {due_at for (due_at,) in found}
+            last = defaultdict(list)
+            for cron, zone, due_at in rows(self._database, LAST_MOMENTS):
+                last[due_at].append(Pair(cron, zone))
+            return dict(last)
+        oldest = now(self._database) - self._catch_up
+        return {due_at: [] for (due_at,) in rows(self._database, MOMENTS_SENT_SINCE, since=since, oldest=oldest)}
 
     def _pairs(self, due_at: datetime) -> list[Pair]:
         """Return the pairs that were sent at a moment; one moment at a time, since there may be thousands of both."""
-        pairs = [Pair(*row) for row in rows(self._database, PAIRS_SENT_LAST_AT, due_at=due_at)]
-        if self._since:
-            later = (Pair(*row) for row in rows(self._database, PAIRS_SENT_LATER, due_at=due_at, since=self._since))
-            pairs += [pair for pair in later if next_moment(pair, due_at - TICK).next_due_at == due_at]
-        return pairs
+        if not self._since:
+            return self._moments[due_at]
+        last = [Pair(*row) for row in rows(self._database, PAIRS_SENT_LAST_AT, due_at=due_at)]
+        later = (Pair(*row) for row in rows(self._database, PAIRS_SENT_LATER, due_at=due_at, since=self._since))
+        return [*last, *(pair for pair in later if next_moment(pair, due_at - TICK).next_due_at == due_at)]
 
 
 def _time(text: str) -> datetime | None:

@@ -276,6 +276,24 @@ def test_redis_that_forgets_while_messages_are_sent_gets_them_again(
     assert moments(redis_client) == [(MODEL, "12:01")]
 
 
+@pytest.mark.parametrize("remembered", [None, "2026-11-24T11:59:30+00:00"])
+def test_what_redis_forgot_comes_again_although_later_moments_go_first(
+    db: Connection, start: Start, redis_client: redis.Redis, remembered: str | None
+) -> None:
+    set_clock(db, BEFORE)
+    schedule(db)
+    leader = start()
+    work(leader)
+    live_through(db, leader, "12:00")
+    redis_client.flushall()
+    if remembered:
+        redis_client.set(PUBLISHED, remembered)
+
+    live_through(db, leader, "12:01")
+
+    assert moments(redis_client) == [(MODEL, "12:01"), (MODEL, "12:00")]
+
+
 def test_redis_that_forgets_again_while_it_gets_what_it_forgot(
     db: Connection, start: Start, redis_client: redis.Redis
 ) -> None:
