@@ -18,6 +18,7 @@ from scheduler.leader import Leader
 from scheduler.leadership import SESSION, try_to_lead
 from scheduler.settings import settings
 from worker import postgres, results
+from worker.postgres import first_line
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +60,9 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         try:
             self._turn()
         except psycopg2.Error as error:
-            self._hold(f"PostgreSQL: {_first_line(error)}")
+            self._hold(f"PostgreSQL: {first_line(error)}")
         except BROKER_LOST as error:
-            self._hold(f"Redis: {_first_line(error)}")
+            self._hold(f"Redis: {first_line(error)}")
         except SystemExit:
             self._disconnect()
             raise
@@ -112,7 +113,3 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         database, self._database = self._database, None
         if database is not None and not database.closed:
             database.close()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -12,12 +12,9 @@ from worker.app import app
 # the first question.
 QUESTIONS = 4
 PATIENCE = 1.0  # seconds for each answer, and for each word of Redis
-# This process ends when it knows: it does not wait for a Redis to come back, as a worker does.
 app.conf.broker_transport_options |= {
     "socket_timeout": PATIENCE,
     "socket_connect_timeout": PATIENCE,
-    "max_retries": 1,
-    "interval_start": 0,
 }
 
 

@@ -12,6 +12,7 @@ from celery.exceptions import OperationalError as BrokerError
 
 from worker.app import settings
 from worker.limit import TookTooLong
+from worker.postgres import first_line
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def patiently(step: Callable[[], T]) -> T:
             return step()
         except AWAY as error:
             _look_at_rows(error)
-            reason = f"{_server(error)}: {_first_line(error)}"
+            reason = f"{_server(error)}: {first_line(error)}"
         try:
             if away_since is None:
                 away_since = time.monotonic()
@@ -70,12 +71,8 @@ def _look_at_rows(error: Exception) -> None:
         if error.pgcode is None and str(error).startswith(TOO_LARGE):
             raise MemoryError(str(error)) from error
         if error.pgcode is not None and error.pgcode.startswith(OF_THE_ROWS):
-            raise UnreadableRows(f"PostgreSQL: {_first_line(error)}") from error
+            raise UnreadableRows(f"PostgreSQL: {first_line(error)}") from error
 
 
 def _server(error: BaseException) -> str:
     return "PostgreSQL" if isinstance(error, psycopg2.Error) else "Redis"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

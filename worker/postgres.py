@@ -74,6 +74,11 @@ def stream(
             database.autocommit = True
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error says, without the details and hints that PostgreSQL writes below."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def _wait(waiting: connection) -> None:
     patience = getattr(waiting, "patience", STATEMENT_TIMEOUT + SILENCE)  # others may connect in their own way
     while (state := waiting.poll()) != POLL_OK:

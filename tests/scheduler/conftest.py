@@ -1,16 +1,19 @@
-"""A leading scheduler inside the test, whose steps the test takes one by one."""
+"""Schedulers: one that leads inside the test, which takes its steps one by one, and others as processes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import redis
 from celery import Celery
 
+from local.services import SCHEDULER
 from scheduler.broker import Broker
 from scheduler.leader import Leader
 from scheduler.settings import Settings
-from tests.databases import Databases
+from tests.databases import Connection, Databases, one
+from tests.processes import Service, service
 from worker import postgres
 
 BEFORE = "2026-11-24 11:59:30+00"
@@ -18,6 +21,7 @@ NOON = "2026-11-24 12:00:00+00"
 SETTINGS = {"DATABASE_URL": "", "REDIS_URL": "", "BATCH_SIZE": "10"}
 
 Start = Callable[..., Leader]
+Run = Callable[..., Service]
 
 
 @pytest.fixture
@@ -41,3 +45,20 @@ def work(leader: Leader) -> None:
         if not leader.step():
             return
     raise AssertionError("the leader finds no end")
+
+
+@pytest.fixture
+def run_scheduler(databases: Databases, database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Run]:
+    """Return a function that starts a scheduler; variables are given as in the environment."""
+    with ExitStack() as services:
+        env = {"DATABASE_URL": databases.url_as("metrics_scheduler", database_url), "REDIS_URL": redis_url}
+
+        def start(command: list[str] = SCHEDULER, **variables: str) -> Service:
+            log = tmp_path / f"scheduler-{len(list(tmp_path.iterdir()))}.log"
+            return services.enter_context(service(command, env | variables, log))
+
+        yield start
+
+
+def leads(db: Connection, scheduler: Service) -> bool:
+    return (one(db, "SELECT name FROM leader") or "").endswith(f":{scheduler.popen.pid}")

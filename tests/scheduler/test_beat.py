@@ -2,8 +2,6 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -32,28 +30,10 @@ from tests.databases import (
 )
 from tests.processes import Service, service
 from tests.queue import sent, taken
-from tests.scheduler.conftest import BEFORE, NOON
+from tests.scheduler.conftest import BEFORE, NOON, Run, leads
 from worker import postgres
 
-Run = Callable[[], Service]
-
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def run_scheduler(databases: Databases, database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Run]:
-    with ExitStack() as services:
-        env = {"DATABASE_URL": databases.url_as("metrics_scheduler", database_url), "REDIS_URL": redis_url}
-
-        def start() -> Service:
-            log = tmp_path / f"scheduler-{len(list(tmp_path.iterdir()))}.log"
-            return services.enter_context(service(SCHEDULER, env, log))
-
-        yield start
-
-
-def leads(db: Connection, scheduler: Service) -> bool:
-    return (one(db, "SELECT name FROM leader") or "").endswith(f":{scheduler.popen.pid}")
 
 
 def leader_and_standby(db: Connection, run_scheduler: Run) -> tuple[Service, Service]:
@@ -129,19 +109,6 @@ def test_a_silent_leader_is_ended_by_a_standby(
         run(first, "SELECT 1")
     first.close()
     second.close()
-
-
-def test_it_goes_on_when_its_session_is_ended(db: Connection, run_scheduler: Run, redis_client: redis.Redis) -> None:
-    set_clock(db, BEFORE)
-    schedule(db)
-    scheduler = run_scheduler()
-    wait_for(lambda: one(db, "SELECT count(*) FROM crons") == 1)
-
-    run(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%scheduler%'")
-    set_clock(db, NOON)
-
-    wait_for(lambda: sent(redis_client))
-    assert scheduler.popen.poll() is None
 
 
 def test_it_goes_on_when_redis_was_away(

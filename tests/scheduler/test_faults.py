@@ -1,9 +1,7 @@
 """The scheduler as a process, when it, PostgreSQL or the network fails."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
-from pathlib import Path
+from contextlib import closing
 
 import psycopg2
 import pytest
@@ -12,33 +10,14 @@ import redis
 from local import redis as local_redis
 from local.services import SCHEDULER
 from tests.databases import MODEL, Connection, Databases, one, rows, run, schedule, schedule_many, set_clock, wait_for
-from tests.processes import Service, service
+from tests.processes import Service
 from tests.proxy import Proxy
 from tests.queue import sent, taken
-from tests.scheduler.conftest import BEFORE, NOON
+from tests.scheduler.conftest import BEFORE, NOON, Run, leads
 from worker import postgres
 from worker.messages import QUEUE
 
-Run = Callable[..., Service]
-
 FORCED = [word.replace("scheduler.beat:DatabaseScheduler", "tests.forced_leader:ForcedLeader") for word in SCHEDULER]
-
-
-@pytest.fixture
-def run_scheduler(databases: Databases, database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Run]:
-    """Return a function that starts a scheduler; variables are given as in the environment."""
-    with ExitStack() as services:
-        env = {"DATABASE_URL": databases.url_as("metrics_scheduler", database_url), "REDIS_URL": redis_url}
-
-        def start(command: list[str] = SCHEDULER, **variables: str) -> Service:
-            log = tmp_path / f"scheduler-{len(list(tmp_path.iterdir()))}.log"
-            return services.enter_context(service(command, env | variables, log))
-
-        yield start
-
-
-def leads(db: Connection, scheduler: Service) -> bool:
-    return (one(db, "SELECT name FROM leader") or "").endswith(f":{scheduler.popen.pid}")
 
 
 def with_standby(db: Connection, first: Service, run_scheduler: Run) -> Service:
@@ -209,7 +188,7 @@ def test_it_waits_for_a_connection_where_postgresql_has_none_left(
 
 @pytest.mark.parametrize("server", ["PostgreSQL", "Redis"])
 def test_after_an_outage_it_looks_within_5_seconds_and_makes_up_once(
-    databases: Databases, db: Connection, database_url: str, run_scheduler: Run, tmp_path: Path, server: str
+    databases: Databases, db: Connection, database_url: str, run_scheduler: Run, server: str
 ) -> None:
     """However long it was, by the clock of the system; packets are dropped, and long enough for the longest pause."""
     set_clock(db, BEFORE)

@@ -294,9 +294,8 @@ def test_what_redis_forgot_comes_again_although_later_moments_go_first(
     assert moments(redis_client) == [(MODEL, "12:01"), (MODEL, "12:00")]
 
 
-def test_redis_that_forgets_again_while_it_gets_what_it_forgot(
-    db: Connection, start: Start, redis_client: redis.Redis
-) -> None:
+def half_restored(db: Connection, start: Start, redis_client: redis.Redis) -> Leader:
+    """Return a leader whose Redis lost everything, and has got one of its two moments again."""
     set_clock(db, BEFORE)
     schedule(db, MODEL, "0 12 * * *")
     schedule(db, OTHER, "* * * * *")
@@ -306,6 +305,13 @@ def test_redis_that_forgets_again_while_it_gets_what_it_forgot(
     redis_client.flushall()
     leader.step()
     assert moments(redis_client) == [(OTHER, "12:01")]
+    return leader
+
+
+def test_redis_that_forgets_again_while_it_gets_what_it_forgot(
+    db: Connection, start: Start, redis_client: redis.Redis
+) -> None:
+    leader = half_restored(db, start, redis_client)
     redis_client.flushall()
 
     work(leader)
@@ -316,15 +322,7 @@ def test_redis_that_forgets_again_while_it_gets_what_it_forgot(
 def test_redis_that_forgets_while_it_gets_what_it_forgot_and_another_leader_goes_on(
     db: Connection, start: Start, redis_client: redis.Redis
 ) -> None:
-    set_clock(db, BEFORE)
-    schedule(db, MODEL, "0 12 * * *")
-    schedule(db, OTHER, "* * * * *")
-    leader = start()
-    work(leader)
-    live_through(db, leader, "12:00", "12:01")
-    redis_client.flushall()
-    leader.step()
-    assert moments(redis_client) == [(OTHER, "12:01")]
+    half_restored(db, start, redis_client)
 
     work(start())
 
