@@ -26,7 +26,6 @@ REDIS_PATIENCE = 2  # seconds
 def create_app(settings: Settings) -> Flask:
     """Make the application; it connects to PostgreSQL and Redis when it is asked something."""
     app = Flask(__name__)
-    app.request_class = problems.JsonRequest
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     client = results.connect(settings.redis_url, patience=REDIS_PATIENCE)

@@ -1,60 +1,165 @@
 """Errors as answers: application/problem+json of RFC 9457."""
 
+import json
 import logging
 import re
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import ClassVar, NamedTuple
 
 import redis
-from flask import Flask, Request, Response, json
-from psycopg2.errors import (
-    CheckViolation,
-    Error,
-    ForeignKeyViolation,
-    InterfaceError,
-    OperationalError,
-    ReadOnlySqlTransaction,
-)
-from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
-from werkzeug.http import HTTP_STATUS_CODES
+from flask import Flask, Response
+from psycopg2 import Error, InterfaceError, OperationalError
+from psycopg2.errors import CheckViolation, ForeignKeyViolation, ReadOnlySqlTransaction
+from werkzeug.exceptions import HTTPException
 
 log = logging.getLogger(__name__)
 
+CONTENT_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:cyclic-metrics:problem:"
 
-class Invalid(Exception):
-    """A value that a user sent is wrong; the message names the field, the value and what would be right."""
+
+class Fault(NamedTuple):
+    """One thing that is wrong, where it is, and what to write instead."""
+
+    detail: str
+    pointer: str | None = None  # a JSON pointer into the body, as a URI fragment: #/cron_expression
+    parameter: str | None = None  # of the path, the query or the header
+    hint: str | None = None
 
 
-class NotFound(Exception):
+class Problem(Exception):
+    """An answer that is not what was asked for; each subclass is a type that callers may rely on."""
+
+    name: ClassVar[str]
+    status: ClassVar[int]
+    title: ClassVar[str]
+
+    def __init__(self, detail: str, *errors: Fault, headers: Mapping[str, str] | None = None) -> None:
+        """Say what is wrong in one sentence, and, fault by fault, where."""
+        super().__init__(detail)
+        self.detail = detail
+        self.errors: Sequence[Fault] = errors
+        self.headers = headers or {}
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the members of the answer; null ones are left out."""
+        members: dict[str, object] = {
+            "type": TYPE_PREFIX + self.name,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            members["errors"] = [
+                {name: value for name, value in fault._asdict().items() if value is not None} for fault in self.errors
+            ]
+        return members
+
+    def response(self) -> Response:
+        """Return the answer."""
+        answer = Response(json.dumps(self.as_dict()), self.status, content_type=CONTENT_TYPE)
+        answer.headers.update(self.headers)
+        return answer
+
+
+class Malformed(Problem):
+    """The request cannot be read."""
+
+    name, status, title = "malformed", 400, "The request cannot be read"
+
+
+class Unauthorized(Problem):
+    """A token is needed."""
+
+    name, status, title = "unauthorized", 401, "A token is needed"
+
+
+class ReadOnly(Problem):
+    """The token may only read."""
+
+    name, status, title = "read-only", 403, "The token may only read"
+
+
+class ForeignOrigin(Problem):
+    """A page of somebody else's wants to change something."""
+
+    name, status, title = "foreign-origin", 403, "Pages of other origins cannot change anything"
+
+
+class NotFound(Problem):
     """There is no such thing; the message says which."""
 
+    name, status, title = "not-found", 404, "There is no such thing"
 
-class Unavailable(Exception):
+
+class MethodNotAllowed(Problem):
+    """The address has other methods."""
+
+    name, status, title = "method-not-allowed", 405, "The address does not have this method"
+
+
+class Changed(Problem):
+    """The schedule is not the one that the caller has seen."""
+
+    name, status, title = "changed", 412, "The schedule is another one by now"
+
+
+class TooLarge(Problem):
+    """The body is too large."""
+
+    name, status, title = "too-large", 413, "The body is too large"
+
+
+class NotJson(Problem):
+    """The body says to be something else than JSON."""
+
+    name, status, title = "not-json", 415, "The body must be JSON"
+
+
+class UnknownHost(Problem):
+    """The Host header names none of ours."""
+
+    name, status, title = "unknown-host", 421, "The API does not answer by this name"
+
+
+class Invalid(Problem):
+    """A value that a user sent is wrong; the message names the field, the value and what would be right."""
+
+    name, status, title = "invalid", 422, "A value is wrong"
+
+
+class Refused(Problem):
+    """The gate in the database does not take the schedule."""
+
+    name, status, title = "refused", 422, "The schedule is refused"
+
+
+class HeaderTooLarge(Problem):
+    """The address or the headers are too long."""
+
+    name, status, title = "header-too-large", 431, "The address or the headers are too long"
+
+
+class Unexpected(Problem):
+    """A fault of ours."""
+
+    name, status, title = "unexpected", 500, "Something went wrong here"
+
+
+class Unavailable(Problem):
     """A server that the answer needs is away; the message says which."""
 
-
-class JsonRequest(Request):
-    """A request whose body says where it is not JSON."""
-
-    def on_json_loading_failed(self, e: ValueError | None) -> Any:
-        """Answer 400 where the body cannot be read, 415 where it is said to be something else."""
-        if e is None:
-            raise UnsupportedMediaType("write the body as JSON, and say so: Content-Type: application/json")
-        raise BadRequest(f"the body is not JSON: {e}")
+    name, status, title = "unavailable", 503, "Not at present"
 
 
-def problem(status: int, detail: str, **more: object) -> Response:
-    """Return an error's answer; a member of more that is None is left out."""
-    members = {"type": "about:blank", "title": HTTP_STATUS_CODES[status], "status": status, "detail": detail}
-    members |= {name: value for name, value in more.items() if value is not None}
-    return Response(json.dumps(members), status, content_type="application/problem+json")
+PROBLEMS: tuple[type[Problem], ...] = tuple(Problem.__subclasses__())
+BY_STATUS = {kind.status: kind for kind in (Malformed, NotFound, MethodNotAllowed, TooLarge, NotJson, HeaderTooLarge)}
 
 
 def register(app: Flask) -> None:
     """Give each class of errors its answer."""
-    app.register_error_handler(Invalid, lambda error: problem(422, str(error)))
-    app.register_error_handler(NotFound, lambda error: problem(404, str(error)))
-    app.register_error_handler(Unavailable, lambda error: problem(503, str(error)))
+    app.register_error_handler(Problem, Problem.response)
     for refusal in (CheckViolation, ForeignKeyViolation):
         app.register_error_handler(refusal, _refused)
     # OperationalError is also a lock or a statement that took too long, too many connections, a server that stops.
@@ -67,14 +172,16 @@ def register(app: Flask) -> None:
 
 def _refused(error: Error) -> Response:
     """Answer with the words of the gate in the database, which psql users get as well."""
-    return problem(422, error.diag.message_primary or str(error), hint=error.diag.message_hint)
+    detail = error.diag.message_primary or str(error)
+    pointer = f"#/{error.diag.column_name}" if error.diag.column_name else None
+    return Refused(detail, Fault(detail, pointer, hint=error.diag.message_hint)).response()
 
 
 def _away(server: str, error: Exception) -> Response:
     log.warning("%s: %s", server, " ".join(str(error).split()))
     reason = _reason(error)
     state = f"says: {reason.rstrip('.')}" if reason else "does not answer at present"
-    return problem(503, f"{server} {state}; try again in a moment.")
+    return Unavailable(f"{server} {state}; try again in a moment.").response()
 
 
 def _reason(error: Exception) -> str | None:
@@ -88,13 +195,14 @@ def _reason(error: Exception) -> str | None:
 
 
 def _http(error: HTTPException) -> Response:
-    answer = problem(error.code or 500, error.description or error.name)
+    """Answer for Flask: no such address, another method, a body that is too large."""
+    kind = BY_STATUS.get(error.code or 500)
+    if kind is None:
+        return _unexpected(error)
     allowed = dict(error.get_headers()).get("Allow")
-    if allowed:
-        answer.headers["Allow"] = allowed
-    return answer
+    return kind(error.description or kind.title, headers={"Allow": allowed} if allowed else None).response()
 
 
 def _unexpected(error: Exception) -> Response:
     log.error("unexpected", exc_info=error)
-    return problem(500, "Something went wrong here, not with your request. The log says what.")
+    return Unexpected("Something went wrong here, not with your request. The log says what.").response()

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
 from api import store
+from api.bodies import read_json
 from api.parameters import is_text, number, parse_uuid
 from api.problems import Invalid, NotFound
 from api.services import services
@@ -32,7 +33,7 @@ TYPE_NAMES = {"enabled": "true or false", "name": "a string or null"}
 @blueprint.post("/schedule")
 def save_schedule() -> ResponseReturnValue:
     """Create the model's schedule (201), or replace the one that it has (200)."""
-    wanted = _new_schedule(request.get_json())
+    wanted = _new_schedule(read_json())
     with services().database.transaction() as statements:
         created = store.save(statements, wanted)
         schedule = store.find(statements, wanted.model_id)

@@ -1,0 +1,38 @@
+"""The JSON of a request, read strictly: what two readers might understand differently is refused."""
+
+import json
+from typing import Any
+
+from flask import request
+
+from api.problems import Malformed, NotJson
+
+JSON_TYPES = ("application/json", "application/merge-patch+json")
+SHOWN = 80  # characters of what is wrong
+
+
+def read_json() -> Any:
+    """Return the body. Raises NotJson where it says to be something else, Malformed where it is no JSON."""
+    if request.mimetype not in JSON_TYPES:
+        raise NotJson(
+            f'the body says to be "{request.mimetype[:SHOWN]}"; write JSON, and say so: Content-Type: application/json'
+        )
+    try:
+        return json.loads(request.get_data(), object_pairs_hook=_members, parse_constant=_constant)
+    except RecursionError:
+        raise Malformed("the body is not JSON that anybody needs: it is nested too deeply") from None
+    except ValueError as error:  # bad UTF-8 too, and a number with too many digits
+        raise Malformed(f"the body is not JSON: {error}") from None
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'"{twice[:SHOWN]}" is there twice; write it once')
+    return members
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON value; write a number or null")
