@@ -1,6 +1,7 @@
 """The JSON of a request, read strictly: what two readers might understand differently is refused."""
 
 import json
+from collections import Counter
 from typing import Any
 
 from flask import request
@@ -28,8 +29,7 @@ def read_json() -> Any:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f'"{twice[:SHOWN]}" is there twice; write it once')
     return members
 

@@ -108,7 +108,7 @@ def test_the_gates_words_are_passed_on(client: FlaskClient) -> None:
     zone = client.post("/schedule", json=BODY | {"timezone": "europe/warsaw"})
 
     assert cron.json == {
-        "type": "about:blank",
+        "type": "urn:cyclic-metrics:problem:refused",
         "title": "Unprocessable Entity",
         "status": 422,
         "detail": 'cron_expression "5/15 * * * *" is refused: minute "5/15" has a step without a range',
