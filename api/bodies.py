@@ -5,8 +5,11 @@ from collections import Counter
 from typing import Any
 
 from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
 
-from api.problems import Malformed, NotJson
+from api.problems import Malformed, NotJson, TooLarge
+
+LARGEST_BODY = 64 * 1024  # bytes
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")
 SHOWN = 80  # characters of what is wrong
@@ -19,7 +22,11 @@ def read_json() -> Any:
             f'the body says to be "{request.mimetype[:SHOWN]}"; write JSON, and say so: Content-Type: application/json'
         )
     try:
-        return json.loads(request.get_data(), object_pairs_hook=_members, parse_constant=_constant)
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise TooLarge(f"the body is larger than {request.max_content_length} bytes; send less at once") from None
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_members, parse_constant=_constant)
     except RecursionError:
         raise Malformed("the body is not JSON that anybody needs: it is nested too deeply") from None
     except ValueError as error:  # bad UTF-8 too, and a number with too many digits

@@ -1,15 +1,17 @@
 """Trying a cron expression: is it valid, what does it mean, when would it fire?"""
 
-import json
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Annotated, NotRequired
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
 
-from api import store
+from api import fields, store
+from api.answers import ShownFire, ShownRefusal, TriedCron
+from api.contract import Answer, Operation, operation
 from api.description import describe
-from api.parameters import is_text, number, only
-from api.problems import Invalid
 from api.services import services
 from scheduler.cron import InvalidCron, InvalidTimeZone
 from scheduler.preview import Fire, next_fires
@@ -17,57 +19,82 @@ from worker.results import iso
 
 blueprint = Blueprint("cron", __name__)
 
-PARAMETERS = ("expression", "timezone", "count")
 DEFAULT_COUNT = 5
 LARGEST_COUNT = 100
+FIRES = f"How many fires to show; {DEFAULT_COUNT} unless told."
+
+
+@with_config(extra="forbid")
+class Tried(TypedDict):
+    """An expression that somebody wonders about."""
+
+    expression: fields.CronExpression
+    timezone: NotRequired[fields.TimeZone]
+    count: NotRequired[
+        Annotated[int, fields.whole(LARGEST_COUNT), Field(description=f"Fires to show; {DEFAULT_COUNT}.")]
+    ]
 
 
 @blueprint.get("/cron")
-def try_cron() -> Response:
+@operation(Operation({200: Answer("What the gate says of it.", TriedCron)}, query=Tried))
+def try_cron(query: Tried) -> Response:
     """Say what the gate says of an expression and a time zone, and when they would fire from now on."""
-    only(PARAMETERS)
-    expression, timezone = _text("expression"), _text("timezone", "UTC")
-    count = number("count", DEFAULT_COUNT, LARGEST_COUNT)
+    expression, timezone = query["expression"], query.get("timezone", "UTC")
     with services().database.transaction() as statements:
         judgement = store.judge(statements, expression, timezone)
-    errors = [error._asdict() for error in judgement.errors]
-    fires: list[dict[str, Any]] = []
+    errors: list[ShownRefusal] = [_refusal(*error) for error in judgement.errors]
+    fires: list[ShownFire] = []
     if not errors:
+        count = query.get("count", DEFAULT_COUNT)
         fires, errors = _preview(judgement.cron_expression, timezone, judgement.now, count)
-    return jsonify(
-        cron_expression=judgement.cron_expression,
-        timezone=timezone,
-        valid=not errors,
-        errors=errors,
-        description=None if errors else describe(judgement.cron_expression),
-        next_fires=fires,
-    )
+    answer: TriedCron = {
+        "cron_expression": judgement.cron_expression,
+        "timezone": timezone,
+        "valid": not errors,
+        "errors": errors,
+        "description": None if errors else words(judgement.cron_expression),
+        "next_fires": fires,
+    }
+    return jsonify(answer)
 
 
-def _text(name: str, default: str | None = None) -> str:
-    text = request.args.get(name, default)
-    if text is None:
-        raise Invalid(f"{name} is missing; write /cron?expression=*/15+*+*+*+*&timezone=Europe/Warsaw")
-    if not is_text(text):
-        raise Invalid(f"{name} is {json.dumps(text)[:80]}, which holds characters that PostgreSQL cannot store")
-    return text
+@lru_cache(4096)
+def words(expression: str) -> str | None:
+    """Return what an expression means; None where it got past the gate and means nothing."""
+    try:
+        return describe(expression)
+    except InvalidCron:
+        return None
 
 
-def _preview(
-    expression: str, timezone: str, now: datetime, count: int
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def next_five(expression: str, timezone: str, now: datetime) -> list[ShownFire]:
+    """Return the next fires of a pair that the scheduler can fire, as the API shows them."""
+    return list(_next_five(expression, timezone, now.replace(second=0, microsecond=0)))
+
+
+@lru_cache(4096)
+def _next_five(expression: str, timezone: str, minute: datetime) -> tuple[ShownFire, ...]:
+    """Return what is the same all through a minute: fires are at full ones."""
+    return tuple(map(_shown, next_fires(expression, timezone, minute, DEFAULT_COUNT)))
+
+
+def _preview(expression: str, timezone: str, now: datetime, count: int) -> tuple[list[ShownFire], list[ShownRefusal]]:
     """Return the fires there are, or what keeps the scheduler from firing what the gate takes."""
-    found: list[dict[str, Any]] = []
+    found: list[ShownFire] = []
     try:
         found += map(_shown, next_fires(expression, timezone, now, count))
     except (InvalidCron, InvalidTimeZone) as error:
         if not found:
             field = "timezone" if isinstance(error, InvalidTimeZone) else "cron_expression"
-            return [], [store.Refusal(field, str(error), None)._asdict()]
+            return [], [_refusal(field, str(error), None)]
     return found, []
 
 
-def _shown(fire: Fire) -> dict[str, Any]:
+def _refusal(field: str, detail: str, hint: str | None) -> ShownRefusal:
+    return {"field": field, "detail": detail, "hint": hint}
+
+
+def _shown(fire: Fire) -> ShownFire:
     return {
         "at": iso(fire.at),
         "local": fire.local.isoformat(),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from api.system import Queue, System
+from api.system import Leader, Queue, System
 from scheduler.pairs import Pair
 from worker.results import iso
 
@@ -13,14 +13,14 @@ LONGEST_EXPRESSION = 80  # characters of it that are shown; a row that got past 
 
 def problems(system: System, queue: Queue | None, age_limit: timedelta) -> list[str]:
     """Return what is wrong, the scheduler's part first; queue is None where Redis does not answer."""
-    return [*_scheduler(system), *_pairs(system), *_queue(queue, system.now, age_limit)]
+    return [*scheduler(system.leader, system.now), *_pairs(system), *_queue(queue, system.now, age_limit)]
 
 
-def _scheduler(system: System) -> Iterator[str]:
-    leader = system.leader
+def scheduler(leader: Leader, now: datetime) -> Iterator[str]:
+    """Yield what is wrong with the scheduler."""
     if leader.looked_at is None:
         yield "no scheduler has ever looked for due models"
-    elif leader.looked_at < system.now - SILENT_AFTER:
+    elif leader.looked_at < now - SILENT_AFTER:
         yield f"no scheduler has looked for due models since {iso(leader.looked_at)} ({leader.name} led)"
     if leader.error:
         yield f"the scheduler cannot send: {leader.error}"
@@ -41,11 +41,24 @@ def _queue(queue: Queue | None, now: datetime, age_limit: timedelta) -> Iterator
         yield "Redis does not answer"
         return
     if queue.oldest_queued_at and now - queue.oldest_queued_at > age_limit:
-        waiting = "1 message waits" if queue.messages == 1 else f"{queue.messages} messages wait"
-        yield f"{waiting} for the workers, the next one since {iso(queue.oldest_queued_at)}"
+        yield from waiting(queue)
     if queue.oldest_taken_at and queue.now - queue.oldest_taken_at > age_limit:
-        taken = "1 message" if queue.taken == 1 else f"{queue.taken} messages"
-        yield f"workers have taken {taken} and not finished, the oldest since {iso(queue.oldest_taken_at)}"
+        yield from taken(queue)
+
+
+def waiting(queue: Queue) -> Iterator[str]:
+    """Yield what waits for the workers."""
+    if queue.messages:
+        count = "1 message waits" if queue.messages == 1 else f"{queue.messages} messages wait"
+        since = f", the next one since {iso(queue.oldest_queued_at)}" if queue.oldest_queued_at else ""
+        yield f"{count} for the workers{since}"
+
+
+def taken(queue: Queue) -> Iterator[str]:
+    """Yield what the workers have taken and not finished."""
+    if queue.oldest_taken_at:
+        count = "1 message" if queue.taken == 1 else f"{queue.taken} messages"
+        yield f"workers have taken {count} and not finished, the oldest since {iso(queue.oldest_taken_at)}"
 
 
 def _number_of_pairs(count: int) -> str:

@@ -1,13 +1,13 @@
 """Is it well? The process, the API, and the whole system."""
 
-from datetime import datetime
-
 import psycopg2
 import redis
 from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from api import diagnosis, system
+from api.answers import Healthy, SystemFire, SystemStatus, moment
+from api.contract import Answer, Operation, operation
 from api.problems import Unavailable
 from api.services import services
 from api.system import Fire
@@ -17,12 +17,14 @@ blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/healthz")
+@operation(Operation({200: Answer("It lives.", Healthy)}, servers=False))
 def healthz() -> Response:
     """The process lives."""
     return jsonify(status="ok")
 
 
 @blueprint.get("/readyz")
+@operation(Operation({200: Answer("It can serve.", Healthy)}))
 def readyz() -> Response:
     """The API can serve: PostgreSQL and Redis answer."""
     away = []
@@ -41,6 +43,7 @@ def readyz() -> Response:
 
 
 @blueprint.get("/status")
+@operation(Operation({200: Answer("All is well.", SystemStatus), 503: Answer("Something is wrong.", SystemStatus)}))
 def status() -> ResponseReturnValue:
     """The whole system: 503 and the reasons when something is wrong."""
     with services().database.transaction() as statements:
@@ -50,35 +53,42 @@ def status() -> ResponseReturnValue:
     except redis.RedisError:
         queue = None
     problems = diagnosis.problems(found, queue, services().settings.queue_age_limit)
-    answer = {
+    answer: SystemStatus = {
         "status": "ok" if not problems else "failing",
         "problems": problems,
         "leader": {
             "name": found.leader.name,
-            "since": _iso(found.leader.since),
-            "looked_at": _iso(found.leader.looked_at),
+            "since": moment(found.leader.since),
+            "looked_at": moment(found.leader.looked_at),
             "error": found.leader.error,
         },
         "late": {
             "count": found.late.count,
-            "pairs": [{**pair._asdict(), "due_at": iso(due_at)} for pair, due_at in found.late.pairs],
+            "pairs": [
+                {"cron_expression": pair.cron_expression, "timezone": pair.timezone, "due_at": iso(due_at)}
+                for pair, due_at in found.late.pairs
+            ],
         },
         "errors": {
             "count": found.errors.count,
-            "pairs": [{**pair._asdict(), "error": error} for pair, error in found.errors.pairs],
+            "pairs": [
+                {"cron_expression": pair.cron_expression, "timezone": pair.timezone, "error": error}
+                for pair, error in found.errors.pairs
+            ],
         },
-        "queue": queue and {
+        "queue": queue
+        and {
             "messages": queue.messages,
-            "oldest_queued_at": _iso(queue.oldest_queued_at),
+            "oldest_queued_at": moment(queue.oldest_queued_at),
             "taken": queue.taken,
-            "oldest_taken_at": _iso(queue.oldest_taken_at),
+            "oldest_taken_at": moment(queue.oldest_taken_at),
         },
         "last_fire": found.last_fire and _shown(found.last_fire),
-    }  # fmt: skip
+    }
     return jsonify(answer), 503 if problems else 200
 
 
-def _shown(fire: Fire) -> dict[str, object]:
+def _shown(fire: Fire) -> SystemFire:
     return {
         "due_at": iso(fire.due_at),
         "lag_seconds": fire.lag.total_seconds(),
@@ -88,7 +98,3 @@ def _shown(fire: Fire) -> dict[str, object]:
         "messages": fire.messages,
         "skipped": fire.skipped,
     }
-
-
-def _iso(instant: datetime | None) -> str | None:
-    return iso(instant) if instant else None

@@ -9,7 +9,7 @@ from types import FrameType
 import waitress
 from flask import Flask, Response, g, request
 
-from api import cron, health, model_results, problems, schedules
+from api import collection, cron, docs, health, model_results, problems, schedules
 from api.database import Database
 from api.services import EXTENSION, Services
 from api.settings import Settings
@@ -31,7 +31,7 @@ def create_app(settings: Settings) -> Flask:
     client = results.connect(settings.redis_url, patience=REDIS_PATIENCE)
     app.extensions[EXTENSION] = Services(Database(settings.database_url), client, results.Results(client), settings)
     problems.register(app)
-    for module in (schedules, model_results, cron, health):
+    for module in (schedules, collection, model_results, cron, health, docs):
         app.register_blueprint(module.blueprint)
     app.before_request(_begin)
     app.after_request(_log)

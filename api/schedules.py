@@ -1,15 +1,18 @@
-"""The schedules: create or replace, list, look at, delete."""
+"""One schedule: create, replace, change, look at, run, delete."""
 
-import json
-from typing import Any
+from typing import Any, NotRequired, cast
 
 from flask import Blueprint, Response, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
+from pydantic import with_config
+from typing_extensions import TypedDict
 
-from api import store
-from api.bodies import read_json
-from api.parameters import is_text, number, parse_uuid
-from api.problems import Invalid, NotFound
+from api import details, etags, fields, store, system
+from api.answers import RunRequested, ScheduleDetails, ShownResult, ShownSchedule, moment
+from api.contract import Answer, Operation, operation
+from api.cron import next_five, words
+from api.problems import Changed, Fault, Invalid, NotFound, Refused
+from api.refusals import explained
 from api.services import services
 from api.store import NewSchedule, Schedule
 from scheduler.pairs import Pair, next_moment
@@ -17,87 +20,171 @@ from worker.results import iso
 
 blueprint = Blueprint("schedules", __name__)
 
-DEFAULT_LIMIT = 100
-LARGEST_LIMIT = 1000
-FIRST_UUID = "00000000-0000-0000-0000-000000000000"
-TYPES: dict[str, tuple[type, ...]] = {
-    "model_id": (str,),
-    "cron_expression": (str,),
-    "timezone": (str,),
-    "enabled": (bool,),
-    "name": (str, type(None)),
+TAG = {"ETag": "Of what users can change; for If-Match."}
+MATCH = {"If-Match": "Do it only if the schedule still has this ETag; 412 otherwise."}
+CREATE_ONLY = {"If-None-Match": "With *: do it only if there is no schedule; 412 otherwise."}
+SAVED = {
+    201: Answer("It is new.", ShownSchedule, TAG | {"Location": "Its address."}),
+    200: Answer("The model had one, which is replaced.", ShownSchedule, TAG | {"Location": "Its address."}),
 }
-TYPE_NAMES = {"enabled": "true or false", "name": "a string or null"}
+
+
+@with_config(extra="forbid")
+class Wanted(TypedDict):
+    """What a model's schedule is to be; what is left out takes its default."""
+
+    cron_expression: fields.CronExpression
+    timezone: NotRequired[fields.TimeZone]
+    enabled: NotRequired[fields.Enabled]
+    name: NotRequired[fields.Name]
+
+
+class WantedOf(Wanted):
+    """The same, with the model."""
+
+    model_id: fields.ModelId
+
+
+class WantedAt(Wanted):
+    """The same, where the address names the model; the body may name it too."""
+
+    model_id: NotRequired[fields.ModelId]
+
+
+@with_config(extra="forbid")
+class Change(TypedDict, total=False):
+    """What is to change of a schedule; what is left out stays."""
+
+    cron_expression: fields.CronExpression
+    timezone: fields.TimeZone
+    enabled: fields.Enabled
+    name: fields.Name
 
 
 @blueprint.post("/schedule")
-def save_schedule() -> ResponseReturnValue:
-    """Create the model's schedule (201), or replace the one that it has (200)."""
-    wanted = _new_schedule(read_json())
+@operation(Operation(SAVED, body=WantedOf, problems=[Refused]))
+def create_or_replace_schedule(body: WantedOf) -> ResponseReturnValue:
+    """Create the model's schedule, or replace the one that it has."""
+    return _save(NewSchedule(**body))
+
+
+@blueprint.put("/schedule/<model_id>")
+@operation(Operation(SAVED, body=WantedAt, headers=MATCH | CREATE_ONLY, problems=[Refused, Changed]))
+def put_schedule(model_id: str, body: WantedAt) -> ResponseReturnValue:
+    """Create the model's schedule, or replace the one that it has; a second time changes nothing."""
+    if body.get("model_id", model_id) != model_id:
+        detail = f"model_id is {body['model_id']}, and the address says {model_id}; leave it out, or write the same"
+        raise Invalid(detail, Fault(detail, "#/model_id"))
+    values: dict[str, Any] = {**body, "model_id": model_id}
+    return _save(NewSchedule(**values))
+
+
+@blueprint.patch("/schedule/<model_id>")
+@operation(
+    Operation(
+        {200: Answer("It is changed.", ShownSchedule, TAG)},
+        body=Change,
+        headers=MATCH,
+        problems=[NotFound, Refused, Changed],
+    )
+)
+def change_schedule(model_id: str, body: Change) -> Response:
+    """Change what the body names: pause by enabled false, resume by true."""
+    wanted: list[NewSchedule] = []
+    with explained(wanted, lambda _: ()), services().database.transaction() as statements:
+        found = store.lock(statements, model_id)
+        etags.require(found)
+        if found is None:
+            raise _no_schedule(model_id)
+        kept: dict[str, Any] = {name: getattr(found, name) for name in NewSchedule._fields}
+        wanted.append(NewSchedule(**{**kept, **body}))
+        store.save(statements, wanted)
+        schedule = store.find(statements, model_id)
+    assert schedule is not None
+    return _answer(schedule)
+
+
+@blueprint.get("/schedule/<model_id>")
+@operation(Operation({200: Answer("It is there.", ScheduleDetails, TAG)}, problems=[NotFound]))
+def get_schedule(model_id: str) -> Response:
+    """Show one schedule: its next five fires, its last fire and result, and why it did not fire where it did not."""
     with services().database.transaction() as statements:
-        created = store.save(statements, wanted)
+        found = details.find(statements, model_id)
+    if found is None:
+        raise _no_schedule(model_id)
+    schedule, fire = found.schedule, found.last_fire
+    result = services().results.latest(model_id)
+    schedule_shown = shown(schedule)
+    fires = next_five(schedule.cron_expression, schedule.timezone, found.now) if schedule_shown["next_run_at"] else []
+    answer: ScheduleDetails = {
+        **schedule_shown,
+        "description": words(schedule.cron_expression),
+        "next_fires": fires,
+        "last_fire": fire and details.shown(fire),
+        "last_result": cast("ShownResult", result.as_dict()) if result else None,
+        "reason": details.reason(found, result, lambda: system.queue(services().redis)),
+    }
+    return _tagged(jsonify(answer), schedule)
+
+
+@blueprint.delete("/schedule/<model_id>")
+@operation(Operation({204: Answer("It is gone.")}, headers=MATCH, problems=[NotFound, Changed]))
+def delete_schedule(model_id: str) -> ResponseReturnValue:
+    """Delete one schedule; the model's results stay."""
+    with services().database.transaction() as statements:
+        found = store.lock(statements, model_id)
+        etags.require(found)
+        if found is None:
+            raise _no_schedule(model_id)
+        store.delete(statements, model_id)
+    return "", 204
+
+
+@blueprint.post("/schedule/<model_id>/run")
+@operation(
+    Operation(
+        {202: Answer("It will run at once.", RunRequested, {"Location": "Where its result will be."})},
+        problems=[NotFound],
+    )
+)
+def run_now(model_id: str) -> ResponseReturnValue:
+    """Run the model now, paused or not, beside its cron."""
+    with services().database.transaction() as statements:
+        due_at = store.run(statements, model_id)
+    if due_at is None:
+        raise _no_schedule(model_id)
+    answer: RunRequested = {"model_id": model_id, "due_at": iso(due_at, "milliseconds")}
+    return jsonify(answer), 202, {"Location": url_for("results.latest_result", model_id=model_id)}
+
+
+def _save(wanted: NewSchedule) -> Response:
+    with explained([wanted], lambda _: ()), services().database.transaction() as statements:
+        if "If-Match" in request.headers or "If-None-Match" in request.headers:
+            etags.require(store.lock(statements, wanted.model_id))
+        created = store.save(statements, [wanted])
         schedule = store.find(statements, wanted.model_id)
     assert schedule is not None
-    answer = jsonify(_shown(schedule))
+    answer = _answer(schedule)
     answer.status_code = 201 if created else 200
     answer.headers["Location"] = url_for("schedules.get_schedule", model_id=schedule.model_id)
     return answer
 
 
-@blueprint.get("/schedule")
-def list_schedules() -> Response:
-    """List schedules in the order of model_id; a Link header leads to the next page."""
-    limit = number("limit", DEFAULT_LIMIT, LARGEST_LIMIT)
-    after = parse_uuid("after", request.args.get("after", FIRST_UUID))
-    with services().database.transaction() as statements:
-        found = store.page(statements, after, limit + 1)
-    answer = jsonify([_shown(schedule) for schedule in found[:limit]])
-    if len(found) > limit:
-        following = url_for("schedules.list_schedules", limit=limit, after=found[limit - 1].model_id)
-        answer.headers["Link"] = f'<{following}>; rel="next"'
+def _answer(schedule: Schedule) -> Response:
+    return _tagged(jsonify(shown(schedule)), schedule)
+
+
+def _tagged(answer: Response, schedule: Schedule) -> Response:
+    answer.set_etag(etags.of_schedule(schedule))
     return answer
 
 
-@blueprint.get("/schedule/<model_id>")
-def get_schedule(model_id: str) -> Response:
-    """Show one schedule."""
-    model_id = parse_uuid("model_id", model_id)
-    with services().database.transaction() as statements:
-        schedule = store.find(statements, model_id)
-    if schedule is None:
-        raise NotFound(f"model {model_id} has no schedule")
-    return jsonify(_shown(schedule))
+def _no_schedule(model_id: str) -> NotFound:
+    return NotFound(f"model {model_id} has no schedule; POST /schedule makes one")
 
 
-@blueprint.delete("/schedule/<model_id>")
-def delete_schedule(model_id: str) -> ResponseReturnValue:
-    """Delete one schedule; the model's results stay."""
-    model_id = parse_uuid("model_id", model_id)
-    with services().database.transaction() as statements:
-        deleted = store.delete(statements, model_id)
-    if not deleted:
-        raise NotFound(f"model {model_id} has no schedule")
-    return "", 204
-
-
-def _new_schedule(body: Any) -> NewSchedule:
-    """Check the form of the body; what cron expressions and time zones mean is for the database to judge."""
-    if not isinstance(body, dict):
-        raise Invalid('the body is not a JSON object; write {"model_id": …, "cron_expression": …}')
-    for field in ("model_id", "cron_expression"):
-        if field not in body:
-            raise Invalid(f"{field} is missing; it is required")
-    for field, value in body.items():
-        if field not in TYPES:
-            raise Invalid(f'"{field[:80]}" is not a field of a schedule; there are {", ".join(TYPES)}')
-        if not isinstance(value, TYPES[field]):
-            raise Invalid(f"{field} is {json.dumps(value)[:80]}; write {TYPE_NAMES.get(field, 'a string')}")
-        if isinstance(value, str) and not is_text(value):
-            raise Invalid(f"{field} is {json.dumps(value)[:80]}, which holds characters that PostgreSQL cannot store")
-    return NewSchedule(**{**body, "model_id": parse_uuid("model_id", body["model_id"])})
-
-
-def _shown(schedule: Schedule) -> dict[str, Any]:
+def shown(schedule: Schedule) -> ShownSchedule:
+    """Return a schedule as the API shows it."""
     status, next_run_at, error = schedule.status, schedule.next_run_at, schedule.error
     if next_run_at is None and error is None and schedule.enabled:
         # The scheduler has not come round to it yet, and will count from then.
@@ -111,8 +198,8 @@ def _shown(schedule: Schedule) -> dict[str, Any]:
         "timezone": schedule.timezone,
         "enabled": schedule.enabled,
         "status": status,
-        "next_run_at": next_run_at and iso(next_run_at),
-        "last_run_at": schedule.last_run_at and iso(schedule.last_run_at),
+        "next_run_at": moment(next_run_at),
+        "last_run_at": moment(schedule.last_run_at),
         "error": error,
         "created_at": iso(schedule.created_at),
         "updated_at": iso(schedule.updated_at),

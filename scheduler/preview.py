@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from scheduler import walls
 from scheduler.cron import LARGE_SHIFT, makes_up, next_fire, repeats
@@ -23,7 +23,7 @@ class Fire(NamedTuple):
     stands_for: tuple[datetime, ...]
 
     @property
-    def daylight_saving(self) -> str | None:
+    def daylight_saving(self) -> Literal["moved", "merged"] | None:
         """What the shift did: moved one time that the expression names, or merged several into this fire."""
         if not self.stands_for:
             return None

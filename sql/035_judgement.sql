@@ -99,6 +99,16 @@ COMMENT ON FUNCTION public.schedule_problems(text, text) IS
     'Why a cron expression and a time zone are refused: the column, the SQLSTATE, the sentence, and what to write instead. No row when they are fine.';
 
 
+-- One expression, so that the row trigger has it inlined.
+CREATE OR REPLACE FUNCTION public.name_problem(name text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN length(name_problem.name) > 200
+                THEN format('name "%s..." is refused: it has %s characters', left(name_problem.name, 40), length(name_problem.name)) END
+$$;
+
+COMMENT ON FUNCTION public.name_problem(text) IS 'Why a name is refused; null when it is fine.';
+
+
 CREATE OR REPLACE FUNCTION public.check_schedules(cron_expressions text[], timezones text[]) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 DECLARE

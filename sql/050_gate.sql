@@ -4,6 +4,8 @@
 
 CREATE OR REPLACE FUNCTION public.normalise_schedule() RETURNS trigger
 LANGUAGE plpgsql AS $$
+DECLARE
+    message text;
 BEGIN
     IF TG_OP = 'INSERT' THEN
         NEW.cron_expression := public.normal_cron(NEW.cron_expression);
@@ -32,8 +34,9 @@ BEGIN
         PERFORM public.check_schedules(ARRAY[NEW.cron_expression], ARRAY[NEW.timezone]);
     END IF;
 
-    IF length(NEW.name) > 200 THEN
-        RAISE EXCEPTION 'name "%..." is refused: it has % characters', left(NEW.name, 40), length(NEW.name)
+    message := public.name_problem(NEW.name);
+    IF message IS NOT NULL THEN
+        RAISE EXCEPTION '%', message
             USING ERRCODE = 'check_violation', HINT = 'Write at most 200 characters.',
                   SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'name';
     END IF;

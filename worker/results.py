@@ -22,6 +22,7 @@ LONGEST_ERROR = 160  # characters
 STATUS_CODES: dict[Status, int] = {"ok": 0, "no_data": 1, "error": 2}
 STATUS_NAMES: dict[int, Status] = {code: status for status, code in STATUS_CODES.items()}
 MILLISECOND = timedelta(milliseconds=1)
+ALMOST_A_MILLISECOND = timedelta(microseconds=999)  # rounds up what is then rounded down
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Looking and then adding in two steps lets a second worker in between.
@@ -99,6 +100,24 @@ class Results:
         """Return the result of the latest moment."""
         members: Any = self._client.zrange(key(model_id), 0, 0, desc=True)
         return decode(model_id, members[0]) if members else None
+
+    def history(
+        self, model_id: str, since: datetime | None, before: datetime | None, *, limit: int, newest_first: bool
+    ) -> list[Result]:
+        """Return results of the moments from since on (None: the first one) and before before (None: the last one)."""
+        lowest = "-inf" if since is None else repr(_score(since + ALMOST_A_MILLISECOND))
+        highest = "+inf" if before is None else f"({_score(before + ALMOST_A_MILLISECOND)!r}"
+        start, end = (highest, lowest) if newest_first else (lowest, highest)
+        members: Any = self._client.zrange(
+            key(model_id),
+            start,
+            end,
+            byscore=True,
+            desc=newest_first,
+            offset=0,
+            num=limit,
+        )
+        return [decode(model_id, member) for member in members]
 
     def missing(self, model_ids: Sequence[str], due_at: datetime) -> list[str]:
         """Return the models that have no result of the moment."""

@@ -1,0 +1,98 @@
+"""All schedules: listed page by page, saved many at once."""
+
+from typing import Annotated, Any
+
+from flask import Blueprint, Response, jsonify, request, url_for
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
+
+from api import fields, schedule_list, store
+from api.answers import Saved, ShownSchedule
+from api.contract import Answer, Operation, invalid, operation, pointer
+from api.problems import Fault, Refused
+from api.refusals import explained
+from api.schedule_list import Filters, ListedStatus
+from api.schedules import WantedOf, shown
+from api.services import services
+from api.store import NewSchedule
+
+blueprint = Blueprint("collection", __name__)
+
+DEFAULT_LIMIT = 100
+LARGEST_LIMIT = 1000
+MOST_SCHEDULES = 10_000  # in one call
+LARGEST_BODY = 4 * 1024 * 1024  # bytes; 400 for each of them
+
+
+@with_config(extra="forbid")
+class Listed(TypedDict, total=False):
+    """Which schedules to list."""
+
+    cron: Annotated[fields.CronExpression, Field(description="Those with this cron expression.")]
+    zone: Annotated[fields.TimeZone, Field(description="Those in this time zone.")]
+    enabled: Annotated[fields.Switch, Field(description="Those that are enabled, or paused.")]
+    status: Annotated[
+        ListedStatus,
+        Field(description="Those in this state; failing: their last result is not ok.", examples=["failing"]),
+    ]
+    limit: Annotated[int, fields.whole(LARGEST_LIMIT), Field(description=f"How many on a page; {DEFAULT_LIMIT}.")]
+    after: Annotated[str, Field(description="Where the page begins: take it from the Link of the one before.")]
+
+
+@blueprint.get("/schedule")
+@operation(
+    Operation(
+        {
+            200: Answer(
+                "A page of them. There may be more where it is short: only a page without Link is the last.",
+                list[ShownSchedule],
+                {"Link": 'The address of the next page, rel="next"; none on the last one.'},
+            )
+        },
+        query=Listed,
+    )
+)
+def list_schedules(query: Listed) -> Response:
+    """List schedules page by page; what is inserted meanwhile neither repeats nor hides any."""
+    filters = Filters(query.get("cron"), query.get("zone"), query.get("enabled"), query.get("status"))
+    limit = query.get("limit", DEFAULT_LIMIT)
+    with services().database.transaction() as statements:
+        page = schedule_list.page(statements, services().results, filters, query.get("after"), limit)
+    answer = jsonify([shown(schedule) for schedule in page.schedules])
+    if page.following:
+        parameters: dict[str, Any] = {**request.args, "after": page.following}
+        following = url_for("collection.list_schedules", **parameters)
+        answer.headers["Link"] = f'<{following}>; rel="next"'
+    return answer
+
+
+@blueprint.put("/schedule")
+@operation(
+    Operation(
+        {200: Answer("All of them are saved.", Saved)},
+        body=Annotated[list[WantedOf], Field(max_length=MOST_SCHEDULES)],
+        problems=[Refused],
+        largest_body=LARGEST_BODY,
+    )
+)
+def save_schedules(body: list[WantedOf]) -> Response:
+    """Create or replace up to 10,000 schedules, all or none; those of other models stay as they are."""
+    wanted = [NewSchedule(**each) for each in body]
+    _once_each(wanted)
+    with explained(wanted, lambda place: (place,)), services().database.transaction() as statements:
+        created = store.save(statements, wanted)
+    answer: Saved = {"created": created, "replaced": len(wanted) - created}
+    return jsonify(answer)
+
+
+def _once_each(wanted: list[NewSchedule]) -> None:
+    """Refuse a body that names a model twice: which of the two would count?"""
+    places: dict[str, int] = {}
+    faults = []
+    for place, schedule in enumerate(wanted):
+        first = places.setdefault(schedule.model_id, place)
+        if first != place:
+            detail = f"model_id {schedule.model_id} of number {place} is that of number {first} too; name it once"
+            faults.append(Fault(detail, pointer((place, "model_id"))))
+    if faults:
+        raise invalid(faults)

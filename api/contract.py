@@ -1,0 +1,163 @@
+"""What a call takes and answers: said once beside its view, checked here, written down by api.openapi."""
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
+
+from flask import request
+from flask.typing import ResponseReturnValue
+from pydantic import TypeAdapter, ValidationError
+
+from api import fields
+from api.bodies import LARGEST_BODY, read_json
+from api.problems import Fault, Invalid, Problem
+
+View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
+
+SHOWN = 80  # characters of a wrong value
+MOST_FAULTS = 100  # that an answer names
+WORDS = {  # for errors of pydantic's own
+    "dict_type": "write a JSON object",
+    "list_type": "write a JSON array",
+    "literal_error": "write {expected}",
+    "too_long": "write at most {max_length} of them",
+}
+
+
+class Answer(NamedTuple):
+    """One kind of answer that is no problem."""
+
+    description: str
+    model: Any = None  # the type of the body; None where there is none
+    headers: Mapping[str, str] = {}  # with what each says
+    media_type: str = "application/json"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a call takes and answers, beyond its path."""
+
+    answers: Mapping[int, Answer]
+    query: Any = None  # a TypedDict
+    body: Any = None  # a TypedDict, or a list of them
+    headers: Mapping[str, str] = field(default_factory=dict)  # that a caller may send, with what each does
+    problems: Sequence[type[Problem]] = ()  # beyond those that follow from the rest
+    largest_body: int = LARGEST_BODY  # bytes
+    servers: bool = True  # needs PostgreSQL or Redis
+
+
+OPERATIONS: dict[Callable[..., ResponseReturnValue], Operation] = {}
+
+
+def operation(described: Operation) -> Callable[[View], View]:
+    """Hand the view what the caller sent, checked: model_id of its path, query and body. Raises Invalid."""
+    query = TypeAdapter(described.query) if described.query else None
+    body = TypeAdapter(described.body) if described.body else None
+    properties = query.json_schema()["properties"] if query else {}
+    parameters = {name: schema.get("type") == "array" for name, schema in properties.items()}
+
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        def checked(**arguments: Any) -> ResponseReturnValue:
+            if "model_id" in arguments:
+                arguments["model_id"] = _model_id(arguments["model_id"])
+            if request.args:
+                _only(parameters)
+            if query:
+                arguments["query"] = _query(query, parameters)
+            if body:
+                arguments["body"] = _body(body, described)
+            return view(**arguments)
+
+        OPERATIONS[checked] = described
+        return checked  # type: ignore[return-value]  # wraps() keeps what the view is
+
+    return decorate
+
+
+def invalid(faults: Iterable[Fault], kind: type[Problem] = Invalid) -> Problem:
+    """Return the problem that names all of the faults (the first hundred): its detail is the first one."""
+    named = list(faults)
+    more = f" (and {len(named) - 1} more, see errors)" if len(named) > 1 else ""
+    return kind(named[0].detail + more, *named[:MOST_FAULTS])
+
+
+def pointer(location: Sequence[str | int]) -> str:
+    """Return a JSON pointer as a URI fragment (RFC 6901)."""
+    return "#" + "".join(f"/{str(step)[:SHOWN].replace('~', '~0').replace('/', '~1')}" for step in location)
+
+
+def quoted(value: object) -> str:
+    """Return a value as JSON, cut short."""
+    try:
+        written = json.dumps(value)
+    except RecursionError:
+        return "nested deeply"
+    return written if len(written) <= SHOWN else f"{written[:SHOWN]}…"
+
+
+def _model_id(value: str) -> str:
+    try:
+        return fields.uuid(value)
+    except ValueError as error:
+        raise invalid([Fault(f"model_id is {quoted(value)}; {error}", parameter="model_id")]) from None
+
+
+def _only(known: Mapping[str, bool]) -> None:
+    """Refuse a parameter that the call does not have: a typing error would go unnoticed."""
+    for name in request.args:
+        if name not in known:
+            others = f"there are {', '.join(known)}" if known else "it has none"
+            raise invalid([Fault(f"{quoted(name)} is not a parameter of {request.path}; {others}", parameter=name)])
+
+
+def _query(query: TypeAdapter[Any], known: Mapping[str, bool]) -> Any:
+    """Return the parameters, checked; known says of each whether it may be there more than once."""
+    values: dict[str, Any] = {}
+    for name in request.args:
+        given = request.args.getlist(name)
+        if len(given) > 1 and not known[name]:
+            raise invalid([Fault(f"{name} is there {len(given)} times; write it once", parameter=name)])
+        values[name] = given if known[name] else given[0]
+    try:
+        return query.validate_python(values)
+    except ValidationError as error:
+        raise invalid(
+            Fault(_said(wrong, known), parameter=str(wrong["loc"][0])) for wrong in error.errors(include_url=False)
+        ) from None
+
+
+def _body(body: TypeAdapter[Any], described: Operation) -> Any:
+    request.max_content_length = described.largest_body
+    value = read_json()
+    try:
+        return body.validate_python(value)
+    except ValidationError as error:
+        known = get_type_hints(_item(described.body))
+        raise invalid(
+            Fault(_said(wrong, known), pointer=pointer(wrong["loc"])) for wrong in error.errors(include_url=False)
+        ) from None
+
+
+def _item(model: Any) -> Any:
+    """Return what a list is made of, and of anything else itself."""
+    while arguments := get_args(model):  # Annotated[list[Item], …]
+        model = arguments[0]
+    return model
+
+
+def _said(wrong: Any, known: Iterable[str]) -> str:
+    """Return one of pydantic's errors in our words: the field, the value, and what would be right."""
+    kind, location = wrong["type"], wrong["loc"]
+    name = location[-1] if location else "the body"
+    if isinstance(name, int):  # an item of a list
+        name = f"number {name} of {location[-2] if len(location) > 1 else 'the body'}"
+    if kind == "missing":
+        return f"{name} is missing; it is required"
+    if kind == "extra_forbidden":
+        return f"{quoted(name)} is not a field; there are {', '.join(known)}"
+    context = wrong.get("ctx", {})
+    right = context.get("error") or WORDS.get(kind, "").format(**context) or wrong["msg"]
+    return f"{name} is {quoted(wrong['input'])}; {right}"

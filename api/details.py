@@ -1,0 +1,98 @@
+"""One schedule with its last run, and why it did not fire where it did not."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from psycopg2.extensions import cursor
+
+from api import answers, diagnosis
+from api.answers import moment
+from api.store import Schedule
+from api.system import Leader, Queue
+from worker.results import Result, iso
+
+DETAILS = """
+    SELECT public.schedule_now(), fire.due_at, fire.lag, fire.duration, fire.models, fire.skipped,
+        leader.name, leader.since, leader.looked_at, leader.error,
+        status.model_id::text, status.name, status.cron_expression, status.timezone, status.enabled, status.status,
+        status.next_run_at, status.last_run_at, status.error, status.active_since, status.created_at, status.updated_at
+    FROM public.schedule_status AS status
+    CROSS JOIN public.leader
+    LEFT JOIN public.fires AS fire ON fire.due_at = status.last_run_at
+    WHERE status.model_id = %(model_id)s
+"""
+
+
+class LastFire(NamedTuple):
+    """The row of fires in which a model was last sent."""
+
+    due_at: datetime
+    lag: timedelta | None
+    duration: timedelta | None
+    models: int
+    skipped: int
+
+
+class Details(NamedTuple):
+    """A schedule, and what there is to say of its last run."""
+
+    now: datetime
+    last_fire: LastFire | None
+    leader: Leader
+    schedule: Schedule
+
+
+def find(statements: cursor, model_id: str) -> Details | None:
+    """Return the schedule of a model, with what there is to say of its last run."""
+    statements.execute(DETAILS, {"model_id": model_id})
+    row = statements.fetchone()
+    if row is None:
+        return None
+    fire = LastFire(*row[1:6]) if row[1] else None
+    return Details(row[0], fire, Leader(*row[6:10]), Schedule(*row[10:]))
+
+
+def shown(fire: LastFire) -> answers.LastFire:
+    """Return a fire as the API shows it."""
+    return {
+        "due_at": iso(fire.due_at),
+        "lag_seconds": _seconds(fire.lag),
+        "duration_seconds": _seconds(fire.duration),
+        "models": fire.models,
+        "skipped": fire.skipped,
+    }
+
+
+def reason(details: Details, result: Result | None, queue: Callable[[], Queue]) -> str | None:
+    """Return why the schedule did not fire, or has no result of its last moment; None when all is well."""
+    schedule = details.schedule
+    if schedule.status != "scheduled":
+        return _not_scheduled(details)
+    if schedule.last_run_at is None:
+        return f"its first moment since it was made, changed or resumed is {moment(schedule.next_run_at)}"
+    if result is None or result.due_at < schedule.last_run_at:
+        found = queue()
+        where = "; ".join([*diagnosis.waiting(found), *diagnosis.taken(found)]) or "no message of it is left"
+        return f"the run of {moment(schedule.last_run_at)} has no result yet: {where}"
+    if details.last_fire and details.last_fire.skipped:
+        return f"moments before {moment(schedule.last_run_at)} were missed, and that one stands for them"
+    return None
+
+
+def _not_scheduled(details: Details) -> str | None:
+    schedule = details.schedule
+    scheduler = "; ".join(diagnosis.scheduler(details.leader, details.now))
+    match schedule.status:
+        case "paused":
+            return "it is paused"
+        case "late":
+            return f"its moment {moment(schedule.next_run_at)} has passed: {scheduler or 'it is being sent'}"
+        case "new":
+            return scheduler or "the scheduler has not seen it yet"
+        case _:
+            return schedule.error
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
