@@ -153,6 +153,12 @@ class Unavailable(Problem):
     name, status, title = "unavailable", 503, "Not at present"
 
 
+class Busy(Problem):
+    """Too much is under way at once."""
+
+    name, status, title = "busy", 503, "Too much at once"
+
+
 PROBLEMS: tuple[type[Problem], ...] = tuple(Problem.__subclasses__())
 BY_STATUS = {kind.status: kind for kind in (Malformed, NotFound, MethodNotAllowed, TooLarge, NotJson, HeaderTooLarge)}
 
