@@ -1,6 +1,7 @@
 """A client's connection: one request after the other, and a limit to how long it may keep others waiting."""
 
 import json
+import logging
 import socket
 import time
 from contextlib import suppress
@@ -13,6 +14,8 @@ from waitress.task import ErrorTask
 from api.limits import LARGEST_BODY, LINGER, PATIENCE
 from api.problems import CONTENT_TYPE, Problem
 from api.requests import Request, problem
+
+log = logging.getLogger(__name__)
 
 
 class Refusal(ErrorTask):  # type: ignore[misc]  # waitress has no types
@@ -63,12 +66,17 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # the same
         """Whether to wait for the client; the main loop asks each time that it comes round."""
         while self._unread and super().readable():
             data, self._unread = self._unread, b""
-            self.received(data)
+            try:
+                self.received(data)
+            except Exception:
+                log.exception("cannot read a request")  # as in handle_read(), but from here it would end the main loop
+                self.will_close = True
         if self.lingering and not self._shut and super().readable():
             self._shut = True
             with suppress(OSError):  # it has gone
                 self.socket.shutdown(socket.SHUT_WR)
-        return bool(super().readable())
+        # By now a thread may have answered what was just received; the rest still comes before what the socket has.
+        return not self._unread and bool(super().readable())
 
     def received(self, data: bytes) -> bool:
         """Take what the client has sent."""

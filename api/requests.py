@@ -17,6 +17,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
 
     error: Any  # of waitress or a Problem
     body_bytes_received: int
+    command = path = ""  # as long as there is no first line
 
     def __init__(self, adj: object, keep: Callable[[bytes], None]) -> None:
         """Begin with the first byte."""
@@ -25,17 +26,18 @@ class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         self._keep = keep
 
     def received(self, data: bytes) -> int:
-        """Take all of it."""
+        """Return how many bytes it has taken: all, once it is complete."""
         consumed = super().received(data)
         if self.headers_finished and not self.error:
             largest = largest_body(self.command, self.path)
             if max(self.content_length, self.body_bytes_received) > largest:
                 self.error = TooLarge(f"the body has more than {largest:,} bytes; send less at once")
                 self.completed = True
-        if self.completed:
-            # waitress would ask for a body that it does not want, or that is not to come, and go on receiving.
-            self.expect_continue = False
-            self._keep(data[consumed:])
+        if not self.completed:
+            return int(consumed)
+        # waitress would ask for a body that it does not want, or that is not to come, and go on receiving.
+        self.expect_continue = False
+        self._keep(data[consumed:])
         return len(data)
 
     def parse_header(self, header_plus: bytes) -> None:
