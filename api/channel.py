@@ -64,6 +64,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # the same
 
     def readable(self) -> bool:
         """Whether to wait for the client; the main loop asks each time that it comes round."""
+        if self._unread or self.lingering:
+            self._go_on()
+        # By now a thread may have answered what was just received; the rest still comes before what the socket has.
+        return not self._unread and bool(super().readable())
+
+    def _go_on(self) -> None:
+        """Take what came with the request before, or end a connection that was refused, once the answer is sent."""
         while self._unread and super().readable():
             data, self._unread = self._unread, b""
             try:
@@ -75,8 +82,6 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # the same
             self._shut = True
             with suppress(OSError):  # it has gone
                 self.socket.shutdown(socket.SHUT_WR)
-        # By now a thread may have answered what was just received; the rest still comes before what the socket has.
-        return not self._unread and bool(super().readable())
 
     def received(self, data: bytes) -> bool:
         """Take what the client has sent."""
