@@ -15,7 +15,7 @@ def parse_uuid(field: str, text: str) -> str:
         parsed = str(uuid.UUID(text))
     except ValueError:
         parsed = ""
-    if parsed != text.lower():
+    if not parsed or parsed != text.lower():
         raise Invalid(f'{field} "{text[:80]}" is not a UUID; write one such as 550e8400-e29b-41d4-a716-446655440000')
     return parsed
 
