@@ -7,9 +7,8 @@ from typing import Any
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from api.limits import largest_body
 from api.problems import Malformed, NotJson, TooLarge
-
-LARGEST_BODY = 64 * 1024  # bytes
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")
 SHOWN = 80  # characters of what is wrong
@@ -22,9 +21,10 @@ def read_json() -> Any:
             f'the body says to be "{request.mimetype[:SHOWN]}"; write JSON, and say so: Content-Type: application/json'
         )
     try:
+        request.max_content_length = largest_body(request.method, request.path)
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        raise TooLarge(f"the body is larger than {request.max_content_length} bytes; send less at once") from None
+        raise TooLarge(f"the body has more than {request.max_content_length:,} bytes; send less at once") from None
     try:
         return json.loads(body.decode(), object_pairs_hook=_members, parse_constant=_constant)
     except RecursionError:

@@ -21,7 +21,6 @@ blueprint = Blueprint("collection", __name__)
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 1000
 MOST_SCHEDULES = 10_000  # in one call
-LARGEST_BODY = 4 * 1024 * 1024  # bytes; 400 for each of them
 
 
 @with_config(extra="forbid")
@@ -72,7 +71,6 @@ def list_schedules(query: Listed) -> Response:
         {200: Answer("All of them are saved.", Saved)},
         body=Annotated[list[WantedOf], Field(max_length=MOST_SCHEDULES)],
         problems=[Refused],
-        largest_body=LARGEST_BODY,
     )
 )
 def save_schedules(body: list[WantedOf]) -> Response:

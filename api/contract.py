@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import TypeAdapter, ValidationError
 
 from api import fields
-from api.bodies import LARGEST_BODY, read_json
+from api.bodies import read_json
 from api.problems import Fault, Invalid, Problem
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
@@ -44,7 +44,6 @@ class Operation:
     body: Any = None  # a TypedDict, or a list of them
     headers: Mapping[str, str] = field(default_factory=dict)  # that a caller may send, with what each does
     problems: Sequence[type[Problem]] = ()  # beyond those that follow from the rest
-    largest_body: int = LARGEST_BODY  # bytes
     servers: bool = True  # needs PostgreSQL or Redis
 
 
@@ -130,7 +129,6 @@ def _query(query: TypeAdapter[Any], known: Mapping[str, bool]) -> Any:
 
 
 def _body(body: TypeAdapter[Any], described: Operation) -> Any:
-    request.max_content_length = described.largest_body
     value = read_json()
     try:
         return body.validate_python(value)

@@ -6,11 +6,11 @@ import sys
 import time
 from types import FrameType
 
-import waitress
 from flask import Flask, Response, g, request
 
 from api import collection, cron, docs, health, model_results, problems, schedules
 from api.database import Database
+from api.server import serve
 from api.services import EXTENSION, Services
 from api.settings import Settings
 from worker import results
@@ -18,15 +18,12 @@ from worker.settings import read
 
 log = logging.getLogger(__name__)
 
-LARGEST_BODY = 64 * 1024  # bytes
-THREADS = 8
 REDIS_PATIENCE = 2  # seconds
 
 
 def create_app(settings: Settings) -> Flask:
     """Make the application; it connects to PostgreSQL and Redis when it is asked something."""
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     client = results.connect(settings.redis_url, patience=REDIS_PATIENCE)
     app.extensions[EXTENSION] = Services(Database(settings.database_url), client, results.Results(client), settings)
@@ -53,7 +50,7 @@ def _log(response: Response) -> Response:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
-    """Let waitress finish the requests at hand."""
+    """Let the server finish the requests at hand."""
     raise SystemExit(0)
 
 
@@ -62,7 +59,7 @@ def main() -> None:
     logging.basicConfig(level="INFO", format="%(levelname)s %(message)s", stream=sys.stdout)
     settings = read(Settings.from_env)
     signal.signal(signal.SIGTERM, _stop)
-    waitress.serve(create_app(settings), host=settings.host, port=settings.port, threads=THREADS, ident=None)
+    serve(create_app(settings), settings, headers={})
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def _problems(rule: Rule, method: str, described: Operation) -> list[type[Proble
     kinds += [problems.Malformed, problems.Unauthorized, problems.UnknownHost, problems.HeaderTooLarge]
     if described.servers:
         kinds.append(problems.Unavailable)
-    return list(dict.fromkeys(kinds))
+    return list(dict.fromkeys([*kinds, problems.Busy]))
 
 
 def _path(rule: Rule) -> str:

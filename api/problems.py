@@ -117,7 +117,7 @@ class TooLarge(Problem):
     """The body is too large."""
 
     name, status, title = "too-large", 413, "The body is too large"
-    example = "the body is larger than 65536 bytes; send less at once"
+    example = "the body has more than 65,536 bytes; send less at once"
 
 
 class NotJson(Problem):
@@ -167,6 +167,13 @@ class Unavailable(Problem):
 
     name, status, title = "unavailable", 503, "Not at present"
     example = "Redis does not answer at present; try again in a moment."
+
+
+class Busy(Problem):
+    """Too much is under way at once."""
+
+    name, status, title = "busy", 503, "Too much at once"
+    example = "others send or fetch much at this moment; try again"
 
 
 PROBLEMS: tuple[type[Problem], ...] = tuple(Problem.__subclasses__())
