@@ -3,12 +3,11 @@
 import logging
 import signal
 import sys
-import time
 from types import FrameType
 
-from flask import Flask, Response, g, request
+from flask import Flask
 
-from api import collection, cron, docs, health, model_results, problems, schedules
+from api import collection, cron, docs, guard, health, model_results, problems, request_log, schedules
 from api.database import Database
 from api.server import serve
 from api.services import EXTENSION, Services
@@ -28,25 +27,11 @@ def create_app(settings: Settings) -> Flask:
     client = results.connect(settings.redis_url, patience=REDIS_PATIENCE)
     app.extensions[EXTENSION] = Services(Database(settings.database_url), client, results.Results(client), settings)
     problems.register(app)
+    request_log.register(app)
+    guard.register(app, settings)
     for module in (schedules, collection, model_results, cron, health, docs):
         app.register_blueprint(module.blueprint)
-    app.before_request(_begin)
-    app.after_request(_log)
     return app
-
-
-def _begin() -> None:
-    g.began = time.monotonic()
-
-
-def _log(response: Response) -> Response:
-    milliseconds = (time.monotonic() - g.began) * 1000
-    probed = request.blueprint == health.blueprint.name and response.status_code == 200
-    log.log(
-        logging.DEBUG if probed else logging.INFO,
-        "%s %s %s %.1f ms", request.method, request.path, response.status_code, milliseconds,
-    )  # fmt: skip
-    return response
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
@@ -56,10 +41,14 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Serve until SIGTERM."""
-    logging.basicConfig(level="INFO", format="%(levelname)s %(message)s", stream=sys.stdout)
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(request_log.OfRequest())
+    logging.basicConfig(level="INFO", format="%(levelname)s %(message)s%(of_request)s", handlers=[handler])
     settings = read(Settings.from_env)
+    if not settings.api_tokens and not settings.is_loopback:
+        log.warning("whoever reaches %s:%s may change schedules: API_TOKENS is empty", settings.host, settings.port)
     signal.signal(signal.SIGTERM, _stop)
-    serve(create_app(settings), settings, headers={})
+    serve(create_app(settings), settings, guard.HEADERS)
 
 
 if __name__ == "__main__":

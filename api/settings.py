@@ -1,12 +1,19 @@
 """What the environment says to the API."""
 
+import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
+from api import tokens
+from api.tokens import Token
 from worker.settings import positive
+
+LOOPBACK_NAMES = "localhost,127.0.0.1,[::1]"
+SWITCHES = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -18,14 +25,35 @@ class Settings:
     host: str
     port: int
     queue_age_limit: timedelta  # a message that waits, or is being worked on, for longer is a problem
+    api_tokens: list[Token]
+    allowed_hosts: frozenset[str]  # in lower case, without ports; "*" allows all
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Raises KeyError or ValueError, naming the variable."""
-        return cls(
+        settings = cls(
             database_url=env["DATABASE_URL"],
             redis_url=env["REDIS_URL"],
             host=env.get("HOST", "127.0.0.1"),
             port=positive(env, "PORT", 5000),
             queue_age_limit=timedelta(seconds=positive(env, "QUEUE_AGE_LIMIT", 300)),
+            api_tokens=tokens.parse(env.get("API_TOKENS", "")),
+            allowed_hosts=frozenset(re.split(r"[,\s]+", (env.get("ALLOWED_HOSTS") or LOOPBACK_NAMES).lower())),
         )
+        anonymous = env.get("ALLOW_ANONYMOUS") or "false"
+        if anonymous not in SWITCHES:
+            raise ValueError(f'ALLOW_ANONYMOUS is "{anonymous}"; write true or false')
+        if not (settings.api_tokens or settings.is_loopback or SWITCHES[anonymous]):
+            raise ValueError(
+                f'HOST is "{settings.host}", where others could change schedules; set API_TOKENS'
+                " (python -m api.tokens NAME makes one), or HOST=127.0.0.1, or ALLOW_ANONYMOUS=true"
+            )
+        return settings
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the API."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
