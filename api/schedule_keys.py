@@ -13,7 +13,7 @@ from api.schedule_cursor import FIRST_MODEL, Filters, Position
 
 STEPS = 200  # pairs, or windows of a large pair, that one statement walks through
 WINDOW = 500  # models of a pair that a step looks at
-SETTLED_PAIRS = 5000  # that one statement looks behind for a new one
+SETTLED_PAIRS = 2500  # that one statement looks behind for a new one
 LAST_PAIR = ("\U0010ffff", "")
 
 BY_MODEL = """
@@ -25,7 +25,9 @@ ROWS_FROM = {
     (False, False): "(cron_expression, timezone, model_id) >= (%(from_cron)s, %(from_zone)s, %(from_model)s)",
     (True, False): "cron_expression = public.normal_cron(%(cron)s)"
     " AND (timezone, model_id) >= (%(from_zone)s, %(from_model)s)",
-    (False, True): "timezone = %(zone)s AND (cron_expression, model_id) >= (%(from_cron)s, %(from_model)s)",
+    # The same twice: the second one is for the index by pairs, which may serve as well where most are of one zone.
+    (False, True): "timezone = %(zone)s AND (cron_expression, model_id) >= (%(from_cron)s, %(from_model)s)"
+    " AND (cron_expression, timezone, model_id) >= (%(from_cron)s, %(zone)s, %(from_model)s)",
     (True, True): "cron_expression = public.normal_cron(%(cron)s) AND timezone = %(zone)s"
     " AND model_id >= %(from_model)s",
 }
@@ -103,15 +105,24 @@ PAIR_AHEAD = """
     WHERE place = %(settled_pairs)s
 """
 NEXT_IN_USE = {
-    (False, False): "(schedule.cron_expression, schedule.timezone) > (known.cron_expression, known.timezone)",
-    (True, False): "schedule.cron_expression = public.normal_cron(%(cron)s) AND schedule.timezone > known.timezone",
-    (False, True): "schedule.timezone = %(zone)s AND schedule.cron_expression > known.cron_expression",
-    (True, True): "schedule.cron_expression = public.normal_cron(%(cron)s) AND schedule.timezone = %(zone)s"
-    " AND (schedule.cron_expression, schedule.timezone) > (known.cron_expression, known.timezone)",
+    (False, False): "(cron_expression, timezone) > ({pair}.cron_expression, {pair}.timezone)",
+    (True, False): SCOPE[True, False] + " AND timezone > {pair}.timezone",
+    (False, True): SCOPE[False, True] + " AND cron_expression > {pair}.cron_expression",
+    (True, True): SCOPE[True, True] + " AND (cron_expression, timezone) > ({pair}.cron_expression, {pair}.timezone)",
 }
+# The inner LIMIT keeps the planner from joining all pairs.
+FOLLOWING = """
+    SELECT cron_expression, timezone, (
+            SELECT true FROM public.crons AS settled
+            WHERE settled.cron_expression = schedule.cron_expression AND settled.timezone = schedule.timezone
+                AND (settled.next_due_at IS NOT NULL OR settled.error IS NOT NULL) LIMIT 1
+        ) IS NULL AS is_new
+    FROM public.metrics_executions AS schedule
+    WHERE enabled AND {next_in_use}
+    ORDER BY cron_expression, timezone LIMIT 1
+"""
 # The pair in use that follows one of crons is as a rule the next one of crons, and otherwise new. Behind a new one
-# others may follow, so each step looks behind the pair where it is, and then behind those of crons. The inner LIMIT
-# keeps the planner from joining all pairs first.
+# others may follow, so each step looks behind the pair where it is, and only then behind those of crons.
 NEW = """
     WITH RECURSIVE walk AS (
         SELECT start.*, %(limit)s - cardinality(start.found) AS missing
@@ -130,25 +141,19 @@ NEW = """
         UNION ALL
         SELECT pair.cron_expression, pair.timezone, brought.found, walk.missing - cardinality(brought.found)
         FROM walk
+        CROSS JOIN LATERAL ({behind_walk}) AS nearest
         CROSS JOIN LATERAL (
-            SELECT used.cron_expression, used.timezone
-            FROM (
-                SELECT walk.cron_expression, walk.timezone
-                UNION ALL
+            SELECT nearest.cron_expression, nearest.timezone WHERE nearest.is_new
+            UNION ALL
+            (SELECT used.cron_expression, used.timezone
+             FROM (
                 SELECT cron_expression, timezone FROM public.crons
-                WHERE (cron_expression, timezone) > (walk.cron_expression, walk.timezone)
+                WHERE (cron_expression, timezone) >= (nearest.cron_expression, nearest.timezone)
                     AND (cron_expression, timezone) <= (%(until_cron)s, %(until_zone)s) AND {scope}
-            ) AS known
-            CROSS JOIN LATERAL (
-                SELECT schedule.cron_expression, schedule.timezone FROM public.metrics_executions AS schedule
-                WHERE schedule.enabled AND {next_in_use}
-                ORDER BY schedule.cron_expression, schedule.timezone LIMIT 1
-            ) AS used
-            WHERE (
-                SELECT true FROM public.crons AS settled
-                WHERE settled.cron_expression = used.cron_expression AND settled.timezone = used.timezone
-                    AND (settled.next_due_at IS NOT NULL OR settled.error IS NOT NULL) LIMIT 1) IS NULL
-            ORDER BY known.cron_expression, known.timezone LIMIT 1
+             ) AS known
+             CROSS JOIN LATERAL ({behind_known}) AS used
+             WHERE NOT nearest.is_new AND used.is_new
+             ORDER BY known.cron_expression, known.timezone LIMIT 1)
         ) AS pair
         CROSS JOIN LATERAL (
             SELECT ARRAY(
@@ -196,10 +201,7 @@ def new(statements: cursor, filters: Filters, position: Position, count: int) ->
     statements.execute(PAIR_AHEAD.format(scope=SCOPE[given]), values)
     ahead = statements.fetchone()
     until_cron, until_zone = ahead or LAST_PAIR
-    statements.execute(
-        NEW.format(scope=SCOPE[given], next_in_use=NEXT_IN_USE[given]),
-        {**values, "until_cron": until_cron, "until_zone": until_zone},
-    )
+    statements.execute(_new_statement(given), {**values, "until_cron": until_cron, "until_zone": until_zone})
     walked = statements.fetchall()
     keys = [Position(cron, zone, model_id) for cron, zone, found in walked for model_id in found]
     # In the order of the database: code points, as Python compares.
@@ -215,6 +217,13 @@ def _rows_statement(filters: Filters) -> str:
     if filters.enabled is None:
         return enabled + MERGED.format(paused)
     return enabled if filters.enabled else paused
+
+
+def _new_statement(given: tuple[bool, bool]) -> str:
+    behind_walk, behind_known = (
+        FOLLOWING.format(next_in_use=NEXT_IN_USE[given].format(pair=pair)) for pair in ("walk", "known")
+    )
+    return NEW.format(scope=SCOPE[given], behind_walk=behind_walk, behind_known=behind_known)
 
 
 def _given(filters: Filters) -> tuple[bool, bool]:
