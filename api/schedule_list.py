@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from psycopg2.extensions import cursor
 
-from api import schedule_keys
+from api import schedule_keys, schedule_walks
 from api.schedule_cursor import START, Filters, Position, decode, encode
 from api.store import COLUMNS, Schedule
 from worker.results import Failure, Results
@@ -83,10 +83,10 @@ def _candidates(
     if filters.status == "failing":
         return _failing(statements, results, filters, position, count)
     start = _in_table(position)
-    if filters.status in schedule_keys.PAIR_IS:
-        return _Stretch(*schedule_keys.known(statements, filters, start, count))
+    if filters.status in schedule_walks.PAIR_IS:
+        return _Stretch(*schedule_walks.known(statements, filters, start, count))
     if filters.status == "new":
-        return _Stretch(*schedule_keys.new(statements, filters, start, count))
+        return _Stretch(*schedule_walks.new(statements, filters, start, count))
     if filters.status == "paused":
         filters = filters._replace(enabled=False)
     return _Stretch(*schedule_keys.rows(statements, filters, start, count))

@@ -12,7 +12,7 @@ import redis
 from psycopg2.extensions import cursor
 from psycopg2.extras import execute_values
 
-from api import schedule_cursor, schedule_keys, schedule_list
+from api import schedule_cursor, schedule_list, schedule_walks
 from api.problems import Invalid
 from api.schedule_list import STATUSES, Filters, page
 from tests.databases import MODEL, OTHER, Connection, Databases, model_ids, rows, run, schedule, set_clock
@@ -123,9 +123,9 @@ def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(schedule_list, "PATIENCE", 0)
         monkeypatch.setattr(schedule_list, "CHUNK", 5)
         monkeypatch.setattr(schedule_list, "FEW_FAILING", 5)
-        monkeypatch.setattr(schedule_keys, "STEPS", 2)
-        monkeypatch.setattr(schedule_keys, "WINDOW", 2)
-        monkeypatch.setattr(schedule_keys, "SETTLED_PAIRS", 2)
+        monkeypatch.setattr(schedule_walks, "STEPS", 2)
+        monkeypatch.setattr(schedule_walks, "WINDOW", 2)
+        monkeypatch.setattr(schedule_walks, "SETTLED_PAIRS", 2)
 
 
 @pytest.mark.usefixtures("bounds")
