@@ -11,7 +11,7 @@ from api.answers import Saved, ShownSchedule
 from api.contract import Answer, Operation, invalid, operation, pointer
 from api.problems import Fault, Refused
 from api.refusals import explained
-from api.schedule_list import Filters, ListedStatus
+from api.schedule_cursor import Filters, ListedStatus
 from api.schedules import WantedOf, shown
 from api.services import services
 from api.store import NewSchedule

@@ -22,11 +22,16 @@ def uuid(value: Any) -> str:
     return value.lower()
 
 
+def is_text(value: str) -> bool:
+    """Whether PostgreSQL can store a string: it takes neither NUL nor half of a surrogate pair."""
+    return "\0" not in value and value.encode("utf-8", "replace") == value.encode("utf-8", "surrogatepass")
+
+
 def text(value: Any) -> str:
-    """Return a string that PostgreSQL can store: neither NUL nor half of a surrogate pair. Raises ValueError."""
+    """Return a string that PostgreSQL can store; raises ValueError."""
     if not isinstance(value, str):
         raise ValueError("write a string")  # noqa: TRY004  # pydantic takes no other
-    if "\0" in value or value.encode("utf-8", "replace") != value.encode("utf-8", "surrogatepass"):
+    if not is_text(value):
         raise ValueError("write it without NUL and half surrogate pairs, which PostgreSQL cannot store")
     return value
 

@@ -28,7 +28,6 @@ RUN = """
     UPDATE public.metrics_executions SET run_requested_at = now() WHERE model_id = %(model_id)s
     RETURNING run_requested_at
 """
-LIST = COLUMNS + "WHERE model_id > %(after)s ORDER BY model_id LIMIT %(limit)s"
 DELETE = "DELETE FROM public.metrics_executions WHERE model_id = %(model_id)s"
 
 # Whatever the gate would say of many schedules, in their order.
@@ -124,12 +123,6 @@ def run(statements: cursor, model_id: str) -> datetime | None:
     statements.execute(RUN, {"model_id": model_id})
     row = statements.fetchone()
     return row[0] if row else None
-
-
-def page(statements: cursor, after: str, limit: int) -> list[Schedule]:
-    """Return schedules in the order of their model ids, from behind one."""
-    statements.execute(LIST, {"after": after, "limit": limit})
-    return [Schedule(*row) for row in statements.fetchall()]
 
 
 def delete(statements: cursor, model_id: str) -> bool:

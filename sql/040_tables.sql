@@ -144,10 +144,18 @@ CALL pg_temp.describe('COLUMN', 'public.leader.error', 'What keeps it from sendi
 
 DO $$
 BEGIN
-    IF to_regclass('public.metrics_executions_due') IS NULL THEN
+    IF to_regclass('public.metrics_executions_enabled') IS NULL THEN
         -- Finds the models of a due pair, and the distinct pairs, without touching the table.
-        CREATE INDEX metrics_executions_due ON public.metrics_executions (cron_expression, timezone)
-            INCLUDE (model_id, active_since) WHERE enabled;
+        CREATE INDEX metrics_executions_enabled ON public.metrics_executions (cron_expression, timezone, model_id)
+            INCLUDE (active_since) WHERE enabled;
+    END IF;
+    -- The API lists schedules page by page: those that are paused, and those of a zone.
+    IF to_regclass('public.metrics_executions_paused') IS NULL THEN
+        CREATE INDEX metrics_executions_paused ON public.metrics_executions (cron_expression, timezone, model_id)
+            WHERE NOT enabled;
+    END IF;
+    IF to_regclass('public.metrics_executions_zone') IS NULL THEN
+        CREATE INDEX metrics_executions_zone ON public.metrics_executions (timezone, enabled, cron_expression, model_id);
     END IF;
     IF to_regclass('public.metrics_executions_run_requested') IS NULL THEN
         CREATE INDEX metrics_executions_run_requested ON public.metrics_executions (run_requested_at)
@@ -161,6 +169,9 @@ BEGIN
     END IF;
     IF to_regclass('public.crons_last_due') IS NULL THEN
         CREATE INDEX crons_last_due ON public.crons (last_due_at);
+    END IF;
+    IF to_regclass('public.crons_error') IS NULL THEN
+        CREATE INDEX crons_error ON public.crons (cron_expression, timezone) WHERE error IS NOT NULL;
     END IF;
 END;
 $$;

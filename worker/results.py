@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import redis
 from redis.backoff import NoBackoff
@@ -16,7 +16,7 @@ from redis.retry import Retry
 
 Status = Literal["ok", "no_data", "error"]
 
-FAILING = "metrics:failing"
+FAILING = "metrics:failing"  # sorted set: models whose last result was not ok, by the first moment since they fail
 BEGUN_TTL = 86400  # seconds; a message comes back long before, or not at all
 LONGEST_ERROR = 160  # characters
 STATUS_CODES: dict[Status, int] = {"ok": 0, "no_data": 1, "error": 2}
@@ -37,12 +37,38 @@ redis.call('ZREMRANGEBYRANK', results, 0, -(history + 1))
 redis.call('EXPIRE', results, ttl)
 if redis.call('ZCOUNT', results, '(' .. score, '+inf') == 0 then
     if failed == '1' then
-        redis.call('ZADD', failing, score, model_id)
+        redis.call('ZADD', failing, 'NX', score, model_id)
     else
         redis.call('ZREM', failing, model_id)
     end
 end
 return 1
+"""
+
+# Those after the place of (score, member) in the order, newest first. By ranks, since many may share a score, and the
+# member may have gone; by bytes, as Redis has them in order, since Lua compares by the locale.
+FAILING_FROM = """
+local failing, score, member, count = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
+local function is_behind(one, other)
+    for place = 1, math.min(#one, #other) do
+        if one:byte(place) ~= other:byte(place) then return one:byte(place) > other:byte(place) end
+    end
+    return #one > #other
+end
+local first, last = 0, 0
+if score ~= '' then
+    first = redis.call('ZCOUNT', failing, '(' .. score, '+inf')
+    last = redis.call('ZCOUNT', failing, score, '+inf')
+end
+while first < last do
+    local middle = math.floor((first + last) / 2)
+    if is_behind(redis.call('ZREVRANGE', failing, middle, middle)[1], member) then
+        first = middle + 1
+    else
+        last = middle
+    end
+end
+return redis.call('ZREVRANGE', failing, first, first + count - 1, 'WITHSCORES')
 """
 
 
@@ -75,6 +101,13 @@ class Result:
         }
 
 
+class Failure(NamedTuple):
+    """A model whose last result was not ok, and the first of the moments since it was."""
+
+    since: float  # epoch seconds
+    model_id: str
+
+
 class Results:
     """The results that a Redis holds."""
 
@@ -84,6 +117,7 @@ class Results:
         self._history = history
         self._ttl = ttl_days * 24 * 3600  # seconds
         self._add = client.register_script(ADD)
+        self._failing_from = client.register_script(FAILING_FROM)
 
     def save(self, results: Iterable[Result]) -> None:
         """Store results, each unless its model has one of that moment: the first one counts."""
@@ -127,6 +161,26 @@ class Results:
                 pipeline.zcount(key(model_id), score, score)
             counts = pipeline.execute()
         return [model_id for model_id, count in zip(model_ids, counts, strict=True) if not count]
+
+    def failing(self, start: Failure | None, count: int) -> list[Failure]:
+        """Return models that fail, the latest to begin first, from a place in that order on.
+
+        A model that fails again keeps its place. Takes as long for a million models as for
+        a few, and the place need not be that of a model that still fails.
+        """
+        place: list[str | bytes | int] = ["", ""] if start is None else [repr(start.since), start.model_id]
+        found: Any = self._failing_from(keys=[FAILING], args=[*place, count])
+        return [Failure(float(score), member.decode()) for member, score in zip(found[::2], found[1::2], strict=True)]
+
+    def count_failing(self) -> int:
+        """Return how many models fail."""
+        count: Any = self._client.zcard(FAILING)
+        return int(count)
+
+    def are_failing(self, model_ids: Sequence[str]) -> list[bool]:
+        """Return for each model whether it fails."""
+        scores: Any = self._client.zmscore(FAILING, list(model_ids)) if model_ids else []
+        return [score is not None for score in scores]
 
     def begin_alone(self, model_id: str, due_at: datetime, token: str) -> int:
         """Note an attempt with one model, known by its token; the answer is how many are noted."""

@@ -12,6 +12,7 @@ from psycopg2.errors import CheckViolation, ForeignKeyViolation, InsufficientPri
 
 from local.cluster import embedded_binaries
 from local.ports import free_port
+from scheduler.new_pairs import PAIRS_IN_USE
 from sql.apply import CannotApply, apply
 from tests.databases import (
     MODEL,
@@ -25,7 +26,13 @@ from tests.databases import (
     run,
     schedule,
     set_clock,
+    wait_for,
 )
+
+OLD_INDEX = """
+    CREATE INDEX metrics_executions_due ON metrics_executions (cron_expression, timezone)
+        INCLUDE (model_id, active_since) WHERE enabled
+"""
 
 
 @pytest.mark.parametrize(
@@ -106,6 +113,25 @@ def test_the_planner_sees_through_the_functions(db: Connection, query: str) -> N
 
     assert "Function Scan on latest_results" not in plan
     assert "Function Scan on due_models" not in plan
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT model_id FROM due_models('2026-11-24 12:00:00+00')",
+        PAIRS_IN_USE % {"cron": "''", "zone": "''", "limit": 100},
+        "SELECT min(active_since) FROM metrics_executions"
+        " WHERE enabled AND cron_expression = '@daily' AND timezone = 'UTC'",
+    ],
+    ids=["due models", "pairs in use", "first active"],
+)
+def test_the_scheduler_reads_schedules_from_an_index_alone(db: Connection, query: str) -> None:
+    run(db, "SET enable_seqscan = off; SET enable_bitmapscan = off")
+
+    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN {query}"))
+
+    assert "Index Only Scan using metrics_executions_enabled" in plan
+    assert "Sort" not in plan
 
 
 def test_the_newest_row_comes_from_the_index(db: Connection) -> None:
@@ -322,12 +348,14 @@ def test_applying_again_brings_descriptions_up_to_date(
 
 
 def test_an_earlier_version_is_brought_up_to_date(db: Connection, database_url: str, passwords: dict[str, str]) -> None:
-    """As it was before fires had lag and duration, and with another view."""
+    """As it was before fires had lag and duration, with another view, and with other indexes."""
     before = dump_catalog(db)
     [(view,)] = rows(db, "SELECT pg_get_viewdef('schedule_status')")
     run(db, "CREATE OR REPLACE VIEW schedule_status AS " + view.replace("late_after()", "'00:01'::interval"))
     run(db, "DROP FUNCTION late_after")
     run(db, "ALTER TABLE fires DROP lag, DROP duration")
+    run(db, "DROP INDEX metrics_executions_enabled, metrics_executions_paused, metrics_executions_zone, crons_error")
+    run(db, OLD_INDEX)
     run(
         db, "INSERT INTO fires (due_at, fired_at, leader) VALUES ('2026-11-24 12:00+00', '2026-11-24 12:00:01+00', 'x')"
     )
@@ -336,6 +364,27 @@ def test_an_earlier_version_is_brought_up_to_date(db: Connection, database_url: 
 
     assert dump_catalog(db) == before
     assert one(db, "SELECT lag FROM fires") == timedelta(seconds=1)
+
+
+def test_an_index_that_cannot_be_dropped_yet_does_not_undo_the_new_ones(
+    db: Connection, database_url: str, passwords: dict[str, str]
+) -> None:
+    """Somebody reads the table in a transaction that stays open."""
+    run(db, "DROP INDEX metrics_executions_enabled")
+    run(db, OLD_INDEX)
+    reader = psycopg2.connect(database_url)
+    rows(reader, "SELECT FROM metrics_executions")
+    upgrade = threading.Thread(target=apply, args=(database_url,), kwargs={"passwords": passwords, "test_data": False})
+
+    upgrade.start()
+    wait_for(lambda: one(db, "SELECT to_regclass('metrics_executions_enabled') IS NOT NULL"))
+    waited = upgrade.is_alive()
+    reader.rollback()
+    reader.close()
+    upgrade.join(20)
+
+    assert waited
+    assert one(db, "SELECT to_regclass('metrics_executions_due') IS NULL")
 
 
 def test_fires_say_how_late_and_how_long(db: Connection) -> None:

@@ -1,5 +1,6 @@
 """The results in Redis."""
 
+import random
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,9 +9,9 @@ from typing import Any
 import pytest
 import redis
 
-from tests.databases import MODEL
+from tests.databases import MODEL, OTHER
 from worker import results
-from worker.results import Result, Results, decode, encode
+from worker.results import Failure, Result, Results, decode, encode
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 FULL = Result(
@@ -114,3 +115,45 @@ def test_it_takes_at_most_200_bytes(redis_client: redis.Redis) -> None:
     Results(redis_client).save(replace(FULL, due_at=NOON + timedelta(minutes=minute)) for minute in range(1000))
 
     assert redis_client.memory_usage(results.key(MODEL), samples=0) / 1000 <= 200  # type: ignore[operator]
+
+
+def test_failing_models_come_page_by_page_the_latest_first(redis_client: redis.Redis) -> None:
+    """Also those of one moment, where the place itself has gone, and in the order of bytes."""
+    chance = random.Random(3)
+    failures = [Failure(chance.choice([1.0, 1764000000.123, 1764000060.0]), f"{n:x}-{n}") for n in range(200)]
+    redis_client.zadd(results.FAILING, {failure.model_id: failure.since for failure in failures})
+    failures.sort(reverse=True)
+    kept = Results(redis_client)
+
+    for start in range(0, 200, 7):
+        redis_client.zrem(results.FAILING, failures[start].model_id)
+
+        found = kept.failing(failures[start], 10)
+
+        assert found == failures[start + 1 : start + 11]
+        redis_client.zadd(results.FAILING, {failures[start].model_id: failures[start].since})
+    assert kept.failing(None, 500) == failures
+    assert kept.failing(Failure(0.5, MODEL), 10) == []
+
+
+def test_a_model_that_fails_again_keeps_its_place(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client)
+    kept.save([EMPTY])
+    place = kept.failing(None, 10)
+
+    kept.save([replace(EMPTY, due_at=NOON + timedelta(minutes=1))])
+    again = kept.failing(None, 10)
+    kept.save([replace(FULL, due_at=NOON + timedelta(minutes=2))])
+    kept.save([replace(EMPTY, due_at=NOON + timedelta(minutes=3))])
+
+    assert place == again == [Failure(NOON.timestamp(), MODEL)]
+    assert kept.failing(None, 10) == [Failure(NOON.timestamp() + 180, MODEL)]
+
+
+def test_it_says_which_models_fail(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client)
+    kept.save([EMPTY, replace(FULL, model_id=OTHER)])
+
+    assert kept.count_failing() == 1
+    assert kept.are_failing([OTHER, MODEL]) == [False, True]
+    assert kept.are_failing([]) == []
