@@ -10,7 +10,7 @@ from typing import Self
 
 from api import tokens
 from api.tokens import Token
-from worker.settings import positive
+from worker.settings import database_url, positive, redis_url
 
 LOOPBACK_NAMES = "localhost,127.0.0.1,[::1]"
 SWITCHES = {"true": True, "false": False}
@@ -32,8 +32,8 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Raises KeyError or ValueError, naming the variable."""
         settings = cls(
-            database_url=env["DATABASE_URL"],
-            redis_url=env["REDIS_URL"],
+            database_url=database_url(env["DATABASE_URL"]),
+            redis_url=redis_url(env["REDIS_URL"]),
             host=env.get("HOST", "127.0.0.1"),
             port=positive(env, "PORT", 5000),
             queue_age_limit=timedelta(seconds=positive(env, "QUEUE_AGE_LIMIT", 300)),

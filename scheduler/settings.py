@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Self
 
-from worker.settings import positive, read
+from worker.settings import database_url, positive, read, redis_url
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Raises KeyError or ValueError, naming the variable."""
         return cls(
-            database_url=env["DATABASE_URL"],
-            redis_url=env["REDIS_URL"],
+            database_url=database_url(env["DATABASE_URL"]),
+            redis_url=redis_url(env["REDIS_URL"]),
             batch_size=positive(env, "BATCH_SIZE", 100),
             catch_up=timedelta(days=positive(env, "CATCH_UP", 7)),
             fires_retention=timedelta(days=positive(env, "FIRES_RETENTION", 30)),

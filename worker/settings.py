@@ -6,6 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
+import psycopg2
+from psycopg2.extensions import parse_dsn
+from redis.connection import parse_url
+
 T = TypeVar("T")
 
 
@@ -24,8 +28,8 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Raises KeyError or ValueError, naming the variable."""
         return cls(
-            database_url=env["DATABASE_URL"],
-            redis_url=env["REDIS_URL"],
+            database_url=database_url(env["DATABASE_URL"]),
+            redis_url=redis_url(env["REDIS_URL"]),
             time_limit=positive(env, "TIME_LIMIT", 60),
             memory_limit=positive(env, "MEMORY_LIMIT", 500),
             result_history=positive(env, "RESULT_HISTORY", 1000),
@@ -41,6 +45,28 @@ def read(from_env: Callable[[], T]) -> T:
         sys.exit(f"{error.args[0]} is not set; the README lists the variables")
     except ValueError as error:
         sys.exit(str(error))
+
+
+def database_url(url: str) -> str:
+    """Return DATABASE_URL; raises ValueError, which does not repeat it: it has a password."""
+    try:
+        host = parse_dsn(url).get("host", "")
+    except psycopg2.ProgrammingError:
+        host = "@"
+    if "@" in host:  # libpq would put what it takes for the host into its messages
+        raise ValueError("DATABASE_URL cannot be read; write postgresql://role:password@host:port/database, @ as %40")
+    return url
+
+
+def redis_url(url: str) -> str:
+    """Return REDIS_URL; raises ValueError, which does not repeat it: it may have a password."""
+    try:
+        host = parse_url(url).get("host", "")  # type: ignore[no-untyped-call]
+    except ValueError:
+        host = "@"
+    if "@" in host:
+        raise ValueError("REDIS_URL cannot be read; write redis://:password@host:port/0, an @ in the password as %40")
+    return url
 
 
 def positive(env: Mapping[str, str], name: str, default: int) -> int:
