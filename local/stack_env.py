@@ -10,7 +10,7 @@ from local.private_files import write_private
 
 WELCOME = """Cyclic Metrics is ready. Ctrl-C stops it.
 
-    API          {url}/schedule
+    API          {url}/docs
     health       {url}/status
     everything   {stack_env}  (URLs with passwords, process ids)
 
