@@ -122,7 +122,7 @@ def get_schedule(model_id: str) -> Response:
         "next_fires": fires,
         "last_fire": fire and details.shown(fire),
         "last_result": cast("ShownResult", result.as_dict()) if result else None,
-        "reason": details.reason(found, result, lambda: system.queue(services().redis)),
+        "reason": details.reason(schedule_shown, found, result, lambda: system.queue(services().redis)),
     }
     return _tagged(jsonify(answer), schedule)
 
