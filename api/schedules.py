@@ -98,7 +98,7 @@ def change_schedule(model_id: str, body: Change) -> Response:
             raise _no_schedule(model_id)
         kept: dict[str, Any] = {name: getattr(found, name) for name in NewSchedule._fields}
         wanted.append(NewSchedule(**{**kept, **body}))
-        store.save(statements, wanted)
+        store.change(statements, *wanted)
         schedule = store.find(statements, model_id)
     assert schedule is not None
     return _answer(schedule)
