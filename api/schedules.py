@@ -159,9 +159,13 @@ def run_now(model_id: str) -> ResponseReturnValue:
 
 def _save(wanted: NewSchedule) -> Response:
     with explained([wanted], lambda _: ()), services().database.transaction() as statements:
-        if "If-Match" in request.headers or "If-None-Match" in request.headers:
-            etags.require(store.lock(statements, wanted.model_id))
+        conditional = "If-Match" in request.headers or "If-None-Match" in request.headers
+        found = store.lock(statements, wanted.model_id) if conditional else None
+        if conditional:
+            etags.require(found)
         created = store.save(statements, [wanted])
+        if conditional and not (found or created):  # what is not there yet cannot be locked
+            raise Changed(f"model {wanted.model_id} was given a schedule at the same time; get it")
         schedule = store.find(statements, wanted.model_id)
     assert schedule is not None
     answer = _answer(schedule)
