@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from psycopg2.extensions import cursor
@@ -107,7 +108,8 @@ class Judgement(NamedTuple):
 
 def save(statements: cursor, schedules: Sequence[NewSchedule]) -> int:
     """Create or replace schedules, each of another model; how many were created. The gate may refuse them all."""
-    statements.execute(SAVE, _columns(schedules))
+    # In one order, whoever saves: else two of them might each wait for a row that the other one holds.
+    statements.execute(SAVE, _columns(sorted(schedules, key=attrgetter("model_id"))))
     return sum(created for (created,) in statements.fetchall())
 
 
