@@ -22,7 +22,6 @@ LONGEST_ERROR = 160  # characters
 STATUS_CODES: dict[Status, int] = {"ok": 0, "no_data": 1, "error": 2}
 STATUS_NAMES: dict[int, Status] = {code: status for status, code in STATUS_CODES.items()}
 MILLISECOND = timedelta(milliseconds=1)
-ALMOST_A_MILLISECOND = timedelta(microseconds=999)  # rounds up what is then rounded down
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Looking and then adding in two steps lets a second worker in between.
@@ -139,8 +138,8 @@ class Results:
         self, model_id: str, since: datetime | None, before: datetime | None, *, limit: int, newest_first: bool
     ) -> list[Result]:
         """Return results of the moments from since on (None: the first one) and before before (None: the last one)."""
-        lowest = "-inf" if since is None else repr(_score(since + ALMOST_A_MILLISECOND))
-        highest = "+inf" if before is None else f"({_score(before + ALMOST_A_MILLISECOND)!r}"
+        lowest = "-inf" if since is None else repr(_bound(since))
+        highest = "+inf" if before is None else f"({_bound(before)!r}"
         start, end = (highest, lowest) if newest_first else (lowest, highest)
         members: Any = self._client.zrange(
             key(model_id),
@@ -254,6 +253,11 @@ def _begun(model_id: str, due_at: datetime) -> str:
 
 def _score(due_at: datetime) -> float:
     return (due_at - EPOCH) // MILLISECOND / 1000
+
+
+def _bound(instant: datetime) -> float:
+    """Return the score of the first millisecond that is not before an instant, which may be the last one there is."""
+    return -((EPOCH - instant) // MILLISECOND) / 1000
 
 
 def iso(instant: datetime, timespec: str = "auto") -> str:
