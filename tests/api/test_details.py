@@ -152,6 +152,17 @@ def test_a_row_that_got_past_the_gate_says_why_it_cannot_fire(
     assert (answer["next_run_at"], answer["next_fires"]) == (None, [])
 
 
+def test_a_zone_that_only_the_scheduler_knows_has_no_fires_to_show(client: FlaskClient, fired: Connection) -> None:
+    """Its time-zone data are newer than those of the API, or of another system."""
+    run(fired, "SET session_replication_role = replica")
+    run(fired, "UPDATE metrics_executions SET timezone = 'Mars/City'; UPDATE crons SET timezone = 'Mars/City'")
+
+    answer = ask(client)
+
+    assert (answer["status"], answer["next_run_at"], answer["error"]) == ("scheduled", "2026-11-24T12:01:00Z", None)
+    assert answer["next_fires"] == []
+
+
 @pytest.mark.parametrize(
     ("leader", "reason"),
     [
