@@ -62,7 +62,7 @@ class Change(TypedDict, total=False):
 
 
 @blueprint.post("/schedule")
-@operation(Operation(SAVED, body=WantedOf, problems=[Refused]))
+@operation(Operation(SAVED, body=WantedOf, headers=MATCH | CREATE_ONLY, problems=[Refused, Changed]))
 def create_or_replace_schedule(body: WantedOf) -> ResponseReturnValue:
     """Create the model's schedule, or replace the one that it has."""
     return _save(NewSchedule(**body))

@@ -78,6 +78,15 @@ def test_a_schedule_is_created_only_if_there_is_none(client: FlaskClient, db: Co
     assert rows(db, ALL) == before
 
 
+def test_a_post_heeds_tags_too(client: FlaskClient, db: Connection) -> None:
+    body = {"model_id": MODEL, "cron_expression": "@daily"}
+
+    assert problem(client.post("/schedule", json=body, headers={"If-Match": "*"})) == (412, "changed")
+    assert client.post("/schedule", json=body, headers={"If-None-Match": "*"}).status_code == 201
+    assert problem(client.post("/schedule", json=body, headers={"If-None-Match": "*"})) == (412, "changed")
+    assert client.post("/schedule", json=body, headers={"If-Match": tag(client)}).status_code == 200
+
+
 def test_a_tag_that_is_not_to_match_is_compared(client: FlaskClient, db: Connection) -> None:
     schedule(db)
     seen = tag(client)
