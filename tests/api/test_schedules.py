@@ -240,7 +240,19 @@ def test_an_unknown_model_is_not_found(client: FlaskClient, method: str) -> None
     assert answer.json["detail"] == f"model {MODEL} has no schedule; POST /schedule makes one"
 
 
-@pytest.mark.parametrize("path", ["/schedule/42", "/results/42", "/results/42/history", f"/schedule/{MODEL}0"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/schedule/42",
+        "/results/42",
+        "/results/42/history",
+        f"/schedule/{MODEL}0",
+        f"/schedule/{MODEL}%0A",
+        "/schedule/%00",
+        "/schedule/%ff%fe",
+        f"/schedule/{'x' * 9000}",
+    ],
+)
 def test_a_path_without_a_uuid_is_refused(client: FlaskClient, path: str) -> None:
     answer: Any = client.get(path)
 
