@@ -47,7 +47,7 @@ BULK_LIMIT = 4 * 1024 * 1024
         (b"{}", "application/json, text/plain", 415, "not-json", "Content-Type: application/json"),
         (b"{}", f"text/{'x' * 9000}", 415, "not-json", "Content-Type: application/json"),
         (b"{}", None, 415, "not-json", "Content-Type: application/json"),
-        (b" " * (LIMIT + 1), "application/json", 413, "too-large", "the body is larger than 65536 bytes; send less"),
+        (b" " * (LIMIT + 1), "application/json", 413, "too-large", "the body has more than 65,536 bytes; send less"),
     ],
 )
 def test_a_wrong_body_is_a_problem(
@@ -94,7 +94,7 @@ def test_many_schedules_at_once_may_be_larger(client: FlaskClient) -> None:
     answer: Any = client.put("/schedule", data=body + b" ", content_type="application/json")
 
     assert problem(answer) == (413, "too-large")
-    assert answer.json["detail"] == "the body is larger than 4194304 bytes; send less at once"
+    assert answer.json["detail"] == "the body has more than 4,194,304 bytes; send less at once"
 
 
 PATHS = {
@@ -122,9 +122,7 @@ def test_a_wrong_method_names_the_right_ones(client: FlaskClient, path: str) -> 
         assert set(answer.headers["Allow"].split(", ")) == PATHS[path], method
 
 
-@pytest.mark.parametrize(
-    "path", ["/nothing", "/schedule/", f"{SCHEDULE}/", f"{SCHEDULE}/runs", "//schedule", "/docs/x"]
-)
+@pytest.mark.parametrize("path", ["/nothing", "/schedule/", f"{SCHEDULE}/", f"{SCHEDULE}/runs", "/docs/x"])
 def test_an_unknown_address_is_a_problem(client: FlaskClient, path: str) -> None:
     assert problem(client.get(path)) == (404, "not-found")
 
