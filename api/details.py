@@ -81,7 +81,9 @@ def reason(
         where = "; ".join([*diagnosis.waiting(found), *diagnosis.taken(found)]) or "no message of it is left"
         return f"the run of {moment(last_run_at)} has no result yet: {where}"
     if details.last_fire and details.last_fire.skipped:
-        return f"moments before {moment(last_run_at)} were missed, and that one stands for them"
+        skipped = details.last_fire.skipped
+        missed = "1 moment was missed" if skipped == 1 else f"{skipped} moments were missed"
+        return f"{missed} before {moment(last_run_at)}, of all crons that were due then, and it stands for them"
     return None
 
 
