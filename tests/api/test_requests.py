@@ -120,11 +120,18 @@ def test_a_wrong_method_names_the_right_ones(client: FlaskClient, path: str) -> 
 
         assert problem(answer) == (405, "method-not-allowed"), method
         assert set(answer.headers["Allow"].split(", ")) == PATHS[path], method
+        assert answer.json["detail"] == f"{path} takes {', '.join(sorted(PATHS[path] - {'HEAD', 'OPTIONS'}))}"
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/schedule/", f"{SCHEDULE}/", f"{SCHEDULE}/runs", "/docs/x"])
+@pytest.mark.parametrize(
+    "path",
+    ["/nothing", "/schedule/", f"{SCHEDULE}/", f"{SCHEDULE}/runs", "/docs/x"],
+)
 def test_an_unknown_address_is_a_problem(client: FlaskClient, path: str) -> None:
-    assert problem(client.get(path)) == (404, "not-found")
+    answer: Any = client.get(path)
+
+    assert problem(answer) == (404, "not-found")
+    assert "/docs" in answer.json["detail"]
 
 
 @pytest.mark.parametrize(
