@@ -125,7 +125,7 @@ def test_a_wrong_method_names_the_right_ones(client: FlaskClient, path: str) -> 
 
 @pytest.mark.parametrize(
     "path",
-    ["/nothing", "/schedule/", f"{SCHEDULE}/", f"{SCHEDULE}/runs", "/docs/x"],
+    ["/nothing", "/schedule//run", "/results///history", "/schedule/", f"{SCHEDULE}/", f"{SCHEDULE}/runs", "/docs/x"],
 )
 def test_an_unknown_address_is_a_problem(client: FlaskClient, path: str) -> None:
     answer: Any = client.get(path)
