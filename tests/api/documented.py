@@ -4,12 +4,14 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from openapi_schema_validator import OAS31Validator
 from werkzeug.exceptions import HTTPException
 
 from api import problems
 from api.openapi import document
 
-LISTED: dict[tuple[str, str], set[str]] = {}
+HEADERS = ("ETag", "Link", "Location")
+CONTRACT: dict[str, Any] = {}  # all applications have the same one, and it takes a while to write
 
 
 class DocumentedClient(FlaskClient):
@@ -17,32 +19,32 @@ class DocumentedClient(FlaskClient):
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
         answer = super().open(*args, **kwargs)
-        asked = answer.request
-        try:
-            rule, _ = self.application.url_map.bind("localhost").match(asked.path, asked.method, return_rule=True)
-        except HTTPException:
-            return answer
-        path = rule.rule.replace("<", "{").replace(">", "}")
-        listed = _listed(self.application).get((path, asked.method.replace("HEAD", "GET").lower()))
-        if listed is not None:
-            assert _kind(answer) in listed, f"{asked.method} {path} answers {_kind(answer)}: {answer.text}"
+        call = _call(self.application, answer.request)
+        if call:
+            assert str(answer.status_code) in call["responses"], answer.text
+            _compare(answer, call["responses"][str(answer.status_code)])
         return answer
 
 
-def _kind(answer: Any) -> str:
-    """Return the type of a problem, and the status of anything else."""
-    if answer.content_type != problems.CONTENT_TYPE or answer.request.method == "HEAD":
-        return str(answer.status_code)
-    return str(answer.json["type"]).removeprefix(problems.TYPE_PREFIX)
+def _call(app: Flask, asked: Any) -> dict[str, Any]:
+    if not CONTRACT:
+        CONTRACT.update(document(app))
+    try:
+        rule, _ = app.url_map.bind("localhost").match(asked.path, asked.method, return_rule=True)
+    except HTTPException:
+        return {}
+    path = rule.rule.replace("<", "{").replace(">", "}")
+    call: dict[str, Any] = CONTRACT["paths"].get(path, {}).get(asked.method.replace("HEAD", "GET").lower(), {})
+    return call
 
 
-def _listed(app: Flask) -> dict[tuple[str, str], set[str]]:
-    """Return what each call may answer: statuses, and types of problems."""
-    if not LISTED:  # all applications have the same contract, and it takes a while to write
-        for path, calls in document(app)["paths"].items():
-            for method, call in calls.items():
-                LISTED[path, method] = set(call["responses"])
-                for response in call["responses"].values():
-                    content = response.get("content", {}).get(problems.CONTENT_TYPE, {})
-                    LISTED[path, method].update(content.get("examples", ()))
-    return LISTED
+def _compare(answer: Any, listed: dict[str, Any]) -> None:
+    for name in HEADERS:
+        assert name not in answer.headers or name in listed.get("headers", {}), f"{name} is not listed"
+    if answer.data:
+        content = listed["content"][answer.mimetype]
+        if answer.is_json:
+            OAS31Validator(content["schema"] | {"components": CONTRACT["components"]}).validate(answer.json)
+        if answer.mimetype == problems.CONTENT_TYPE:
+            kind = answer.json["type"].removeprefix(problems.TYPE_PREFIX)
+            assert kind in content["examples"], f"{kind} is not listed: {answer.text}"
