@@ -237,7 +237,8 @@ def test_a_page_keeps_what_was_asked_for(client: FlaskClient, ten: list[str]) ->
 
 
 @pytest.mark.parametrize(
-    "path", [f"/results/{MODEL}", HISTORY, f"{HISTORY}?order=asc&limit=2", f"/results?model_id={MODEL}"]
+    "path",
+    [f"/results/{MODEL}", HISTORY, f"{HISTORY}?order=asc&limit=2", f"{HISTORY}?limit=1", f"/results?model_id={MODEL}"],
 )
 def test_what_the_caller_has_is_not_sent_again(client: FlaskClient, redis_client: redis.Redis, path: str) -> None:
     save(redis_client, result(), result(NOON + MILLISECOND))
