@@ -19,6 +19,7 @@ class DocumentedClient(FlaskClient):
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
         answer = super().open(*args, **kwargs)
+        assert answer.status_code != 500, answer.text  # whether listed or not
         call = _call(self.application, answer.request)
         if call:
             assert str(answer.status_code) in call["responses"], answer.text

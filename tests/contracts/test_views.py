@@ -1,4 +1,4 @@
-"""The contract against the code that it is made from."""
+"""The contract against the views that it is made from."""
 
 import re
 from collections.abc import Iterator
