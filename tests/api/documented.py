@@ -23,7 +23,7 @@ class DocumentedClient(FlaskClient):
         call = _call(self.application, answer.request)
         if call:
             assert str(answer.status_code) in call["responses"], answer.text
-            _compare(answer, call["responses"][str(answer.status_code)])
+            _compare(answer, _resolved(call["responses"][str(answer.status_code)]))
         return answer
 
 
@@ -37,6 +37,16 @@ def _call(app: Flask, asked: Any) -> dict[str, Any]:
     path = rule.rule.replace("<", "{").replace(">", "}")
     call: dict[str, Any] = CONTRACT["paths"].get(path, {}).get(asked.method.replace("HEAD", "GET").lower(), {})
     return call
+
+
+def _resolved(listed: dict[str, Any]) -> dict[str, Any]:
+    """Return what a reference leads to, and anything else itself."""
+    if "$ref" not in listed:
+        return listed
+    found: Any = CONTRACT
+    for step in listed["$ref"].removeprefix("#/").split("/"):
+        found = found[step]
+    return _resolved(found)
 
 
 def _compare(answer: Any, listed: dict[str, Any]) -> None:

@@ -71,9 +71,11 @@ def test_too_many_connections_are_said(client: FlaskClient, db: Connection) -> N
     limit = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}")
     run(db, limit.format(database, sql.Literal(0)).as_string(db))
 
-    answer = client.get(TRY)
+    try:
+        answer = client.get(TRY)
+    finally:  # the database is lent to other tests
+        run(db, limit.format(database, sql.Literal(-1)).as_string(db))
 
-    run(db, limit.format(database, sql.Literal(-1)).as_string(db))
     assert problem(answer) == (503, "unavailable")
     assert "PostgreSQL says: too many connections for database" in answer.json["detail"]  # type: ignore[index]
 
