@@ -23,6 +23,7 @@ REDIS_PATIENCE = 2  # seconds
 def create_app(settings: Settings) -> Flask:
     """Make the application; it connects to PostgreSQL and Redis when it is asked something."""
     app = Flask(__name__)
+    app.url_map.merge_slashes = False  # /schedule//run, of a script without its id, is no other address: it is none
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     client = results.connect(settings.redis_url, patience=REDIS_PATIENCE)
     app.extensions[EXTENSION] = Services(Database(settings.database_url), client, results.Results(client), settings)

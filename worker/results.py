@@ -22,7 +22,6 @@ LONGEST_ERROR = 160  # characters
 STATUS_CODES: dict[Status, int] = {"ok": 0, "no_data": 1, "error": 2}
 STATUS_NAMES: dict[int, Status] = {code: status for status, code in STATUS_CODES.items()}
 MILLISECOND = timedelta(milliseconds=1)
-ALMOST_A_MILLISECOND = timedelta(microseconds=999)  # rounds up what is then rounded down
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Looking and then adding in two steps lets a second worker in between.
@@ -135,12 +134,23 @@ class Results:
         members: Any = self._client.zrange(key(model_id), 0, 0, desc=True)
         return decode(model_id, members[0]) if members else None
 
+    def latest_of(self, model_ids: Sequence[str]) -> list[Result | None]:
+        """Return the latest result of each model, in one round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for model_id in model_ids:
+                pipeline.zrange(key(model_id), 0, 0, desc=True)
+            found = pipeline.execute()
+        return [
+            decode(model_id, members[0]) if members else None
+            for model_id, members in zip(model_ids, found, strict=True)
+        ]
+
     def history(
         self, model_id: str, since: datetime | None, before: datetime | None, *, limit: int, newest_first: bool
     ) -> list[Result]:
         """Return results of the moments from since on (None: the first one) and before before (None: the last one)."""
-        lowest = "-inf" if since is None else repr(_score(since + ALMOST_A_MILLISECOND))
-        highest = "+inf" if before is None else f"({_score(before + ALMOST_A_MILLISECOND)!r}"
+        lowest = "-inf" if since is None else repr(_bound(since))
+        highest = "+inf" if before is None else f"({_bound(before)!r}"
         start, end = (highest, lowest) if newest_first else (lowest, highest)
         members: Any = self._client.zrange(
             key(model_id),
@@ -254,6 +264,11 @@ def _begun(model_id: str, due_at: datetime) -> str:
 
 def _score(due_at: datetime) -> float:
     return (due_at - EPOCH) // MILLISECOND / 1000
+
+
+def _bound(instant: datetime) -> float:
+    """Return the score of the first millisecond that is not before an instant, which may be the last one there is."""
+    return -((EPOCH - instant) // MILLISECOND) / 1000
 
 
 def iso(instant: datetime, timespec: str = "auto") -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.databases import MODEL, OTHER
+from tests.databases import MODEL, OTHER, model_ids
 from worker import results
 from worker.results import Failure, Result, Results, decode, encode
 
@@ -81,6 +81,15 @@ def test_a_late_result_of_an_earlier_moment_is_not_the_latest(redis_client: redi
     assert kept.latest(MODEL) == FULL
     assert redis_client.zcard(results.key(MODEL)) == 2
     assert redis_client.zcard(results.FAILING) == 0
+
+
+def test_the_latest_of_many_come_in_the_order_of_the_question(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client)
+    other = replace(FULL, model_id=OTHER, due_at=NOON + timedelta(minutes=1))
+    kept.save([FULL, replace(other, due_at=NOON), other])
+
+    assert kept.latest_of([OTHER, model_ids(1)[0], MODEL]) == [other, None, FULL]
+    assert kept.latest_of([]) == []
 
 
 def test_failing_models_are_those_whose_latest_result_is_not_ok(redis_client: redis.Redis) -> None:
