@@ -53,7 +53,7 @@ class Stretch(TypedDict, total=False):
 def latest_results(query: Models) -> Response:
     """Show the latest results of up to 100 models."""
     model_ids = list(dict.fromkeys(query["model_id"]))
-    found = dict(zip(model_ids, [services().results.latest(m) for m in model_ids], strict=True))
+    found = dict(zip(model_ids, services().results.latest_of(model_ids), strict=True))
     answer: LatestResults = {
         "results": [cast("ShownResult", result.as_dict()) for result in found.values() if result],
         "missing": [model_id for model_id, result in found.items() if not result],

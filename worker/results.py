@@ -101,6 +101,17 @@ class Results:
         members: Any = self._client.zrange(key(model_id), 0, 0, desc=True)
         return decode(model_id, members[0]) if members else None
 
+    def latest_of(self, model_ids: Sequence[str]) -> list[Result | None]:
+        """Return each model's result of the latest moment, in one round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for model_id in model_ids:
+                pipeline.zrange(key(model_id), 0, 0, desc=True)
+            found = pipeline.execute()
+        return [
+            decode(model_id, members[0]) if members else None
+            for model_id, members in zip(model_ids, found, strict=True)
+        ]
+
     def history(
         self, model_id: str, since: datetime | None, before: datetime | None, *, limit: int, newest_first: bool
     ) -> list[Result]:

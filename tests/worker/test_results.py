@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.databases import MODEL
+from tests.databases import MODEL, OTHER
 from worker import results
 from worker.results import Result, Results, decode, encode
 
@@ -45,6 +45,16 @@ def test_it_is_shown_as_documented() -> None:
 
 def test_there_is_none_before_the_first(redis_client: redis.Redis) -> None:
     assert Results(redis_client).latest(MODEL) is None
+
+
+def test_the_latest_of_many_come_in_the_order_in_which_they_were_asked_for(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client)
+    newer = replace(FULL, due_at=NOON + timedelta(minutes=1))
+    other = replace(EMPTY, model_id=OTHER)
+    kept.save([FULL, newer, other])
+
+    assert kept.latest_of(["00000000-0000-0000-0000-000000000000", OTHER, MODEL]) == [None, other, newer]
+    assert kept.latest_of([]) == []
 
 
 def test_the_first_result_of_a_moment_counts(redis_client: redis.Redis) -> None:
