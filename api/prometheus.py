@@ -45,8 +45,8 @@ def register(app: Flask, settings: Settings) -> None:
     bound: dict[tuple[str, str, int], Histogram] = {}  # labels() takes longer than all the rest
 
     def observe(answer: Response) -> Response:
-        method = request.method if request.method in METHODS else OTHER
-        key = (method, request.url_rule.rule if request.url_rule else OTHER, answer.status_code)
+        method, rule = request.method, request.url_rule
+        key = (method if method in METHODS else OTHER, rule.rule if rule else OTHER, answer.status_code)
         if key not in bound:
             bound[key] = durations.labels(*key)
         bound[key].observe(time.monotonic() - g.began)

@@ -1,8 +1,11 @@
 """What Prometheus is told."""
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import redis
@@ -290,6 +293,30 @@ def test_it_speaks_what_the_caller_accepts(start: Start, accepted: str, media_ty
     assert answer.status_code == 200
     assert answer.mimetype == media_type
     assert answer.text.endswith("# EOF\n") == (media_type != "text/plain")
+
+
+def test_rules_and_dashboard_ask_for_what_is_there(busy: None, start: Start) -> None:
+    client = start()
+    client.get("/healthz")
+    names = {name for name, _ in scrape(client)}
+    dashboard = json.loads(Path("docs/grafana-dashboard.json").read_text())
+
+    for text in (Path("docs/prometheus-alerts.yml").read_text(), json.dumps(dashboard)):
+        asked = set(re.findall(r"cyclic_metrics_\w+", text))
+        assert len(asked) > 10
+        assert asked <= names
+
+
+def test_the_table_of_metrics_is_complete(busy: None, start: Start) -> None:
+    client = start()
+    client.get("/healthz")
+    names = {re.sub("_(bucket|sum|count)$", "", name) for name, _ in scrape(client)}
+
+    section = Path("docs/operations.md").read_text().split("## Prometheus and Grafana")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    listed = {name for cell in cells for name in re.findall(r"`([a-z_]+)", cell)}
+
+    assert {f"cyclic_metrics_{name}" for name in listed} == {name for name in names if name.startswith("cyclic_")}
 
 
 def test_it_is_for_those_who_have_a_token(start: Start) -> None:
