@@ -7,7 +7,7 @@ from types import FrameType
 
 from flask import Flask
 
-from api import collection, cron, docs, guard, health, model_results, problems, request_log, schedules
+from api import collection, cron, docs, guard, health, model_results, problems, prometheus, request_log, schedules
 from api.database import Database
 from api.server import serve
 from api.services import EXTENSION, Services
@@ -29,8 +29,9 @@ def create_app(settings: Settings) -> Flask:
     app.extensions[EXTENSION] = Services(Database(settings.database_url), client, results.Results(client), settings)
     problems.register(app)
     request_log.register(app)
+    prometheus.register(app, settings)
     guard.register(app, settings)
-    for module in (schedules, collection, model_results, cron, health, docs):
+    for module in (schedules, collection, model_results, cron, health, prometheus, docs):
         app.register_blueprint(module.blueprint)
     return app
 

@@ -17,6 +17,7 @@ from redis.retry import Retry
 Status = Literal["ok", "no_data", "error"]
 
 FAILING = "metrics:failing"  # sorted set: models whose last result was not ok, by the first moment since they fail
+COUNTS = "metrics:counts"  # a hash: results added since Redis was empty, by status
 BEGUN_TTL = 86400  # seconds; a message comes back long before, or not at all
 LONGEST_ERROR = 160  # characters
 STATUS_CODES: dict[Status, int] = {"ok": 0, "no_data": 1, "error": 2}
@@ -26,19 +27,20 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Looking and then adding in two steps lets a second worker in between.
 ADD = """
-local results, failing = KEYS[1], KEYS[2]
-local score, member, history, ttl, failed, model_id = unpack(ARGV)
+local results, failing, counts = KEYS[1], KEYS[2], KEYS[3]
+local score, member, history, ttl, status, model_id = unpack(ARGV)
 if redis.call('ZCOUNT', results, score, score) > 0 then
     return 0
 end
 redis.call('ZADD', results, score, member)
 redis.call('ZREMRANGEBYRANK', results, 0, -(history + 1))
 redis.call('EXPIRE', results, ttl)
+redis.call('HINCRBY', counts, status, 1)
 if redis.call('ZCOUNT', results, '(' .. score, '+inf') == 0 then
-    if failed == '1' then
-        redis.call('ZADD', failing, 'NX', score, model_id)
-    else
+    if status == 'ok' then
         redis.call('ZREM', failing, model_id)
+    else
+        redis.call('ZADD', failing, 'NX', score, model_id)
     end
 end
 return 1
@@ -107,6 +109,13 @@ class Failure(NamedTuple):
     model_id: str
 
 
+class Totals(NamedTuple):
+    """How many results there were, and how many models are in trouble now."""
+
+    added: dict[Status, int]  # since Redis was empty; what was trimmed since included
+    failing: int  # models whose latest result is not ok
+
+
 class Results:
     """The results that a Redis holds."""
 
@@ -123,9 +132,8 @@ class Results:
         with self._client.pipeline(transaction=False) as pipeline:
             for result in results:
                 score = repr(_score(result.due_at))
-                failed = int(result.status != "ok")
-                values: list[str | bytes | int] = [score, encode(result), self._history, self._ttl, failed]
-                keys = [key(result.model_id), FAILING]
+                values: list[str | bytes | int] = [score, encode(result), self._history, self._ttl, result.status]
+                keys = [key(result.model_id), FAILING, COUNTS]
                 self._add(keys=keys, args=[*values, result.model_id], client=pipeline)
             pipeline.execute()
 
@@ -144,6 +152,14 @@ class Results:
             decode(model_id, members[0]) if members else None
             for model_id, members in zip(model_ids, found, strict=True)
         ]
+
+    def totals(self) -> Totals:
+        """Return the figures over all models, in one round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(COUNTS)
+            pipeline.zcard(FAILING)
+            counts, failing = pipeline.execute()
+        return Totals({status: int(counts.get(status.encode(), 0)) for status in STATUS_CODES}, failing)
 
     def history(
         self, model_id: str, since: datetime | None, before: datetime | None, *, limit: int, newest_first: bool
