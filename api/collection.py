@@ -55,7 +55,7 @@ def list_schedules(query: Listed) -> Response:
     """List schedules page by page; what is inserted meanwhile neither repeats nor hides any."""
     filters = Filters(query.get("cron"), query.get("zone"), query.get("enabled"), query.get("status"))
     limit = query.get("limit", DEFAULT_LIMIT)
-    with services().database.transaction() as statements:
+    with services().database.reading() as statements:
         page = schedule_list.page(statements, services().results, filters, query.get("after"), limit)
     answer = jsonify([shown(schedule) for schedule in page.schedules])
     if page.following:

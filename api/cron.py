@@ -40,7 +40,7 @@ class Tried(TypedDict):
 def try_cron(query: Tried) -> Response:
     """Say what the gate says of an expression and a time zone, and when they would fire from now on."""
     expression, timezone = query["expression"], query.get("timezone", "UTC")
-    with services().database.transaction() as statements:
+    with services().database.reading() as statements:
         judgement = store.judge(statements, expression, timezone)
     errors: list[ShownRefusal] = [_refusal(*error) for error in judgement.errors]
     fires: list[ShownFire] = []
@@ -58,7 +58,7 @@ def try_cron(query: Tried) -> Response:
     return jsonify(answer)
 
 
-@lru_cache(4096)
+@lru_cache(16_384)
 def words(expression: str) -> str | None:
     """Return what an expression means; None where it got past the gate and means nothing."""
     try:
@@ -67,15 +67,10 @@ def words(expression: str) -> str | None:
         return None
 
 
-def next_five(expression: str, timezone: str, now: datetime) -> list[ShownFire]:
+@lru_cache(8_192)
+def next_five(expression: str, timezone: str, after: datetime) -> tuple[ShownFire, ...]:
     """Return the next fires of a pair, as the API shows them; those that there are."""
-    return list(_next_five(expression, timezone, now.replace(second=0, microsecond=0)))
-
-
-@lru_cache(4096)
-def _next_five(expression: str, timezone: str, minute: datetime) -> tuple[ShownFire, ...]:
-    """Return what is the same all through a minute: fires are at full ones."""
-    found, _ = _preview(expression, timezone, minute, DEFAULT_COUNT)
+    found, _ = _preview(expression, timezone, after, DEFAULT_COUNT)
     return tuple(found)
 
 

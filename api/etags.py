@@ -27,9 +27,10 @@ def require(schedule: Schedule | None) -> None:
 def cacheable(answer: Response) -> Response:
     """Give an answer the tag of its content and its Link; 304 without a body where the caller has them already."""
     # A page may stay the same while a next one begins behind it.
-    answer.set_etag(_tag(answer.get_data() + answer.headers.get("Link", "").encode()))
+    answer.headers["ETag"] = f'"{_tag(answer.get_data() + answer.headers.get("Link", "").encode())}"'
     answer.headers["Cache-Control"] = "no-cache"  # keep it, but ask before using it again
-    answer.make_conditional(request)
+    if "If-None-Match" in request.headers:
+        answer.make_conditional(request)
     return answer
 
 

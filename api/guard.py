@@ -14,15 +14,16 @@ HEALTH_CHECKS = frozenset({"/healthz", "/readyz"})  # for orchestrators, who kno
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Cyclic Metrics"'}
 SHOWN = 80  # characters of what is refused
 
-HEADERS: Mapping[str, str] = {  # of every answer
+ALWAYS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",  # unless the view knows better
 }
+UNLESS_SAID = {"Cache-Control": "no-store"}  # the view may know better
+HEADERS: Mapping[str, str] = {**ALWAYS, **UNLESS_SAID}  # of every answer
 
 
 def register(app: Flask, settings: Settings) -> None:
@@ -78,6 +79,5 @@ def _origin() -> None:
 
 
 def _tell_browsers(answer: Response) -> Response:
-    for name, value in HEADERS.items():
-        answer.headers.setdefault(name, value)
+    answer.headers.extend(ALWAYS if "Cache-Control" in answer.headers else HEADERS)
     return answer

@@ -29,7 +29,7 @@ def readyz() -> Response:
     """The API can serve: PostgreSQL and Redis answer."""
     away = []
     try:
-        with services().database.transaction() as statements:
+        with services().database.reading() as statements:
             statements.execute("SELECT 1")
     except psycopg2.Error:
         away.append("PostgreSQL")

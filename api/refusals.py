@@ -23,7 +23,7 @@ def explained(wanted: Sequence[NewSchedule], location: Callable[[int], Location]
     try:
         yield
     except (CheckViolation, ForeignKeyViolation):
-        with services().database.transaction() as statements:
+        with services().database.reading() as statements:
             found = store.refusals(statements, wanted, MOST_FAULTS)
         if not found:  # whoever changed the gate meanwhile: then its first words will do
             raise

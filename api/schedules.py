@@ -1,5 +1,6 @@
 """One schedule: create, replace, change, look at, run, delete."""
 
+from datetime import datetime
 from typing import Any, NotRequired, cast
 
 from flask import Blueprint, Response, jsonify, request, url_for
@@ -8,7 +9,7 @@ from pydantic import with_config
 from typing_extensions import TypedDict
 
 from api import details, etags, fields, store, system
-from api.answers import RunRequested, ScheduleDetails, ShownResult, ShownSchedule, moment
+from api.answers import RunRequested, ScheduleDetails, ShownFire, ShownResult, ShownSchedule, moment
 from api.contract import Answer, Operation, operation
 from api.cron import next_five, words
 from api.problems import Changed, Fault, Invalid, NotFound, Refused
@@ -16,6 +17,7 @@ from api.refusals import explained
 from api.services import services
 from api.store import NewSchedule, Schedule
 from scheduler.pairs import Pair, next_moment
+from scheduler.walls import MINUTE
 from worker.results import iso
 
 blueprint = Blueprint("schedules", __name__)
@@ -108,18 +110,17 @@ def change_schedule(model_id: str, body: Change) -> Response:
 @operation(Operation({200: Answer("It is there.", ScheduleDetails, TAG)}, problems=[NotFound]))
 def get_schedule(model_id: str) -> Response:
     """Show one schedule: its next five fires, its last fire and result, and why it did not fire where it did not."""
-    with services().database.transaction() as statements:
+    with services().database.reading() as statements:
         found = details.find(statements, model_id)
     if found is None:
         raise _no_schedule(model_id)
     schedule, fire = found.schedule, found.last_fire
     result = services().results.latest(model_id)
     schedule_shown = shown(schedule)
-    fires = next_five(schedule.cron_expression, schedule.timezone, found.now) if schedule_shown["next_run_at"] else []
     answer: ScheduleDetails = {
         **schedule_shown,
         "description": words(schedule.cron_expression),
-        "next_fires": fires,
+        "next_fires": _next_fires(schedule, found.now) if schedule_shown["next_run_at"] else [],
         "last_fire": fire and details.shown(fire),
         "last_result": cast("ShownResult", result.as_dict()) if result else None,
         "reason": details.reason(schedule_shown, found, result, lambda: system.queue(services().redis)),
@@ -155,6 +156,13 @@ def run_now(model_id: str) -> ResponseReturnValue:
         raise _no_schedule(model_id)
     answer: RunRequested = {"model_id": model_id, "due_at": iso(due_at, "milliseconds")}
     return jsonify(answer), 202, {"Location": url_for("results.latest_result", model_id=model_id)}
+
+
+def _next_fires(schedule: Schedule, now: datetime) -> list[ShownFire]:
+    """Return the same list, which is worked out once, as long as the next one is the same."""
+    upcoming = schedule.next_run_at if schedule.next_run_at and schedule.next_run_at > now else None
+    after = upcoming - MINUTE if upcoming else now.replace(second=0, microsecond=0)  # fires are at full minutes
+    return list(next_five(schedule.cron_expression, schedule.timezone, after))
 
 
 def _save(wanted: NewSchedule) -> Response:

@@ -29,9 +29,10 @@ TOTALS = """
 @pytest.fixture
 def fires(databases: Databases, database_url: str, redis_url: str, redis_client: redis.Redis) -> Iterator[Fires]:
     """The log as its owner keeps it, for one day."""
-    database = postgres.connect(databases.url_as("metrics_scheduler", database_url), "tests")
+    env = {"DATABASE_URL": databases.url_as("metrics_scheduler", database_url), "REDIS_URL": redis_url}
+    settings = Settings.from_env(SETTINGS | env | {"FIRES_RETENTION": "1"})
+    database = postgres.connect(settings.database_url, "tests")
     with Celery(broker=redis_url) as app:
-        settings = Settings.from_env(SETTINGS | {"FIRES_RETENTION": "1"})
         yield Fires(database, Broker(app, redis_client), settings, "tests")
     database.close()
 
