@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
+from urllib.parse import quote
 
 from flask import request
 from flask.typing import ResponseReturnValue
@@ -84,8 +85,9 @@ def invalid(faults: Iterable[Fault], kind: type[Problem] = Invalid) -> Problem:
 
 
 def pointer(location: Sequence[str | int]) -> str:
-    """Return a JSON pointer as a URI fragment (RFC 6901)."""
-    return "#" + "".join(f"/{str(step)[:SHOWN].replace('~', '~0').replace('/', '~1')}" for step in location)
+    """Return a JSON pointer as a URI fragment (RFC 6901); half a surrogate pair in a name is a question mark."""
+    steps = (str(step)[:SHOWN].replace("~", "~0").replace("/", "~1") for step in location)
+    return "#" + "".join("/" + quote(step, safe="!$&'()*+,;=:@", errors="replace") for step in steps)
 
 
 def quoted(value: object) -> str:

@@ -73,14 +73,15 @@ def words(expression: str) -> str | None:
 
 
 def next_five(expression: str, timezone: str, now: datetime) -> list[ShownFire]:
-    """Return the next fires of a pair that the scheduler can fire, as the API shows them."""
+    """Return the next fires of a pair, as the API shows them; those that there are."""
     return list(_next_five(expression, timezone, now.replace(second=0, microsecond=0)))
 
 
 @lru_cache(4096)
 def _next_five(expression: str, timezone: str, minute: datetime) -> tuple[ShownFire, ...]:
     """Return what is the same all through a minute: fires are at full ones."""
-    return tuple(map(_shown, next_fires(expression, timezone, minute, DEFAULT_COUNT)))
+    found, _ = _preview(expression, timezone, minute, DEFAULT_COUNT)
+    return tuple(found)
 
 
 def _preview(expression: str, timezone: str, now: datetime, count: int) -> tuple[list[ShownFire], list[ShownRefusal]]:

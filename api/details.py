@@ -64,34 +64,40 @@ def shown(fire: LastFire) -> answers.LastFire:
     }
 
 
-def reason(details: Details, result: Result | None, queue: Callable[[], Queue]) -> str | None:
-    """Return why the schedule did not fire, or has no result of its last moment; None when all is well."""
-    schedule = details.schedule
-    if schedule.status != "scheduled":
-        return _not_scheduled(details)
-    if schedule.last_run_at is None:
-        return f"its first moment since it was made, changed or resumed is {moment(schedule.next_run_at)}"
-    if result is None or result.due_at < schedule.last_run_at:
+def reason(
+    schedule: answers.ShownSchedule, details: Details, result: Result | None, queue: Callable[[], Queue]
+) -> str | None:
+    """Return why the schedule, as it is shown, did not fire or has no result of its last moment; None if all is well.
+
+    What is shown knows more than the row: when a schedule runs that the scheduler has not seen, or why it never will.
+    """
+    if schedule["status"] != "scheduled":
+        return _not_scheduled(schedule, details)
+    last_run_at = details.schedule.last_run_at
+    if last_run_at is None:
+        return f"its first moment since it was made, changed or resumed is {schedule['next_run_at']}"
+    if result is None or result.due_at < last_run_at:
         found = queue()
         where = "; ".join([*diagnosis.waiting(found), *diagnosis.taken(found)]) or "no message of it is left"
-        return f"the run of {moment(schedule.last_run_at)} has no result yet: {where}"
+        return f"the run of {moment(last_run_at)} has no result yet: {where}"
     if details.last_fire and details.last_fire.skipped:
-        return f"moments before {moment(schedule.last_run_at)} were missed, and that one stands for them"
+        skipped = details.last_fire.skipped
+        missed = "1 moment was missed" if skipped == 1 else f"{skipped} moments were missed"
+        return f"{missed} before {moment(last_run_at)}, of all crons that were due then, and it stands for them"
     return None
 
 
-def _not_scheduled(details: Details) -> str | None:
-    schedule = details.schedule
+def _not_scheduled(schedule: answers.ShownSchedule, details: Details) -> str | None:
     scheduler = "; ".join(diagnosis.scheduler(details.leader, details.now))
-    match schedule.status:
+    match schedule["status"]:
         case "paused":
             return "it is paused"
         case "late":
-            return f"its moment {moment(schedule.next_run_at)} has passed: {scheduler or 'it is being sent'}"
+            return f"its moment {schedule['next_run_at']} has passed: {scheduler or 'it is being sent'}"
         case "new":
             return scheduler or "the scheduler has not seen it yet"
         case _:
-            return schedule.error
+            return schedule["error"]
 
 
 def _seconds(duration: timedelta | None) -> float | None:

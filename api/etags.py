@@ -30,8 +30,9 @@ def require(schedule: Schedule | None) -> None:
 
 
 def cacheable(answer: Response) -> Response:
-    """Give an answer the tag of its content; 304 without a body where the caller has it already."""
-    answer.set_etag(_tag(answer.get_data()))
+    """Give an answer the tag of its content and its Link; 304 without a body where the caller has them already."""
+    # A page may stay the same while a next one begins behind it.
+    answer.set_etag(_tag(answer.get_data() + answer.headers.get("Link", "").encode()))
     answer.headers["Cache-Control"] = "no-cache"  # keep it, but ask before using it again
     answer.make_conditional(request)
     return answer

@@ -7,7 +7,7 @@ from types import FrameType
 
 from flask import Flask
 
-from api import collection, cron, docs, guard, health, model_results, problems, request_log, schedules
+from api import collection, cron, docs, guard, health, model_results, problems, prometheus, request_log, schedules
 from api.database import Database
 from api.server import serve
 from api.services import EXTENSION, Services
@@ -23,13 +23,15 @@ REDIS_PATIENCE = 2  # seconds
 def create_app(settings: Settings) -> Flask:
     """Make the application; it connects to PostgreSQL and Redis when it is asked something."""
     app = Flask(__name__)
+    app.url_map.merge_slashes = False  # /schedule//run, of a script without its id, is no other address: it is none
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     client = results.connect(settings.redis_url, patience=REDIS_PATIENCE)
     app.extensions[EXTENSION] = Services(Database(settings.database_url), client, results.Results(client), settings)
     problems.register(app)
     request_log.register(app)
+    prometheus.register(app, settings)
     guard.register(app, settings)
-    for module in (schedules, collection, model_results, cron, health, docs):
+    for module in (schedules, collection, model_results, cron, health, prometheus, docs):
         app.register_blueprint(module.blueprint)
     return app
 

@@ -21,6 +21,8 @@ MOST_MODELS = 100  # in one call
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 1000
 
+LINK = {"Link": 'The address of the next page, rel="next"; none on the last one.'}
+
 
 @with_config(extra="forbid")
 class Models(TypedDict):
@@ -65,7 +67,7 @@ class Stretch(TypedDict, total=False):
 def latest_results(query: Models) -> Response:
     """Show the latest results of up to 100 models."""
     model_ids = list(dict.fromkeys(query["model_id"]))
-    found = dict(zip(model_ids, [services().results.latest(m) for m in model_ids], strict=True))
+    found = dict(zip(model_ids, services().results.latest_of(model_ids), strict=True))
     answer: LatestResults = {
         "results": [cast("ShownResult", result.as_dict()) for result in found.values() if result],
         "missing": [model_id for model_id, result in found.items() if not result],
@@ -89,12 +91,8 @@ def latest_result(model_id: str) -> Response:
 @operation(
     Operation(
         {
-            200: Answer(
-                "A page of them; none for a model without results.",
-                list[ShownResult],
-                TAG | {"Link": 'The address of the next page, rel="next"; none on the last one.'},
-            ),
-            304: UNCHANGED,
+            200: Answer("A page of them; none for a model without results.", list[ShownResult], TAG | LINK),
+            304: UNCHANGED._replace(headers=TAG | LINK),
         },
         query=Stretch,
         headers=NONE_MATCH,

@@ -22,13 +22,14 @@ from api.problems import PROBLEMS, Problem
 
 VERSION = "0.1.0"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-TAGS = {  # by the blueprint of their views; in this order on the page
+TAGS = {  # the blueprints of their views; in this order on the page
     "schedules": "When a model's quality is calculated.",
     "results": "What the quality was.",
     "cron": "Cron expressions, tried before they are used.",
     "health": "Is it well?",
     "docs": "This contract.",
 }
+TAG_OF = {"collection": "schedules", "prometheus": "health"}  # blueprints that share a tag
 HEADERS = {  # examples, by name
     "ETag": '"2f7d1c0b9a8e4d6f3b5a7c91"',
     "If-Match": '"2f7d1c0b9a8e4d6f3b5a7c91"',
@@ -93,11 +94,11 @@ class _Call(NamedTuple):
 def _operation(call: _Call, schemas: Schemas, responses: Responses) -> dict[str, Any]:
     rule, method, view, described = call
     summary, _, more = inspect.cleandoc(view.__doc__ or "").partition("\n\n")
-    tag = rule.endpoint.partition(".")[0]
+    blueprint = rule.endpoint.partition(".")[0]
     shown: dict[str, Any] = {"operationId": view.__name__, "summary": summary}
     if more:
         shown["description"] = more
-    shown["tags"] = [tag if tag in TAGS else "schedules"]
+    shown["tags"] = [TAG_OF.get(blueprint, blueprint)]
     if rule.rule in guard.HEALTH_CHECKS:
         shown["security"] = []
     shown["parameters"] = list(_parameters(rule, described))

@@ -8,15 +8,17 @@ from functools import partial
 from typing import ClassVar, NamedTuple
 
 import redis
-from flask import Flask, Response
+from flask import Flask, Response, request
 from psycopg2 import Error, InterfaceError, OperationalError
 from psycopg2.errors import CheckViolation, ForeignKeyViolation, ReadOnlySqlTransaction
+from werkzeug import exceptions
 from werkzeug.exceptions import HTTPException
 
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:cyclic-metrics:problem:"
+SHOWN = 80  # characters of an address
 
 
 class Fault(NamedTuple):
@@ -103,7 +105,7 @@ class MethodNotAllowed(Problem):
     """The address has other methods."""
 
     name, status, title = "method-not-allowed", 405, "The address does not have this method"
-    example = "/schedule takes GET, POST and PUT"
+    example = "/schedule takes GET, POST, PUT"
 
 
 class Changed(Problem):
@@ -223,7 +225,17 @@ def _http(error: HTTPException) -> Response:
     if kind is None:
         return _unexpected(error)
     allowed = dict(error.get_headers()).get("Allow")
-    return kind(error.description or kind.title, headers={"Allow": allowed} if allowed else None).response()
+    return kind(_said(error), headers={"Allow": allowed} if allowed else None).response()
+
+
+def _said(error: HTTPException) -> str:
+    path = request.path[:SHOWN]
+    if isinstance(error, exceptions.MethodNotAllowed):
+        methods = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
+        return f"{path} takes {', '.join(methods)}"
+    if isinstance(error, exceptions.NotFound):
+        return f"there is nothing at {path}; /docs lists what there is"
+    return error.description or error.name
 
 
 def _unexpected(error: Exception) -> Response:

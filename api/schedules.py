@@ -63,7 +63,7 @@ class Change(TypedDict, total=False):
 
 
 @blueprint.post("/schedule")
-@operation(Operation(SAVED, body=WantedOf, problems=[Refused]))
+@operation(Operation(SAVED, body=WantedOf, headers=MATCH | CREATE_ONLY, problems=[Refused, Changed]))
 def create_or_replace_schedule(body: WantedOf) -> ResponseReturnValue:
     """Create the model's schedule, or replace the one that it has."""
     return _save(NewSchedule(**body))
@@ -99,7 +99,7 @@ def change_schedule(model_id: str, body: Change) -> Response:
             raise _no_schedule(model_id)
         kept: dict[str, Any] = {name: getattr(found, name) for name in NewSchedule._fields}
         wanted.append(NewSchedule(**{**kept, **body}))
-        store.save(statements, wanted)
+        store.change(statements, *wanted)
         schedule = store.find(statements, model_id)
     assert schedule is not None
     return _answer(schedule)
@@ -123,7 +123,7 @@ def get_schedule(model_id: str) -> Response:
         "next_fires": fires,
         "last_fire": fire and details.shown(fire),
         "last_result": cast("ShownResult", result.as_dict()) if result else None,
-        "reason": details.reason(found, result, lambda: system.queue(services().redis)),
+        "reason": details.reason(schedule_shown, found, result, lambda: system.queue(services().redis)),
     }
     return _tagged(jsonify(answer), schedule)
 
@@ -160,9 +160,13 @@ def run_now(model_id: str) -> ResponseReturnValue:
 
 def _save(wanted: NewSchedule) -> Response:
     with explained([wanted], lambda _: ()), services().database.transaction() as statements:
-        if "If-Match" in request.headers or "If-None-Match" in request.headers:
-            etags.require(store.lock(statements, wanted.model_id))
+        conditional = "If-Match" in request.headers or "If-None-Match" in request.headers
+        found = store.lock(statements, wanted.model_id) if conditional else None
+        if conditional:
+            etags.require(found)
         created = store.save(statements, [wanted])
+        if conditional and not (found or created):  # what is not there yet cannot be locked
+            raise Changed(f"model {wanted.model_id} was given a schedule at the same time; get it")
         schedule = store.find(statements, wanted.model_id)
     assert schedule is not None
     answer = _answer(schedule)

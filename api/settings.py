@@ -10,7 +10,7 @@ from typing import Self
 
 from api import tokens
 from api.tokens import Token
-from worker.settings import database_url, positive, redis_url
+from worker.settings import at_least, database_url, positive, redis_url
 
 LOOPBACK_NAMES = "localhost,127.0.0.1,[::1]"
 SWITCHES = {"true": True, "false": False}
@@ -25,6 +25,7 @@ class Settings:
     host: str
     port: int
     queue_age_limit: timedelta  # a message that waits, or is being worked on, for longer is a problem
+    model_metrics: int  # models whose quality /metrics shows
     api_tokens: list[Token]
     allowed_hosts: frozenset[str]  # in lower case, without ports; "*" allows all
 
@@ -37,6 +38,7 @@ class Settings:
             host=env.get("HOST", "127.0.0.1"),
             port=positive(env, "PORT", 5000),
             queue_age_limit=timedelta(seconds=positive(env, "QUEUE_AGE_LIMIT", 300)),
+            model_metrics=at_least(0, env, "MODEL_METRICS", 100),
             api_tokens=tokens.parse(env.get("API_TOKENS", "")),
             allowed_hosts=frozenset(re.split(r"[,\s]+", (env.get("ALLOWED_HOSTS") or LOOPBACK_NAMES).lower())),
         )

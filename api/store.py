@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from psycopg2.extensions import cursor
@@ -15,6 +16,12 @@ SAVE = """
         SET name = excluded.name, cron_expression = excluded.cron_expression,
             timezone = excluded.timezone, enabled = excluded.enabled
     RETURNING xmax = 0
+"""
+# No INSERT with ON CONFLICT: the gate would judge a row that got past it anew, whatever is to change of it.
+CHANGE = """
+    UPDATE public.metrics_executions
+    SET name = %(name)s, cron_expression = %(cron_expression)s, timezone = %(timezone)s, enabled = %(enabled)s
+    WHERE model_id = %(model_id)s
 """
 COLUMNS = """
     SELECT model_id::text, name, cron_expression, timezone, enabled, status, next_run_at, last_run_at, error,
@@ -101,8 +108,14 @@ class Judgement(NamedTuple):
 
 def save(statements: cursor, schedules: Sequence[NewSchedule]) -> int:
     """Create or replace schedules, each of another model; how many were created. The gate may refuse them all."""
-    statements.execute(SAVE, _columns(schedules))
+    # In one order, whoever saves: else two of them might each wait for a row that the other one holds.
+    statements.execute(SAVE, _columns(sorted(schedules, key=attrgetter("model_id"))))
     return sum(created for (created,) in statements.fetchall())
+
+
+def change(statements: cursor, schedule: NewSchedule) -> None:
+    """Change the schedule of a model. The gate may refuse what is new of it."""
+    statements.execute(CHANGE, schedule._asdict())
 
 
 def find(statements: cursor, model_id: str) -> Schedule | None:

@@ -59,9 +59,23 @@ RECORD_SKIPPED = """
     SELECT stand_in, sum(skipped), %(leader)s FROM moved GROUP BY stand_in
     ON CONFLICT (due_at) DO UPDATE SET skipped = fire.skipped + excluded.skipped, leader = excluded.leader
 """
-DELETE_OLD_FIRES = """
-    DELETE FROM public.fires WHERE due_at IN (
-        SELECT due_at FROM public.fires WHERE due_at < public.schedule_now() - %(retention)s ORDER BY due_at LIMIT 1000)
+# One statement: what is deleted and what is added to the totals are the same rows, whoever looks in between.
+RETIRE_OLD_FIRES = """
+    WITH retired AS (
+        DELETE FROM public.fires WHERE due_at IN (
+            SELECT due_at FROM public.fires
+            WHERE due_at < public.schedule_now() - %(retention)s ORDER BY due_at LIMIT 1000)
+        RETURNING fired_at, models, messages, skipped
+    )
+    UPDATE public.retired_fires AS total SET
+        fires = total.fires + added.fires,
+        models = total.models + added.models,
+        messages = total.messages + added.messages,
+        skipped = total.skipped + added.skipped
+    FROM (
+        SELECT count(fired_at) AS fires, sum(models) AS models, sum(messages) AS messages, sum(skipped) AS skipped
+        FROM retired HAVING count(*) > 0
+    ) AS added
 """
 
 
@@ -149,9 +163,9 @@ class Fires:
         log.warning("skipped %s moments of %s pairs due since %s", sum(skipped), len(skips), due_at.isoformat())
         return True
 
-    def delete_old(self) -> None:
-        """Delete some of the records that are too old."""
-        execute(self._database, DELETE_OLD_FIRES, retention=self._retention)
+    def retire_old(self) -> None:
+        """Delete some of the records that are too old, and keep their sums."""
+        execute(self._database, RETIRE_OLD_FIRES, retention=self._retention)
 
 
 def _skip(pair: Pair, due_at: datetime, now: datetime, catch_up: timedelta) -> Skip | None:

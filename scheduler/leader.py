@@ -111,7 +111,7 @@ class Leader:
 
     def _clean_up(self, look: store.Look) -> None:
         if time.monotonic() - self._cleaned_up >= CLEAN_UP_EVERY and _is_free(look, LULL):
-            self._fires.delete_old()
+            self._fires.retire_old()
             self._new_pairs.delete_unused()
             self._cleaned_up = time.monotonic()
 

@@ -124,6 +124,25 @@ CALL pg_temp.describe('COLUMN', 'public.fires.lag', 'How late sending began: fir
 CALL pg_temp.describe('COLUMN', 'public.fires.duration', 'How long sending took: finished_at less fired_at. Of a moment that was sent more than once, from the first beginning to the last end.');
 
 
+CREATE TABLE IF NOT EXISTS public.retired_fires (
+    singleton boolean NOT NULL DEFAULT true
+        CONSTRAINT retired_fires_pkey PRIMARY KEY CONSTRAINT retired_fires_is_one_row CHECK (singleton),
+    fires     bigint NOT NULL DEFAULT 0,
+    models    bigint NOT NULL DEFAULT 0,
+    messages  bigint NOT NULL DEFAULT 0,
+    skipped   bigint NOT NULL DEFAULT 0
+);
+
+INSERT INTO public.retired_fires DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+CALL pg_temp.describe('TABLE', 'public.retired_fires', 'One row: sums over the rows of fires that the scheduler has deleted. With those over the rows that are there, they never go down.');
+CALL pg_temp.describe('COLUMN', 'public.retired_fires.singleton', 'Always true: there is one row.');
+CALL pg_temp.describe('COLUMN', 'public.retired_fires.fires', 'Moments that were sent: rows with fired_at.');
+CALL pg_temp.describe('COLUMN', 'public.retired_fires.models', 'Sum of fires.models.');
+CALL pg_temp.describe('COLUMN', 'public.retired_fires.messages', 'Sum of fires.messages.');
+CALL pg_temp.describe('COLUMN', 'public.retired_fires.skipped', 'Sum of fires.skipped.');
+
+
 CREATE TABLE IF NOT EXISTS public.leader (
     singleton boolean NOT NULL DEFAULT true CONSTRAINT leader_pkey PRIMARY KEY CONSTRAINT leader_is_one_row CHECK (singleton),
     name      text,

@@ -6,11 +6,11 @@ GRANT USAGE ON SCHEMA public TO metrics_api, metrics_scheduler, metrics_worker, 
 GRANT SELECT ON public.time_zones TO PUBLIC;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON public.metrics_executions TO metrics_api;
-GRANT SELECT ON public.crons, public.fires, public.leader, public.schedule_status TO metrics_api;
+GRANT SELECT ON public.crons, public.fires, public.retired_fires, public.leader, public.schedule_status TO metrics_api;
 
 GRANT SELECT, UPDATE (run_requested_at) ON public.metrics_executions TO metrics_scheduler;
 GRANT SELECT, INSERT, UPDATE, DELETE ON public.crons, public.fires TO metrics_scheduler;
-GRANT SELECT, UPDATE ON public.leader TO metrics_scheduler;
+GRANT SELECT, UPDATE ON public.leader, public.retired_fires TO metrics_scheduler;
 
 GRANT SELECT ON public.metrics_executions, public.results TO metrics_worker;
 

@@ -17,29 +17,30 @@ from redis.retry import Retry
 Status = Literal["ok", "no_data", "error"]
 
 FAILING = "metrics:failing"  # sorted set: models whose last result was not ok, by the first moment since they fail
+COUNTS = "metrics:counts"  # a hash: results added since Redis was empty, by status
 BEGUN_TTL = 86400  # seconds; a message comes back long before, or not at all
 LONGEST_ERROR = 160  # characters
 STATUS_CODES: dict[Status, int] = {"ok": 0, "no_data": 1, "error": 2}
 STATUS_NAMES: dict[int, Status] = {code: status for status, code in STATUS_CODES.items()}
 MILLISECOND = timedelta(milliseconds=1)
-ALMOST_A_MILLISECOND = timedelta(microseconds=999)  # rounds up what is then rounded down
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Looking and then adding in two steps lets a second worker in between.
 ADD = """
-local results, failing = KEYS[1], KEYS[2]
-local score, member, history, ttl, failed, model_id = unpack(ARGV)
+local results, failing, counts = KEYS[1], KEYS[2], KEYS[3]
+local score, member, history, ttl, status, model_id = unpack(ARGV)
 if redis.call('ZCOUNT', results, score, score) > 0 then
     return 0
 end
 redis.call('ZADD', results, score, member)
 redis.call('ZREMRANGEBYRANK', results, 0, -(history + 1))
 redis.call('EXPIRE', results, ttl)
+redis.call('HINCRBY', counts, status, 1)
 if redis.call('ZCOUNT', results, '(' .. score, '+inf') == 0 then
-    if failed == '1' then
-        redis.call('ZADD', failing, 'NX', score, model_id)
-    else
+    if status == 'ok' then
         redis.call('ZREM', failing, model_id)
+    else
+        redis.call('ZADD', failing, 'NX', score, model_id)
     end
 end
 return 1
@@ -108,6 +109,13 @@ class Failure(NamedTuple):
     model_id: str
 
 
+class Totals(NamedTuple):
+    """How many results there were, and how many models are in trouble now."""
+
+    added: dict[Status, int]  # since Redis was empty; what was trimmed since included
+    failing: int  # models whose latest result is not ok
+
+
 class Results:
     """The results that a Redis holds."""
 
@@ -124,9 +132,8 @@ class Results:
         with self._client.pipeline(transaction=False) as pipeline:
             for result in results:
                 score = repr(_score(result.due_at))
-                failed = int(result.status != "ok")
-                values: list[str | bytes | int] = [score, encode(result), self._history, self._ttl, failed]
-                keys = [key(result.model_id), FAILING]
+                values: list[str | bytes | int] = [score, encode(result), self._history, self._ttl, result.status]
+                keys = [key(result.model_id), FAILING, COUNTS]
                 self._add(keys=keys, args=[*values, result.model_id], client=pipeline)
             pipeline.execute()
 
@@ -135,12 +142,31 @@ class Results:
         members: Any = self._client.zrange(key(model_id), 0, 0, desc=True)
         return decode(model_id, members[0]) if members else None
 
+    def latest_of(self, model_ids: Sequence[str]) -> list[Result | None]:
+        """Return the latest result of each model, in one round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for model_id in model_ids:
+                pipeline.zrange(key(model_id), 0, 0, desc=True)
+            found = pipeline.execute()
+        return [
+            decode(model_id, members[0]) if members else None
+            for model_id, members in zip(model_ids, found, strict=True)
+        ]
+
+    def totals(self) -> Totals:
+        """Return the figures over all models, in one round trip."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(COUNTS)
+            pipeline.zcard(FAILING)
+            counts, failing = pipeline.execute()
+        return Totals({status: int(counts.get(status.encode(), 0)) for status in STATUS_CODES}, failing)
+
     def history(
         self, model_id: str, since: datetime | None, before: datetime | None, *, limit: int, newest_first: bool
     ) -> list[Result]:
         """Return results of the moments from since on (None: the first one) and before before (None: the last one)."""
-        lowest = "-inf" if since is None else repr(_score(since + ALMOST_A_MILLISECOND))
-        highest = "+inf" if before is None else f"({_score(before + ALMOST_A_MILLISECOND)!r}"
+        lowest = "-inf" if since is None else repr(_bound(since))
+        highest = "+inf" if before is None else f"({_bound(before)!r}"
         start, end = (highest, lowest) if newest_first else (lowest, highest)
         members: Any = self._client.zrange(
             key(model_id),
@@ -254,6 +280,11 @@ def _begun(model_id: str, due_at: datetime) -> str:
 
 def _score(due_at: datetime) -> float:
     return (due_at - EPOCH) // MILLISECOND / 1000
+
+
+def _bound(instant: datetime) -> float:
+    """Return the score of the first millisecond that is not before an instant, which may be the last one there is."""
+    return -((EPOCH - instant) // MILLISECOND) / 1000
 
 
 def iso(instant: datetime, timespec: str = "auto") -> str:

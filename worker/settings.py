@@ -71,7 +71,12 @@ def redis_url(url: str) -> str:
 
 def positive(env: Mapping[str, str], name: str, default: int) -> int:
     """Return a whole number of at least 1; raises ValueError, naming the variable."""
+    return at_least(1, env, name, default)
+
+
+def at_least(least: int, env: Mapping[str, str], name: str, default: int) -> int:
+    """Return a whole number that is not smaller; raises ValueError, naming the variable."""
     text = env.get(name, str(default))
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f'{name} is "{text}"; write a whole number of at least 1')
+    if not text.isdecimal() or int(text) < least:
+        raise ValueError(f'{name} is "{text}"; write a whole number of at least {least}')
     return int(text)

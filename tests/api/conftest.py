@@ -5,10 +5,13 @@ from flask.testing import FlaskClient
 
 from api.main import create_app
 from api.settings import Settings
+from tests.api.documented import DocumentedClient
 from tests.databases import Databases
 
 
 @pytest.fixture
 def client(databases: Databases, database_url: str, redis_url: str) -> FlaskClient:
     url = databases.url_as("metrics_api", database_url)
-    return create_app(Settings.from_env({"DATABASE_URL": url, "REDIS_URL": redis_url})).test_client()
+    app = create_app(Settings.from_env({"DATABASE_URL": url, "REDIS_URL": redis_url}))
+    app.test_client_class = DocumentedClient
+    return app.test_client()

@@ -102,27 +102,44 @@ def test_it_says_that_daylight_saving_leaves_nothing(client: FlaskClient) -> Non
     assert "never fires in Europe/Warsaw" in answer["errors"][0]["detail"]
 
 
+COUNT = "write a whole number from 1 to 100"
+
+
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "parameter", "said"),
     [
-        ("", "expression is missing; write /cron?expression="),
-        ("expression=@daily&count=0", 'count "0" is not a number from 1 to 100'),
-        ("expression=@daily&count=101", 'count "101" is not a number from 1 to 100'),
-        ("expression=@daily&count=many", 'count "many" is not a number from 1 to 100'),
-        ("expression=@daily&count=00000000100000", 'count "00000000100000" is not a number from 1 to 100'),
-        ("expression=@daily&count=٣", 'count "٣" is not a number from 1 to 100'),
-        (f"expression=@daily&count={'9' * 5000}", 'count "99999'),
-        ("expression=%00", 'expression is "\\u0000", which holds characters'),
-        ("expression=@daily&timezone=%00", 'timezone is "\\u0000", which holds characters'),
-        ("expression=@daily&tz=UTC", '"tz" is not a parameter of /cron; there are expression, timezone, count'),
+        ("", "expression", "expression is missing; it is required"),
+        ("expression=@daily&count=0", "count", f'count is "0"; {COUNT}'),
+        ("expression=@daily&count=101", "count", f'count is "101"; {COUNT}'),
+        ("expression=@daily&count=many", "count", f'count is "many"; {COUNT}'),
+        ("expression=@daily&count=00000000100000", "count", f'count is "00000000100000"; {COUNT}'),
+        ("expression=@daily&count=٣", "count", f'count is "\\u0663"; {COUNT}'),
+        (f"expression=@daily&count={'9' * 5000}", "count", f'count is "{"9" * 79}…; {COUNT}'),
+        ("expression=%00", "expression", 'expression is "\\u0000"; write it without NUL'),
+        ("expression=@daily&timezone=%00", "timezone", 'timezone is "\\u0000"; write it without NUL'),
+        (
+            "expression=@daily&tz=UTC",
+            "tz",
+            '"tz" is not a parameter of /cron; there are expression, timezone, count',
+        ),
+        ("expression=@daily&expression=@daily", "expression", "expression is there 2 times; write it once"),
     ],
 )
-def test_it_refuses_a_parameter(client: FlaskClient, query: str, said: str) -> None:
-    answer = client.get(f"/cron?{query}")
+def test_it_refuses_a_parameter(client: FlaskClient, query: str, parameter: str, said: str) -> None:
+    answer: Any = client.get(f"/cron?{query}")
 
     assert answer.status_code == 422
     assert answer.content_type == "application/problem+json"
-    assert answer.json["detail"].startswith(said)  # type: ignore[index]
+    assert answer.json["type"] == "urn:cyclic-metrics:problem:invalid"
+    assert answer.json["detail"].startswith(said)
+    assert answer.json["errors"] == [{"detail": answer.json["detail"], "parameter": parameter}]
+
+
+def test_it_refuses_several_parameters_at_once(client: FlaskClient) -> None:
+    answer: Any = client.get("/cron?count=0&timezone=%00")
+
+    assert answer.json["detail"].endswith(" (and 2 more, see errors)")
+    assert [error["parameter"] for error in answer.json["errors"]] == ["expression", "timezone", "count"]
 
 
 def test_it_writes_nothing(client: FlaskClient, db: Connection) -> None:

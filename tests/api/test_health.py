@@ -1,8 +1,7 @@
-"""Results and health over HTTP, and what is said when a server is away."""
+"""Health over HTTP, and what is said when a server is away."""
 
 import json
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,10 +10,11 @@ from flask.testing import FlaskClient
 
 from api.main import create_app
 from api.settings import Settings
+from tests.api.answers import problem
 from tests.databases import MODEL, Connection, Databases, one, run, schedule, set_clock
 from tests.proxy import Proxy
 from worker.messages import QUEUE, UNACKED_INDEX
-from worker.results import Result, Results, iso
+from worker.results import iso
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NOWHERE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "REDIS_URL": "redis://127.0.0.1:9/0"}
@@ -28,23 +28,6 @@ def healthy(db: Connection) -> Connection:
     return db
 
 
-def test_the_latest_result_is_shown(client: FlaskClient, redis_client: redis.Redis) -> None:
-    result = Result(MODEL, NOON, NOON, "ok", 0.5, 2, 7, NOON)
-    Results(redis_client).save([replace(result, due_at=datetime(2026, 11, 24, 11, 59, tzinfo=UTC)), result])
-
-    answer = client.get(f"/results/{MODEL.upper()}")
-
-    assert answer.status_code == 200
-    assert answer.json == result.as_dict()
-
-
-def test_there_is_no_result_before_the_first_run(client: FlaskClient) -> None:
-    answer = client.get(f"/results/{MODEL}")
-
-    assert answer.status_code == 404
-    assert "has no result yet" in answer.json["detail"]  # type: ignore[index]
-
-
 def test_it_lives_and_is_ready(client: FlaskClient) -> None:
     assert client.get("/healthz").json == {"status": "ok"}
     assert client.get("/readyz").json == {"status": "ok"}
@@ -56,6 +39,7 @@ def test_without_servers_it_lives_and_says_so() -> None:
     assert client.get("/healthz").status_code == 200
     ready, schedules, results = (client.get(path) for path in ("/readyz", "/schedule", f"/results/{MODEL}"))
     assert [answer.status_code for answer in (ready, schedules, results)] == [503, 503, 503]
+    assert {problem(answer) for answer in (ready, schedules, results)} == {(503, "unavailable")}
     assert ready.json["detail"] == "no answer from PostgreSQL and Redis"  # type: ignore[index]
     assert "PostgreSQL does not answer" in schedules.json["detail"]  # type: ignore[index]
     assert "Redis does not answer" in results.json["detail"]  # type: ignore[index]
@@ -328,6 +312,4 @@ def test_the_status_without_redis(databases: Databases, database_url: str, healt
 
 
 def test_what_does_not_exist_is_a_problem(client: FlaskClient) -> None:
-    answer = client.get("/nothing")
-
-    assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
+    assert problem(client.get("/nothing")) == (404, "not-found")

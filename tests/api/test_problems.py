@@ -13,6 +13,7 @@ from psycopg2 import sql
 from api.main import create_app
 from api.settings import Settings
 from local.ports import HOST
+from tests.api.answers import problem
 from tests.databases import MODEL, Connection, Databases, one, run
 
 TRY = "/cron?expression=*+*+*+*+*"
@@ -40,7 +41,7 @@ def test_what_postgresql_cannot_do_at_present_is_said(client: FlaskClient, db: C
 
     answer = client.get(TRY)
 
-    assert (answer.status_code, answer.content_type) == (503, "application/problem+json")
+    assert problem(answer) == (503, "unavailable")
     assert answer.json["detail"] == "PostgreSQL says: not now; try again in a moment."  # type: ignore[index]
 
 
@@ -52,7 +53,7 @@ def test_a_lock_that_somebody_else_holds_is_said(client: FlaskClient, db: Connec
     answer = client.get(TRY)
 
     busy.close()
-    assert answer.status_code == 503
+    assert problem(answer) == (503, "unavailable")
     assert "PostgreSQL says: canceling statement due to lock timeout" in answer.json["detail"]  # type: ignore[index]
 
 
@@ -61,7 +62,7 @@ def test_a_server_that_stops_in_the_middle_is_said(client: FlaskClient, db: Conn
 
     answer = client.get(TRY)
 
-    assert answer.status_code == 503
+    assert problem(answer) == (503, "unavailable")
     assert "PostgreSQL says: terminating connection due to administrator command" in answer.json["detail"]  # type: ignore[index]
 
 
@@ -70,10 +71,12 @@ def test_too_many_connections_are_said(client: FlaskClient, db: Connection) -> N
     limit = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}")
     run(db, limit.format(database, sql.Literal(0)).as_string(db))
 
-    answer = client.get(TRY)
+    try:
+        answer = client.get(TRY)
+    finally:  # the database is lent to other tests
+        run(db, limit.format(database, sql.Literal(-1)).as_string(db))
 
-    run(db, limit.format(database, sql.Literal(-1)).as_string(db))
-    assert answer.status_code == 503
+    assert problem(answer) == (503, "unavailable")
     assert "PostgreSQL says: too many connections for database" in answer.json["detail"]  # type: ignore[index]
 
 
@@ -122,6 +125,7 @@ def test_what_redis_cannot_do_at_present_is_said(
         results, ready, status = (client.get(path) for path in (f"/results/{MODEL}", "/readyz", "/status"))
 
     assert [answer.status_code for answer in (results, ready, status)] == [503, 503, 503]
+    assert problem(results) == problem(ready) == (503, "unavailable")
     assert f"Redis says: {reason}" in results.json["detail"]  # type: ignore[index]
     assert ready.json["detail"] == "no answer from Redis"  # type: ignore[index]
     assert "Redis does not answer" in status.json["problems"]  # type: ignore[index]

@@ -36,6 +36,7 @@ def test_generated_clients_keep_the_names_of_their_methods() -> None:
         "try_cron": "get /cron",
         "docs": "get /docs",
         "healthz": "get /healthz",
+        "metrics": "get /metrics",
         "openapi": "get /openapi.json",
         "readyz": "get /readyz",
         "latest_results": "get /results",

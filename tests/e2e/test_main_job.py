@@ -163,6 +163,20 @@ def test_the_same_in_sql_alone(stack: Stack, model: str) -> None:
     assert one(stack.db, "SELECT max(due_at) FROM fires WHERE models > 0").minute == 1
 
 
+def test_a_paused_schedule_runs_when_it_is_told_to(stack: Stack, model: str) -> None:
+    log_labels(stack.db, "[1, 0]", "[1, 1]", model)
+    assert stack.call(f"/schedule/{model}", "PUT", {"cron_expression": "@yearly", "enabled": False})[0] == 201
+
+    status, requested = stack.call(f"/schedule/{model}/run", "POST")
+    assert (status, requested["model_id"]) == (202, model)
+    result: Any = wait_for(lambda: (found := stack.call(f"/results/{model}"))[0] == 200 and found[1])
+
+    assert (result["due_at"], result["metrics"]) == (requested["due_at"], {"accuracy": 0.5})
+    assert stack.call(f"/results/{model}/history")[1] == [result]
+    details = stack.call(f"/schedule/{model}")[1]
+    assert (details["status"], details["last_result"], details["reason"]) == ("paused", result, "it is paused")
+
+
 def test_a_thousand_models_have_one_result_a_minute(stack: Stack, redis_server: Any) -> None:
     schedule_many(stack.db, 1000)
     ids = [model_id for (model_id,) in rows(stack.db, "SELECT model_id::text FROM metrics_executions")]

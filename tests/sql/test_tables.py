@@ -215,8 +215,21 @@ def test_every_script_says_what_it_is_for_in_any_encoding() -> None:
 
 
 ALLOWED = {
-    "metrics_api": {"metrics_executions": "SIUD", "crons": "S", "fires": "S", "leader": "S", "schedule_status": "S"},
-    "metrics_scheduler": {"metrics_executions": "S", "crons": "SIUD", "fires": "SIUD", "leader": "SU"},
+    "metrics_api": {
+        "metrics_executions": "SIUD",
+        "crons": "S",
+        "fires": "S",
+        "retired_fires": "S",
+        "leader": "S",
+        "schedule_status": "S",
+    },
+    "metrics_scheduler": {
+        "metrics_executions": "S",
+        "crons": "SIUD",
+        "fires": "SIUD",
+        "retired_fires": "SU",
+        "leader": "SU",
+    },
     "metrics_worker": {"metrics_executions": "S", "results": "S"},
     "metrics_client": {
         "metrics_executions": "SIUD",
@@ -282,7 +295,11 @@ def test_applying_again_changes_nothing_and_waits_for_nobody(
     run(busy, "UPDATE metrics_executions SET name = 'busy'")
     run(busy, "INSERT INTO results (model_id, y_true, y_pred) VALUES (%s, '[1]', '[1]')", OTHER)
     run(busy, "SELECT FROM schedule_status")
-    run(busy, "LOCK TABLE metrics_executions, results, crons, fires, leader, time_zones IN SHARE UPDATE EXCLUSIVE MODE")
+    run(
+        busy,
+        "LOCK TABLE metrics_executions, results, crons, fires, retired_fires, leader, time_zones"
+        " IN SHARE UPDATE EXCLUSIVE MODE",
+    )
     before = dump_catalog(db)
 
     finished = threading.Event()
@@ -348,7 +365,7 @@ def test_applying_again_brings_descriptions_up_to_date(
 
 
 def test_an_earlier_version_is_brought_up_to_date(db: Connection, database_url: str, passwords: dict[str, str]) -> None:
-    """As it was before fires had lag and duration, with another view, and with other indexes."""
+    """As it was before fires had lag and duration, and totals, with another view, and with other indexes."""
     before = dump_catalog(db)
     [(view,)] = rows(db, "SELECT pg_get_viewdef('schedule_status')")
     run(db, "CREATE OR REPLACE VIEW schedule_status AS " + view.replace("late_after()", "'00:01'::interval"))
@@ -356,6 +373,7 @@ def test_an_earlier_version_is_brought_up_to_date(db: Connection, database_url: 
     run(db, "ALTER TABLE fires DROP lag, DROP duration")
     run(db, "DROP INDEX metrics_executions_enabled, metrics_executions_paused, metrics_executions_zone, crons_error")
     run(db, OLD_INDEX)
+    run(db, "DROP TABLE retired_fires")
     run(
         db, "INSERT INTO fires (due_at, fired_at, leader) VALUES ('2026-11-24 12:00+00', '2026-11-24 12:00:01+00', 'x')"
     )
@@ -472,7 +490,7 @@ def test_dump_and_restore_keep_rows_and_gate(db: Connection, database_url: str) 
     restored = psycopg2.connect(url)
     restored.autocommit = True
     try:
-        for table in ("metrics_executions", "results", "crons", "fires", "leader", "time_zones"):
+        for table in ("metrics_executions", "results", "crons", "fires", "retired_fires", "leader", "time_zones"):
             every_row = f"SELECT found::text FROM {table} AS found ORDER BY 1"
             assert rows(restored, every_row) == rows(db, every_row)
         assert dump_catalog(restored) == dump_catalog(db)

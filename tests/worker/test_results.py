@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import redis
 
-from tests.databases import MODEL, OTHER
+from tests.databases import MODEL, OTHER, model_ids
 from worker import results
-from worker.results import Failure, Result, Results, decode, encode
+from worker.results import Failure, Result, Results, Totals, decode, encode
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 FULL = Result(
@@ -48,6 +48,16 @@ def test_there_is_none_before_the_first(redis_client: redis.Redis) -> None:
     assert Results(redis_client).latest(MODEL) is None
 
 
+def test_the_latest_of_many_come_in_the_order_in_which_they_were_asked_for(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client)
+    newer = replace(FULL, due_at=NOON + timedelta(minutes=1))
+    other = replace(EMPTY, model_id=OTHER)
+    kept.save([FULL, newer, other])
+
+    assert kept.latest_of(["00000000-0000-0000-0000-000000000000", OTHER, MODEL]) == [None, other, newer]
+    assert kept.latest_of([]) == []
+
+
 def test_the_first_result_of_a_moment_counts(redis_client: redis.Redis) -> None:
     kept = Results(redis_client)
 
@@ -71,6 +81,7 @@ def test_the_first_counts_among_many_at_once(redis_client: redis.Redis) -> None:
         thread.join()
 
     assert redis_client.zcard(results.key(MODEL)) == 50
+    assert Results(redis_client).totals().added["ok"] == 50
 
 
 def test_a_late_result_of_an_earlier_moment_is_not_the_latest(redis_client: redis.Redis) -> None:
@@ -83,6 +94,15 @@ def test_a_late_result_of_an_earlier_moment_is_not_the_latest(redis_client: redi
     assert redis_client.zcard(results.FAILING) == 0
 
 
+def test_the_latest_of_many_come_in_the_order_of_the_question(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client)
+    other = replace(FULL, model_id=OTHER, due_at=NOON + timedelta(minutes=1))
+    kept.save([FULL, replace(other, due_at=NOON), other])
+
+    assert kept.latest_of([OTHER, model_ids(1)[0], MODEL]) == [other, None, FULL]
+    assert kept.latest_of([]) == []
+
+
 def test_failing_models_are_those_whose_latest_result_is_not_ok(redis_client: redis.Redis) -> None:
     kept = Results(redis_client)
 
@@ -90,6 +110,17 @@ def test_failing_models_are_those_whose_latest_result_is_not_ok(redis_client: re
     assert redis_client.zrange(results.FAILING, 0, -1) == [MODEL.encode()]
     kept.save([replace(FULL, due_at=NOON + timedelta(minutes=1))])
     assert redis_client.zrange(results.FAILING, 0, -1) == []
+
+
+def test_results_are_counted_by_status_once_each_and_for_good(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client, history=1)
+    assert kept.totals() == Totals({"ok": 0, "no_data": 0, "error": 0}, 0)
+    first = [replace(FULL, due_at=NOON + timedelta(minutes=minute)) for minute in range(3)]
+
+    kept.save([*first, replace(EMPTY, model_id=OTHER)])
+    kept.save([first[-1], replace(EMPTY, model_id=OTHER)])
+
+    assert kept.totals() == Totals({"ok": 3, "no_data": 1, "error": 0}, 1)
 
 
 def test_only_so_many_are_kept_and_only_for_so_long(redis_client: redis.Redis) -> None:
