@@ -1,6 +1,7 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 FUZZ ?= 50
+FUZZ_MINUTES ?= 5
 RUNS ?= 5
 UPGRADE ?=
 MINUTES ?= 10
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz test-compose chaos bench bench-cron bench-compose bench-outages requirements clean
+.PHONY: help run test check fuzz fuzz-api test-compose chaos bench bench-cron bench-compose bench-outages requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +26,9 @@ test: $(VENV)/installed-dev ## Run the tests, two at a time, since most of them 
 
 fuzz: $(VENV)/installed-dev ## Compare with the reference model: new examples each time (FUZZ=50 times as many as in make test; 7 minutes)
 	@exec $(BIN)/python -m pytest --fuzz $(FUZZ) --timeout 3600 tests/scheduler/test_daylight_saving.py tests/sql/test_gate_fuzz.py $(PYTEST_ARGS)
+
+fuzz-api: $(VENV)/installed-dev ## Call the API in all ways that its contract allows, and others: new ones each time (FUZZ_MINUTES=5)
+	@exec $(BIN)/python -m pytest --minutes $(FUZZ_MINUTES) --timeout 36000 -rP tests/contracts/test_schemathesis.py $(PYTEST_ARGS)
 
 test-compose: $(VENV)/installed-dev ## Try the containers: build, start, scale, kill, restore (needs Docker; 3 minutes)
 	@COMPOSE_TESTS=1 exec $(BIN)/python -m pytest tests/compose $(PYTEST_ARGS)

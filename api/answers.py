@@ -3,23 +3,20 @@
 from datetime import datetime
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 from typing_extensions import TypedDict
 
-from api.fields import MODEL_ID
+from api.fields import CRON, MODEL_ID, shown
+from api.problems import TYPE_PREFIX, Invalid, Refused
 from api.store import ScheduleStatus
 from worker.results import Status, iso
 
 Moment = Annotated[
-    str,
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-    Field(description="An instant of RFC 3339, in UTC.", examples=["2026-11-24T12:00:00Z"]),
+    str, shown("An instant of RFC 3339, in UTC.", "2026-11-24T12:00:00Z", type="string", format="date-time")
 ]
-ShownModelId = Annotated[
-    str,
-    WithJsonSchema({"type": "string", "format": "uuid"}),
-    Field(description="The model, in lower case.", examples=[MODEL_ID]),
-]
+ShownModelId = Annotated[str, shown("The model, in lower case.", MODEL_ID, type="string", format="uuid")]
+Expression = Annotated[str, shown("In lower case with single blanks.", CRON, type="string")]
+Zone = Annotated[str, shown("The zone on whose clock it is meant.", "Europe/Warsaw", type="string")]
 
 
 def moment(instant: datetime | None) -> str | None:
@@ -30,19 +27,21 @@ def moment(instant: datetime | None) -> str | None:
 class ShownFault(TypedDict):
     """One thing that is wrong."""
 
-    detail: Annotated[str, Field(description="What is wrong.")]
-    pointer: NotRequired[Annotated[str, Field(description="Where in the body.", examples=["#/cron_expression"])]]
-    parameter: NotRequired[Annotated[str, Field(description="Or which parameter of the path or the query.")]]
+    detail: Annotated[str, Field(description="What is wrong.", examples=['enabled is "yes"; write true or false'])]
+    pointer: NotRequired[Annotated[str, Field(description="Where in the body.", examples=["#/enabled"])]]
+    parameter: NotRequired[
+        Annotated[str, Field(description="Or which parameter of the path or the query.", examples=["limit"])]
+    ]
     hint: NotRequired[Annotated[str, Field(description="What to write instead.", examples=["Write 5-59/15."])]]
 
 
 class ShownProblem(TypedDict):
     """What went wrong."""
 
-    type: Annotated[str, Field(description="Stable: rely on it.")]
-    title: Annotated[str, Field(description="The type in words.")]
-    status: Annotated[int, Field(description="As in the status line.")]
-    detail: Annotated[str, Field(description="What went wrong this time.")]
+    type: Annotated[str, Field(description="Stable: rely on it.", examples=[TYPE_PREFIX + Invalid.name])]
+    title: Annotated[str, Field(description="The type in words.", examples=[Invalid.title])]
+    status: Annotated[int, Field(description="As in the status line.", examples=[Invalid.status])]
+    detail: Annotated[str, Field(description="What went wrong this time.", examples=[Invalid.example])]
     errors: NotRequired[list[ShownFault]]
 
 
@@ -51,11 +50,9 @@ class ShownSchedule(TypedDict):
 
     model_id: ShownModelId
     name: Annotated[str | None, Field(description="What people call the model.", examples=["churn, weekly"])]
-    cron_expression: Annotated[
-        str, Field(description="In lower case with single blanks.", examples=["*/15 9-17 * * mon-fri"])
-    ]
-    timezone: Annotated[str, Field(description="The zone on whose clock it is meant.", examples=["Europe/Warsaw"])]
-    enabled: Annotated[bool, Field(description="False: paused.")]
+    cron_expression: Expression
+    timezone: Zone
+    enabled: Annotated[bool, Field(description="False: paused.", examples=[True])]
     status: Annotated[
         ScheduleStatus,
         Field(
@@ -68,15 +65,15 @@ class ShownSchedule(TypedDict):
         Moment | None, Field(description="The last moment that was sent to the workers since the last change.")
     ]
     error: Annotated[str | None, Field(description="Why the scheduler cannot fire it.", examples=[None])]
-    created_at: Moment
+    created_at: Annotated[Moment, Field(description="When it was made.")]
     updated_at: Annotated[Moment, Field(description="When a user last changed it.")]
 
 
 class ShownFire(TypedDict):
     """A moment at which a cron expression fires."""
 
-    at: Moment
-    local: Annotated[str, Field(description="The same on the zone's clock.", examples=["2026-03-29T03:00:00+02:00"])]
+    at: Annotated[Moment, Field(examples=["2026-11-24T11:00:00Z"])]
+    local: Annotated[str, Field(description="The same on the zone's clock.", examples=["2026-11-24T12:00:00+01:00"])]
     daylight_saving: Annotated[
         Literal["moved", "merged"] | None,
         Field(description="What a shift of the clock did: one named time moved, or several merged.", examples=[None]),
@@ -130,7 +127,10 @@ class ScheduleDetails(ShownSchedule):
     last_result: ShownResult | None
     reason: Annotated[
         str | None,
-        Field(description="Why it did not fire, or has no result of the last moment; null when all is well."),
+        Field(
+            description="Why it did not fire, or has no result of the last moment; null when all is well.",
+            examples=[None],
+        ),
     ]
 
 
@@ -159,7 +159,7 @@ class ShownRefusal(TypedDict):
     """What the gate says of a value that it refuses."""
 
     field: Annotated[str, Field(examples=["cron_expression"])]
-    detail: str
+    detail: Annotated[str, Field(examples=[Refused.example])]
     hint: Annotated[str | None, Field(description="What to write instead.", examples=["Write 5-59/15."])]
 
 
@@ -167,81 +167,10 @@ class TriedCron(TypedDict):
     """What an expression means, and when it would fire."""
 
     cron_expression: Annotated[str, Field(description="As it would be stored.", examples=["*/15 9-17 * * mon-fri"])]
-    timezone: Annotated[str, Field(examples=["Europe/Warsaw"])]
-    valid: bool
-    errors: list[ShownRefusal]
-    description: Annotated[str | None, Field(description="In words.", examples=["Every 15 minutes"])]
+    timezone: Zone
+    valid: Annotated[bool, Field(description="Whether a schedule may have it.", examples=[True])]
+    errors: Annotated[list[ShownRefusal], Field(description="What is wrong with it.", examples=[[]])]
+    description: Annotated[
+        str | None, Field(description="In words.", examples=["Every 15 minutes, between 09:00 and 17:59"])
+    ]
     next_fires: list[ShownFire]
-
-
-class Healthy(TypedDict):
-    """All is well."""
-
-    status: Literal["ok"]
-
-
-class ShownLeader(TypedDict):
-    """The scheduler that leads, or led."""
-
-    name: Annotated[str | None, Field(description="Host and process; null before the first one.")]
-    since: Moment | None
-    looked_at: Annotated[Moment | None, Field(description="When it last looked for due models.")]
-    error: Annotated[str | None, Field(description="What keeps it from sending.", examples=[None])]
-
-
-class LatePair(TypedDict):
-    """A pair of cron expression and time zone whose moment has passed."""
-
-    cron_expression: str
-    timezone: str
-    due_at: Moment
-
-
-class FailingPair(TypedDict):
-    """A pair of cron expression and time zone that cannot run."""
-
-    cron_expression: str
-    timezone: str
-    error: str
-
-
-class LatePairs(TypedDict):
-    """How many are late, and the oldest of them."""
-
-    count: int
-    pairs: list[LatePair]
-
-
-class FailingPairs(TypedDict):
-    """How many cannot run, and the first of them."""
-
-    count: int
-    pairs: list[FailingPair]
-
-
-class ShownQueue(TypedDict):
-    """What waits for the workers, and what they have taken."""
-
-    messages: int
-    oldest_queued_at: Moment | None
-    taken: int
-    oldest_taken_at: Moment | None
-
-
-class SystemFire(LastFire):
-    """The last sending of all."""
-
-    crons: Annotated[int, Field(description="Pairs of cron expression and time zone that were due.")]
-    messages: Annotated[int, Field(description="Messages to the workers.")]
-
-
-class SystemStatus(TypedDict):
-    """The whole system."""
-
-    status: Literal["ok", "failing"]
-    problems: Annotated[list[str], Field(description="What is wrong, in words.", examples=[[]])]
-    leader: ShownLeader
-    late: LatePairs
-    errors: FailingPairs
-    queue: Annotated[ShownQueue | None, Field(description="Null where Redis does not answer.")]
-    last_fire: SystemFire | None

@@ -29,13 +29,24 @@ class Listed(TypedDict, total=False):
 
     cron: Annotated[fields.CronExpression, Field(description="Those with this cron expression.")]
     zone: Annotated[fields.TimeZone, Field(description="Those in this time zone.")]
-    enabled: Annotated[fields.Switch, Field(description="Those that are enabled, or paused.")]
+    enabled: Annotated[fields.Switch, Field(description="Those that are enabled, or paused.", examples=[True])]
     status: Annotated[
         ListedStatus,
         Field(description="Those in this state; failing: their last result is not ok.", examples=["failing"]),
     ]
-    limit: Annotated[int, fields.whole(LARGEST_LIMIT), Field(description=f"How many on a page; {DEFAULT_LIMIT}.")]
-    after: Annotated[str, Field(description="Where the page begins: take it from the Link of the one before.")]
+    limit: Annotated[
+        int,
+        fields.whole(LARGEST_LIMIT),
+        Field(description="How many on a page at most.", examples=[DEFAULT_LIMIT]),
+        fields.default(DEFAULT_LIMIT),
+    ]
+    after: Annotated[
+        str,
+        Field(
+            description="Where the page begins: take it from the Link of the one before, with the same filters.",
+            json_schema_extra={"format": "cursor"},
+        ),
+    ]
 
 
 @blueprint.get("/schedule")

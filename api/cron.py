@@ -12,6 +12,7 @@ from api import fields, store
 from api.answers import ShownFire, ShownRefusal, TriedCron
 from api.contract import Answer, Operation, operation
 from api.description import describe
+from api.fields import default
 from api.services import services
 from scheduler.cron import InvalidCron, InvalidTimeZone
 from scheduler.preview import Fire, next_fires
@@ -21,17 +22,21 @@ blueprint = Blueprint("cron", __name__)
 
 DEFAULT_COUNT = 5
 LARGEST_COUNT = 100
-FIRES = f"How many fires to show; {DEFAULT_COUNT} unless told."
 
 
 @with_config(extra="forbid")
 class Tried(TypedDict):
     """An expression that somebody wonders about."""
 
-    expression: fields.CronExpression
-    timezone: NotRequired[fields.TimeZone]
+    expression: fields.AnyCron
+    timezone: NotRequired[Annotated[fields.AnyZone, default("UTC")]]
     count: NotRequired[
-        Annotated[int, fields.whole(LARGEST_COUNT), Field(description=f"Fires to show; {DEFAULT_COUNT}.")]
+        Annotated[
+            int,
+            fields.whole(LARGEST_COUNT),
+            Field(description="How many fires to show.", examples=[DEFAULT_COUNT]),
+            default(DEFAULT_COUNT),
+        ]
     ]
 
 

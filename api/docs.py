@@ -1,12 +1,16 @@
-"""The contract: /openapi.json for programs, /docs for people, by Swagger UI that is served from here and works offline."""
+"""The contract: /openapi.json for programs, /docs for people, by Swagger UI, which is served from here: no Internet."""
 
 from importlib.resources import files
+from typing import Annotated
 
 from flask import Blueprint, Response, current_app, jsonify, render_template
+from pydantic import Field
 
+from api import etags
 from api.contract import Answer, Operation, operation
 from api.openapi import document
 from api.problems import NotFound
+from api.services import services
 
 blueprint = Blueprint("docs", __name__)
 
@@ -14,18 +18,25 @@ SWAGGER_UI = {  # what the package offapi has of it, by the name under which it 
     "swagger-ui.css": ("swagger_style.css", "text/css"),
     "swagger-ui.js": ("swagger_bundle.js", "text/javascript"),
 }
-ONE_DAY = 24 * 3600  # seconds
+Document = Annotated[dict[str, object], Field(examples=[{"openapi": "3.1.0"}])]
+Page = Annotated[str, Field(examples=["<!doctype html>"])]
 
 
 @blueprint.get("/openapi.json")
-@operation(Operation({200: Answer("This document.", dict[str, object])}, servers=False))
+@operation(
+    Operation(
+        {200: Answer("This document.", Document, etags.TAG), 304: etags.UNCHANGED},
+        headers=etags.NONE_MATCH,
+        servers=False,
+    )
+)
 def openapi() -> Response:
     """Show the contract."""
-    return jsonify(document(current_app))
+    return etags.cacheable(jsonify(document(current_app, tokens_needed=bool(services().settings.api_tokens))))
 
 
 @blueprint.get("/docs")
-@operation(Operation({200: Answer("A page for people.", str, media_type="text/html")}, servers=False))
+@operation(Operation({200: Answer("A page for people.", Page, media_type="text/html")}, servers=False))
 def docs() -> str:
     """Show the contract as a page on which calls can be tried."""
     return render_template("docs.html")
@@ -37,6 +48,4 @@ def swagger_ui(name: str) -> Response:
     if name not in SWAGGER_UI:
         raise NotFound(f"there is no {name[:80]}; the page is /docs")
     file, media_type = SWAGGER_UI[name]
-    answer = Response((files("offapi") / file).read_bytes(), content_type=f"{media_type}; charset=utf-8")
-    answer.cache_control.max_age = ONE_DAY
-    return answer
+    return etags.cacheable(Response((files("offapi") / file).read_bytes(), mimetype=media_type))

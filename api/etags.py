@@ -4,8 +4,13 @@ import hashlib
 
 from flask import Response, request
 
+from api.contract import Answer
 from api.problems import Changed
 from api.store import Schedule
+
+TAG = {"ETag": "Of the answer; for If-None-Match."}
+NONE_MATCH = {"If-None-Match": "Do not send what has this ETag; 304 instead."}
+UNCHANGED = Answer("The caller has it already.", None, TAG)
 
 
 def of_schedule(schedule: Schedule) -> str:

@@ -11,7 +11,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 MODEL_ID = "550e8400-e29b-41d4-a716-446655440000"
+CRON = "*/15 9-17 * * mon-fri"
+LONGEST_NAME = 200  # characters, as in sql/
 UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+NO_NUL = "^[^\\u0000]*$"  # as contracts write it; PostgreSQL stores no other
 INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 
 
@@ -77,35 +80,45 @@ def whole(largest: int) -> BeforeValidator:
     return BeforeValidator(check, json_schema_input_type=Annotated[int, Field(ge=1, le=largest)])
 
 
+def default(value: str | int | None) -> Any:
+    """Return what the contract says of a field that may be left out; the view has the default itself."""
+    return Field(json_schema_extra={"default": value})
+
+
+def shown(description: str, example: object, **schema: object) -> WithJsonSchema:
+    """Return the schema of a field; pydantic would forget a Field() beside WithJsonSchema in lists and unions."""
+    return WithJsonSchema({**schema, "description": description, "examples": [example]})
+
+
 ModelId = Annotated[
-    str,
-    BeforeValidator(uuid),
-    WithJsonSchema({"type": "string", "format": "uuid"}),
-    Field(description="The model, as in the table results.", examples=[MODEL_ID]),
+    str, BeforeValidator(uuid), shown("The model, as in the table results.", MODEL_ID, type="string", format="uuid")
 ]
 CronExpression = Annotated[
     str,
     BeforeValidator(text),
-    WithJsonSchema({"type": "string", "format": "cron"}),
-    Field(description="Five fields, or an alias such as @daily; see docs/cron.md.", examples=["*/15 9-17 * * mon-fri"]),
+    shown("Five fields, or an alias such as @daily; see docs/cron.md.", CRON, type="string", format="cron"),
 ]
 TimeZone = Annotated[
     str,
     BeforeValidator(text),
-    WithJsonSchema({"type": "string", "format": "iana-time-zone", "default": "UTC"}),
-    Field(description="The IANA zone on whose clock the expression is meant.", examples=["Europe/Warsaw"]),
+    shown(
+        "The IANA zone on whose clock the expression is meant.", "Europe/Warsaw", type="string", format="iana-time-zone"
+    ),
 ]
-Enabled = Annotated[
-    bool,
-    BeforeValidator(boolean),
-    WithJsonSchema({"type": "boolean", "default": True}),
-    Field(description="False pauses the schedule.", examples=[True]),
+# Of calls that take any, and say what they think of it.
+AnyCron = Annotated[
+    str, BeforeValidator(text), shown("A cron expression, right or wrong.", CRON, type="string", pattern=NO_NUL)
 ]
+AnyZone = Annotated[
+    str, BeforeValidator(text), shown("An IANA zone, right or wrong.", "Europe/Warsaw", type="string", pattern=NO_NUL)
+]
+Enabled = Annotated[bool, BeforeValidator(boolean), shown("False pauses the schedule.", True, type="boolean")]
 Name = Annotated[
     str | None,
     BeforeValidator(nullable_text),
-    WithJsonSchema({"type": ["string", "null"], "maxLength": 200, "default": None}),
-    Field(description="What people call the model.", examples=["churn, weekly"]),
+    shown(
+        "What people call the model.", "churn, weekly", type=["string", "null"], maxLength=LONGEST_NAME, pattern=NO_NUL
+    ),
 ]
 Instant = Annotated[datetime, BeforeValidator(instant), WithJsonSchema({"type": "string", "format": "date-time"})]
 Switch = Annotated[bool, BeforeValidator(switch), WithJsonSchema({"type": "boolean"})]

@@ -6,8 +6,9 @@ from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from api import diagnosis, system
-from api.answers import Healthy, SystemFire, SystemStatus, moment
+from api.answers import moment
 from api.contract import Answer, Operation, operation
+from api.health_answers import Healthy, SystemFire, SystemStatus
 from api.problems import Unavailable
 from api.services import services
 from api.system import Fire

@@ -44,7 +44,7 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Serve until SIGTERM."""
     # What no line of ours shows, and each would pay for.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = logging.logAsyncioTasks = False
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(request_log.OfRequest())
     logging.basicConfig(level="INFO", format="%(levelname)s %(message)s%(of_request)s", handlers=[handler])

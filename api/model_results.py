@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from api import etags, fields
 from api.answers import LatestResults, ShownResult
 from api.contract import Answer, Operation, operation
+from api.etags import NONE_MATCH, TAG, UNCHANGED
 from api.problems import NotFound
 from api.services import services
 from worker.results import Result, iso
@@ -20,10 +21,7 @@ MOST_MODELS = 100  # in one call
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 1000
 
-TAG = {"ETag": "Of the answer; for If-None-Match."}
 LINK = {"Link": 'The address of the next page, rel="next"; none on the last one.'}
-NONE_MATCH = {"If-None-Match": "Do not send what has this ETag; 304 instead."}
-UNCHANGED = Answer("The caller has it already.", None, TAG)
 
 
 @with_config(extra="forbid")
@@ -31,7 +29,8 @@ class Models(TypedDict):
     """Whose latest results to show."""
 
     model_id: Annotated[
-        list[fields.ModelId], Field(min_length=1, max_length=MOST_MODELS, description="Once for each model.")
+        list[fields.ModelId],
+        Field(min_length=1, max_length=MOST_MODELS, description="Once for each model.", examples=[[fields.MODEL_ID]]),
     ]
 
 
@@ -39,10 +38,24 @@ class Models(TypedDict):
 class Stretch(TypedDict, total=False):
     """Which results of a model to show."""
 
-    since: Annotated[fields.Instant, Field(alias="from", description="The earliest moment.")]
-    before: Annotated[fields.Instant, Field(alias="to", description="The moment before which they are.")]
-    limit: Annotated[int, fields.whole(LARGEST_LIMIT), Field(description=f"How many on a page; {DEFAULT_LIMIT}.")]
-    order: Annotated[Literal["desc", "asc"], Field(description="desc, newest first, unless told.")]
+    since: Annotated[
+        fields.Instant, Field(alias="from", description="The earliest moment.", examples=["2026-11-01T00:00:00Z"])
+    ]
+    before: Annotated[
+        fields.Instant,
+        Field(alias="to", description="The moment before which they are.", examples=["2026-12-01T00:00:00Z"]),
+    ]
+    limit: Annotated[
+        int,
+        fields.whole(LARGEST_LIMIT),
+        Field(description="How many on a page at most.", examples=[DEFAULT_LIMIT]),
+        fields.default(DEFAULT_LIMIT),
+    ]
+    order: Annotated[
+        Literal["desc", "asc"],
+        Field(description="desc: the newest first.", examples=["desc"]),
+        fields.default("desc"),
+    ]
 
 
 @blueprint.get("/results")

@@ -1,168 +1,152 @@
 """The contract as an OpenAPI document, from what api.contract knows of the views.
 
-pydantic writes the schemas; what surrounds them is put together here.
+pydantic writes the schemas; what surrounds them is put together here and in the modules api.openapi_*.
 """
 
 import inspect
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask
 from pydantic import TypeAdapter
-from pydantic.json_schema import JsonSchemaMode
 from werkzeug.routing import Rule
 
-from api import problems
-from api.answers import ShownProblem
+from api import guard
 from api.contract import OPERATIONS, Answer, Operation
 from api.fields import ModelId
-from api.problems import Problem
+from api.openapi_problems import Responses
+from api.openapi_schemas import Schemas
+from api.problems import PROBLEMS, Problem
 
-REF = "#/components/schemas/{model}"
+VERSION = "0.1.0"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-SAFE = ("GET",)
+TAGS = {  # the blueprints of their views; in this order on the page
+    "schedules": "When a model's quality is calculated.",
+    "results": "What the quality was.",
+    "cron": "Cron expressions, tried before they are used.",
+    "health": "Is it well?",
+    "docs": "This contract.",
+}
+TAG_OF = {"collection": "schedules", "prometheus": "health"}  # blueprints that share a tag
+HEADERS = {  # examples, by name
+    "ETag": '"2f7d1c0b9a8e4d6f3b5a7c91"',
+    "If-Match": '"2f7d1c0b9a8e4d6f3b5a7c91"',
+    "If-None-Match": '"2f7d1c0b9a8e4d6f3b5a7c91"',
+    "Link": '</schedule?limit=100&after=WyJm>; rel="next"',
+    "Location": "/schedule/550e8400-e29b-41d4-a716-446655440000",
+}
+SOMETIMES = {"Link"}  # headers that not every answer of their status has
 DESCRIPTION = """Schedules say when a model's quality is calculated; results say what it was.
 
-Errors are `application/problem+json` (RFC 9457). `type` is stable: rely on it, not on the words."""
+Errors are `application/problem+json` (RFC 9457): `detail` says what is wrong, and `errors` where. `type` is stable:
+rely on it, not on the words. Any address answers 404 where there is nothing, and 405 with `Allow` to other methods.
+`type` begins with `urn:cyclic-metrics:problem:`, and ends with one of these:
+
+| type | status | |
+|---|---|---|
+"""
+TOKEN = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "Needed where API_TOKENS is set; a read-only one may only GET.",
+}
 
 
-def document(app: Flask) -> dict[str, Any]:
+def document(app: Flask, *, tokens_needed: bool = False) -> dict[str, Any]:
     """Return the OpenAPI document of an application's views that have an operation."""
-    found = [
-        (rule, method, OPERATIONS[view])
+    calls = [
+        _Call(rule, method, view, OPERATIONS[view])
         for rule in app.url_map.iter_rules()
         for method in METHODS
         if method in (rule.methods or ()) and (view := app.view_functions[rule.endpoint]) in OPERATIONS
     ]
-    schemas = _Schemas([described for *_, described in found])
+    schemas, responses = Schemas([call.described for call in calls]), Responses()
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
-    for rule, method, described in sorted(found, key=lambda each: (each[0].rule, METHODS.index(each[1]))):
-        view = inspect.unwrap(app.view_functions[rule.endpoint])
-        paths[_path(rule)][method.lower()] = _operation(view, rule, method, described, schemas)
+    for call in sorted(calls, key=lambda call: (call.rule.rule, METHODS.index(call.method))):
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", call.rule.rule)
+        paths[path][call.method.lower()] = _operation(call, schemas, responses)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Cyclic Metrics", "version": _version(), "description": DESCRIPTION},
+        "info": {"title": "Cyclic Metrics", "version": VERSION, "description": DESCRIPTION + _table()},
         "servers": [{"url": "/"}],
-        "security": [{"token": []}, {}],
+        "security": [{"token": []}] if tokens_needed else [{}, {"token": []}],
+        "tags": [{"name": name, "description": what} for name, what in TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": schemas.definitions,
-            "securitySchemes": {
-                "token": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "Needed where API_TOKENS is set; a read-only one may only GET.",
-                }
-            },
+            "schemas": schemas.components,
+            "responses": responses.components,
+            "securitySchemes": {"token": TOKEN},
         },
     }
 
 
-class _Schemas:
-    """The schemas of everything that the operations name, and the components that they refer to."""
+class _Call(NamedTuple):
+    """A method of an address."""
 
-    def __init__(self, operations: list[Operation]) -> None:
-        models = {id(ModelId): ModelId, id(ShownProblem): ShownProblem}
-        for described in operations:
-            for model in (described.query, described.body, *(answer.model for answer in described.answers.values())):
-                if model is not None:
-                    models[id(model)] = model
-        wanted: list[tuple[int, JsonSchemaMode, TypeAdapter[Any]]]
-        wanted = [(key, "validation", TypeAdapter(model)) for key, model in models.items()]
-        found, shared = TypeAdapter.json_schemas(wanted, ref_template=REF)
-        self._schemas: dict[Any, dict[str, Any]] = {key: schema for (key, _), schema in found.items()}
-        self.definitions: dict[str, Any] = shared["$defs"]
-
-    def __call__(self, model: Any) -> dict[str, Any]:
-        return self._schemas[id(model)]
-
-    def resolved(self, model: Any) -> dict[str, Any]:
-        """Return a schema itself, where __call__ may return a reference to it."""
-        schema = self(model)
-        name = schema.get("$ref", "").rpartition("/")[2]
-        return self.definitions[name] if name else schema
+    rule: Rule
+    method: str
+    view: Any
+    described: Operation
 
 
-def _operation(view: Any, rule: Rule, method: str, described: Operation, schemas: _Schemas) -> dict[str, Any]:
+def _operation(call: _Call, schemas: Schemas, responses: Responses) -> dict[str, Any]:
+    rule, method, view, described = call
     summary, _, more = inspect.cleandoc(view.__doc__ or "").partition("\n\n")
-    shown: dict[str, Any] = {
-        "operationId": view.__name__,
-        "summary": summary,
-        "tags": [rule.endpoint.partition(".")[0]],
-        "parameters": list(_parameters(rule, described, schemas)),
-        "responses": _responses(rule, method, described, schemas),
-    }
+    blueprint = rule.endpoint.partition(".")[0]
+    shown: dict[str, Any] = {"operationId": view.__name__, "summary": summary}
     if more:
         shown["description"] = more
+    shown["tags"] = [TAG_OF.get(blueprint, blueprint)]
+    if rule.rule in guard.HEALTH_CHECKS:
+        shown["security"] = []
+    shown["parameters"] = list(_parameters(rule, described))
     if described.body:
-        shown["requestBody"] = {"required": True, "content": {"application/json": {"schema": schemas(described.body)}}}
+        shown["requestBody"] = {"required": True, "content": {"application/json": schemas.content(described.body)}}
+    answers = {status: _answer(answer, schemas) for status, answer in described.answers.items()}
+    shown["responses"] = responses.of(rule, method, described, answers)
     return shown
 
 
-def _parameters(rule: Rule, described: Operation, schemas: _Schemas) -> Iterator[dict[str, Any]]:
+def _parameters(rule: Rule, described: Operation) -> Iterator[dict[str, Any]]:
     for name in sorted(rule.arguments):
-        yield {"name": name, "in": "path", "required": True, "schema": schemas(ModelId)}
+        yield _parameter(name, "path", TypeAdapter(ModelId).json_schema(), required=True)
     if described.query:
-        query = schemas.resolved(described.query)
+        query = TypeAdapter(described.query).json_schema()
         for name, schema in query["properties"].items():
-            yield {"name": name, "in": "query", "required": name in query.get("required", ()), "schema": schema}
+            yield _parameter(name, "query", schema, required=name in query.get("required", ()))
     for name, what in described.headers.items():
-        yield {"name": name, "in": "header", "required": False, "description": what, "schema": {"type": "string"}}
+        yield _parameter(name, "header", {"type": "string", "description": what, "examples": [HEADERS[name]]})
 
 
-def _responses(rule: Rule, method: str, described: Operation, schemas: _Schemas) -> dict[str, Any]:
-    shown = {str(status): _answer(answer, schemas) for status, answer in described.answers.items()}
-    by_status: dict[int, list[type[Problem]]] = defaultdict(list)
-    for kind in _problems(rule, method, described):
-        by_status[kind.status].append(kind)
-    for status, kinds in by_status.items():
-        content = {
-            "schema": schemas(ShownProblem),
-            "examples": {kind.name: {"value": kind(kind.example).as_dict()} for kind in kinds},
-        }
-        if str(status) in shown:  # such as a 503 that is also an answer of its own
-            shown[str(status)]["content"][problems.CONTENT_TYPE] = content
-        else:
-            described_as = " Or: ".join(f"{kind.title}." for kind in kinds)
-            shown[str(status)] = {"description": described_as, "content": {problems.CONTENT_TYPE: content}}
-    return dict(sorted(shown.items()))
+def _parameter(name: str, place: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+    """Return a parameter, which says itself what its schema would say of it."""
+    kept = {key: value for key, value in schema.items() if key not in {"title", "description"}}
+    shown = {"name": name, "in": place, "required": required, "description": schema["description"], "schema": kept}
+    # Where Swagger UI finds an example it sends it, too: in optional ones, a filter or a tag that nobody asked for.
+    if required:
+        shown["example"] = kept.pop("examples")[0]
+    return shown
 
 
-def _answer(answer: Answer, schemas: _Schemas) -> dict[str, Any]:
+def _answer(answer: Answer, schemas: Schemas) -> dict[str, Any]:
     shown: dict[str, Any] = {"description": answer.description}
     if answer.headers:
         shown["headers"] = {
-            name: {"description": what, "schema": {"type": "string"}} for name, what in answer.headers.items()
+            name: {
+                "description": what,
+                "required": name not in SOMETIMES,
+                "schema": {"type": "string"},
+                "example": HEADERS[name],
+            }
+            for name, what in answer.headers.items()
         }
     if answer.model is not None:
-        shown["content"] = {answer.media_type: {"schema": schemas(answer.model)}}
+        shown["content"] = {answer.media_type: schemas.content(answer.model)}
     return shown
 
 
-def _problems(rule: Rule, method: str, described: Operation) -> list[type[Problem]]:
-    """Return what may go wrong, the special ones first."""
-    kinds = [*described.problems]
-    if described.query or described.body or rule.arguments:
-        kinds.append(problems.Invalid)
-    if described.body:
-        kinds += [problems.NotJson, problems.TooLarge]
-    if method not in SAFE:
-        kinds += [problems.ReadOnly, problems.ForeignOrigin]
-    kinds += [problems.Malformed, problems.Unauthorized, problems.UnknownHost, problems.HeaderTooLarge]
-    if described.servers:
-        kinds.append(problems.Unavailable)
-    return list(dict.fromkeys([*kinds, problems.Busy]))
-
-
-def _path(rule: Rule) -> str:
-    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
-
-
-def _version() -> str:
-    try:
-        return version("cyclic-metrics")
-    except PackageNotFoundError:
-        return "unreleased"
+def _table() -> str:
+    kinds: list[type[Problem]] = sorted(PROBLEMS, key=lambda kind: kind.status)
+    return "\n".join(f"| `{kind.name}` | {kind.status} | {kind.title} |" for kind in kinds)

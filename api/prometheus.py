@@ -1,6 +1,7 @@
 """Figures for Prometheus: /metrics, and how long requests took."""
 
 import time
+from typing import Annotated
 
 from flask import Blueprint, Flask, Response, current_app, g, request
 from prometheus_client import (
@@ -12,6 +13,7 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.openmetrics import exposition as openmetrics
+from pydantic import Field
 
 from api.collector import SystemCollector
 from api.contract import Answer, Operation, operation
@@ -19,6 +21,8 @@ from api.families import PREFIX
 from api.settings import Settings
 
 blueprint = Blueprint("prometheus", __name__)
+
+Figures = Annotated[str, Field(examples=[f'{PREFIX}up{{server="redis"}} 1.0\n'])]
 
 EXTENSION = "cyclic-metrics-prometheus"
 OPENMETRICS = "application/openmetrics-text"
@@ -57,7 +61,7 @@ def register(app: Flask, settings: Settings) -> None:
 
 
 @blueprint.get("/metrics")
-@operation(Operation({200: Answer("Prometheus's text format.", str, media_type="text/plain")}, servers=False))
+@operation(Operation({200: Answer("Prometheus's text format.", Figures, media_type="text/plain")}, servers=False))
 def metrics() -> Response:
     """Show figures for Prometheus.
 

@@ -1,7 +1,7 @@
 """One schedule: create, replace, change, look at, run, delete."""
 
 from datetime import datetime
-from typing import Any, NotRequired, cast
+from typing import Annotated, Any, NotRequired, cast
 
 from flask import Blueprint, Response, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
@@ -12,6 +12,7 @@ from api import details, etags, fields, store, system
 from api.answers import RunRequested, ScheduleDetails, ShownFire, ShownResult, ShownSchedule, moment
 from api.contract import Answer, Operation, operation
 from api.cron import next_five, words
+from api.fields import default
 from api.problems import Changed, Fault, Invalid, NotFound, Refused
 from api.refusals import explained
 from api.services import services
@@ -36,9 +37,9 @@ class Wanted(TypedDict):
     """What a model's schedule is to be; what is left out takes its default."""
 
     cron_expression: fields.CronExpression
-    timezone: NotRequired[fields.TimeZone]
-    enabled: NotRequired[fields.Enabled]
-    name: NotRequired[fields.Name]
+    timezone: NotRequired[Annotated[fields.TimeZone, default("UTC")]]
+    enabled: NotRequired[Annotated[fields.Enabled, default(True)]]
+    name: NotRequired[Annotated[fields.Name, default(None)]]
 
 
 class WantedOf(Wanted):
@@ -53,7 +54,7 @@ class WantedAt(Wanted):
     model_id: NotRequired[fields.ModelId]
 
 
-@with_config(extra="forbid")
+@with_config(extra="forbid", json_schema_extra={"examples": [{"enabled": False}]})
 class Change(TypedDict, total=False):
     """What is to change of a schedule; what is left out stays."""
 

@@ -21,6 +21,7 @@ OLDEST_POSTGRES = Path("/usr/lib/postgresql/15/bin")  # where Debian has it; tes
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz", type=int, default=0, help="generate this many times more examples, new ones each time")
+    parser.addoption("--minutes", type=float, default=0, help="try the API for so long, with new calls each time")
 
 
 def pytest_configure(config: pytest.Config) -> None:
