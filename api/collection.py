@@ -6,15 +6,15 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
-from api import fields, schedule_list, store
+from api import fields, schedule_list, shown, store
 from api.answers import Saved, ShownSchedule
 from api.contract import Answer, Operation, invalid, operation, pointer
 from api.problems import Fault, Refused
 from api.refusals import explained
 from api.schedule_cursor import Filters, ListedStatus
-from api.schedules import WantedOf, shown
 from api.services import services
 from api.store import NewSchedule
+from api.wanted import WantedOf
 
 blueprint = Blueprint("collection", __name__)
 
@@ -68,7 +68,7 @@ def list_schedules(query: Listed) -> Response:
     limit = query.get("limit", DEFAULT_LIMIT)
     with services().database.reading() as statements:
         page = schedule_list.page(statements, services().results, filters, query.get("after"), limit)
-    answer = jsonify([shown(schedule) for schedule in page.schedules])
+    answer = jsonify([shown.schedule(schedule) for schedule in page.schedules])
     if page.following:
         parameters: dict[str, Any] = {**request.args, "after": page.following}
         following = url_for("collection.list_schedules", **parameters)

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from psycopg2.extensions import cursor
 
-from api import answers, diagnosis
-from api.answers import moment
+from api import diagnosis
+from api.answers import ShownSchedule, moment
 from api.store import Schedule
 from api.system import Leader, Queue
-from worker.results import Result, iso
+from worker.results import Result
 
 DETAILS = """
     SELECT public.schedule_now(), fire.due_at, fire.lag, fire.duration, fire.models, fire.skipped,
@@ -24,7 +24,7 @@ DETAILS = """
 """
 
 
-class LastFire(NamedTuple):
+class Fire(NamedTuple):
     """The row of fires in which a model was last sent."""
 
     due_at: datetime
@@ -38,7 +38,7 @@ class Details(NamedTuple):
     """A schedule, and what there is to say of its last run."""
 
     now: datetime
-    last_fire: LastFire | None
+    last_fire: Fire | None
     leader: Leader
     schedule: Schedule
 
@@ -49,24 +49,11 @@ def find(statements: cursor, model_id: str) -> Details | None:
     row = statements.fetchone()
     if row is None:
         return None
-    fire = LastFire(*row[1:6]) if row[1] else None
+    fire = Fire(*row[1:6]) if row[1] else None
     return Details(row[0], fire, Leader(*row[6:10]), Schedule(*row[10:]))
 
 
-def shown(fire: LastFire) -> answers.LastFire:
-    """Return a fire as the API shows it."""
-    return {
-        "due_at": iso(fire.due_at),
-        "lag_seconds": _seconds(fire.lag),
-        "duration_seconds": _seconds(fire.duration),
-        "models": fire.models,
-        "skipped": fire.skipped,
-    }
-
-
-def reason(
-    schedule: answers.ShownSchedule, details: Details, result: Result | None, queue: Callable[[], Queue]
-) -> str | None:
+def reason(schedule: ShownSchedule, details: Details, result: Result | None, queue: Callable[[], Queue]) -> str | None:
     """Return why the schedule, as it is shown, did not fire or has no result of its last moment; None if all is well.
 
     What is shown knows more than the row: when a schedule runs that the scheduler has not seen, or why it never will.
@@ -87,7 +74,7 @@ def reason(
     return None
 
 
-def _not_scheduled(schedule: answers.ShownSchedule, details: Details) -> str | None:
+def _not_scheduled(schedule: ShownSchedule, details: Details) -> str | None:
     scheduler = "; ".join(diagnosis.scheduler(details.leader, details.now))
     match schedule["status"]:
         case "paused":
@@ -98,7 +85,3 @@ def _not_scheduled(schedule: answers.ShownSchedule, details: Details) -> str | N
             return scheduler or "the scheduler has not seen it yet"
         case _:
             return schedule["error"]
-
-
-def _seconds(duration: timedelta | None) -> float | None:
-    return None if duration is None else duration.total_seconds()

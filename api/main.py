@@ -7,7 +7,7 @@ from types import FrameType
 
 from flask import Flask
 
-from api import collection, cron, docs, guard, health, model_results, problems, prometheus, request_log, schedules
+from api import collection, cron, docs, errors, guard, health, model_results, prometheus, request_log, schedules
 from api.database import Database
 from api.server import serve
 from api.services import EXTENSION, Services
@@ -27,7 +27,7 @@ def create_app(settings: Settings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     client = results.connect(settings.redis_url, patience=REDIS_PATIENCE)
     app.extensions[EXTENSION] = Services(Database(settings.database_url), client, results.Results(client), settings)
-    problems.register(app)
+    errors.register(app)
     request_log.register(app)
     prometheus.register(app, settings)
     guard.register(app, settings)

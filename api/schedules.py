@@ -1,24 +1,18 @@
 """One schedule: create, replace, change, look at, run, delete."""
 
-from datetime import datetime
-from typing import Annotated, Any, NotRequired, cast
+from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import with_config
-from typing_extensions import TypedDict
 
-from api import details, etags, fields, store, system
-from api.answers import RunRequested, ScheduleDetails, ShownFire, ShownResult, ShownSchedule, moment
+from api import details, etags, shown, store, system
+from api.answers import RunRequested, ScheduleDetails, ShownSchedule
 from api.contract import Answer, Operation, operation
-from api.cron import next_five, words
-from api.fields import default
 from api.problems import Changed, Fault, Invalid, NotFound, Refused
 from api.refusals import explained
 from api.services import services
 from api.store import NewSchedule, Schedule
-from scheduler.pairs import Pair, next_moment
-from scheduler.walls import MINUTE
+from api.wanted import Change, WantedAt, WantedOf
 from worker.results import iso
 
 blueprint = Blueprint("schedules", __name__)
@@ -30,38 +24,6 @@ SAVED = {
     201: Answer("It is new.", ShownSchedule, TAG | {"Location": "Its address."}),
     200: Answer("The model had one, which is replaced.", ShownSchedule, TAG | {"Location": "Its address."}),
 }
-
-
-@with_config(extra="forbid")
-class Wanted(TypedDict):
-    """What a model's schedule is to be; what is left out takes its default."""
-
-    cron_expression: fields.CronExpression
-    timezone: NotRequired[Annotated[fields.TimeZone, default("UTC")]]
-    enabled: NotRequired[Annotated[fields.Enabled, default(True)]]
-    name: NotRequired[Annotated[fields.Name, default(None)]]
-
-
-class WantedOf(Wanted):
-    """The same, with the model."""
-
-    model_id: fields.ModelId
-
-
-class WantedAt(Wanted):
-    """The same, where the address names the model; the body may name it too."""
-
-    model_id: NotRequired[fields.ModelId]
-
-
-@with_config(extra="forbid", json_schema_extra={"examples": [{"enabled": False}]})
-class Change(TypedDict, total=False):
-    """What is to change of a schedule; what is left out stays."""
-
-    cron_expression: fields.CronExpression
-    timezone: fields.TimeZone
-    enabled: fields.Enabled
-    name: fields.Name
 
 
 @blueprint.post("/schedule")
@@ -115,18 +77,9 @@ def get_schedule(model_id: str) -> Response:
         found = details.find(statements, model_id)
     if found is None:
         raise _no_schedule(model_id)
-    schedule, fire = found.schedule, found.last_fire
     result = services().results.latest(model_id)
-    schedule_shown = shown(schedule)
-    answer: ScheduleDetails = {
-        **schedule_shown,
-        "description": words(schedule.cron_expression),
-        "next_fires": _next_fires(schedule, found.now) if schedule_shown["next_run_at"] else [],
-        "last_fire": fire and details.shown(fire),
-        "last_result": cast("ShownResult", result.as_dict()) if result else None,
-        "reason": details.reason(schedule_shown, found, result, lambda: system.queue(services().redis)),
-    }
-    return _tagged(jsonify(answer), schedule)
+    answer = shown.details(found, result, lambda: system.queue(services().redis))
+    return _tagged(jsonify(answer), found.schedule)
 
 
 @blueprint.delete("/schedule/<model_id>")
@@ -159,13 +112,6 @@ def run_now(model_id: str) -> ResponseReturnValue:
     return jsonify(answer), 202, {"Location": url_for("results.latest_result", model_id=model_id)}
 
 
-def _next_fires(schedule: Schedule, now: datetime) -> list[ShownFire]:
-    """Return the same list, which is worked out once, as long as the next one is the same."""
-    upcoming = schedule.next_run_at if schedule.next_run_at and schedule.next_run_at > now else None
-    after = upcoming - MINUTE if upcoming else now.replace(second=0, microsecond=0)  # fires are at full minutes
-    return list(next_five(schedule.cron_expression, schedule.timezone, after))
-
-
 def _save(wanted: NewSchedule) -> Response:
     with explained([wanted], lambda _: ()), services().database.transaction() as statements:
         conditional = "If-Match" in request.headers or "If-None-Match" in request.headers
@@ -184,7 +130,7 @@ def _save(wanted: NewSchedule) -> Response:
 
 
 def _answer(schedule: Schedule) -> Response:
-    return _tagged(jsonify(shown(schedule)), schedule)
+    return _tagged(jsonify(shown.schedule(schedule)), schedule)
 
 
 def _tagged(answer: Response, schedule: Schedule) -> Response:
@@ -194,26 +140,3 @@ def _tagged(answer: Response, schedule: Schedule) -> Response:
 
 def _no_schedule(model_id: str) -> NotFound:
     return NotFound(f"model {model_id} has no schedule; POST /schedule makes one")
-
-
-def shown(schedule: Schedule) -> ShownSchedule:
-    """Return a schedule as the API shows it."""
-    status, next_run_at, error = schedule.status, schedule.next_run_at, schedule.error
-    if next_run_at is None and error is None and schedule.enabled:
-        # The scheduler has not come round to it yet, and will count from then.
-        pair = Pair(schedule.cron_expression, schedule.timezone)
-        _, next_run_at, error = next_moment(pair, schedule.active_since)
-        status = "error" if error else status
-    return {
-        "model_id": schedule.model_id,
-        "name": schedule.name,
-        "cron_expression": schedule.cron_expression,
-        "timezone": schedule.timezone,
-        "enabled": schedule.enabled,
-        "status": status,
-        "next_run_at": moment(next_run_at),
-        "last_run_at": moment(schedule.last_run_at),
-        "error": error,
-        "created_at": iso(schedule.created_at),
-        "updated_at": iso(schedule.updated_at),
-    }
