@@ -1,0 +1,22 @@
+"""The bench of the API still runs; what it measures is for `make bench`."""
+
+import pytest
+
+from tests.bench.api import LOADS, bench
+from tests.bench.stock import prepared
+
+
+def test_it_measures_each_call_under_each_load(capsys: pytest.CaptureFixture[str]) -> None:
+    with prepared(schedules=300, models=100) as setup:
+        found = bench(setup, runs=1, seconds=0.1)["found"]
+        names = list(setup.calls())
+
+    assert [(each["clients"], each["rate"], each["call"]) for each in found] == [
+        (clients, rate, name) for clients, rate in LOADS for name in names
+    ]
+    for each in found:
+        [run] = each["runs"]
+        assert run["failed"] == 0
+        assert run["per_second"] > 0
+        assert 0 < run["p50"] <= run["p99"]
+    assert "of the floor" in capsys.readouterr().out
