@@ -117,7 +117,8 @@ def _parameters(rule: Rule, described: Operation) -> Iterator[dict[str, Any]]:
         for name, schema in query["properties"].items():
             yield _parameter(name, "query", schema, required=name in query.get("required", ()))
     for name, what in described.headers.items():
-        yield _parameter(name, "header", {"type": "string", "description": what, "examples": [HEADERS[name]]})
+        schema = {"type": "string", "format": "entity-tags", "description": what, "examples": [HEADERS[name]]}
+        yield _parameter(name, "header", schema)
 
 
 def _parameter(name: str, place: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:

@@ -68,7 +68,10 @@ def configuration(url: str, headers: Mapping[str, str], minutes: float) -> Schem
         "request-timeout": 10,
         "headers": dict(headers),
         "generation": {"max-examples": EXAMPLES, "deterministic": not minutes},
-        "phases": {"coverage": {"unexpected-methods": ["get", "put", "post", "delete", "options", "patch", "trace"]}},
+        "phases": {
+            "coverage": {"unexpected-methods": ["get", "put", "post", "delete", "options", "patch", "trace"]},
+            "stateful": {"generation": {"max-examples": 4 * EXAMPLES}},  # of all calls together
+        },
         "checks": {
             "positive_data_acceptance": {"expected-statuses": ACCEPTED},
             "negative_data_rejection": {"expected-statuses": REJECTED},

@@ -15,6 +15,7 @@ from worker.results import Result, Results
 
 ZONES = re.findall(r"\('([^']+)'\)", Path("sql/020_time_zones.sql").read_text())
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)  # as in the contract's examples
+TAGS = ["*", '"2f7d1c0b9a8e4d6f3b5a7c91"', 'W/"2f7d1c0b9a8e4d6f3b5a7c91", "x"']
 SCHEDULED = [MODEL, *model_ids(9)]
 WITH_RESULTS = SCHEDULED[:6]
 
@@ -27,6 +28,7 @@ def register(cursor: str) -> None:
     schemathesis.openapi.format("iana-time-zone", st.sampled_from(ZONES))
     schemathesis.openapi.format("uuid", st.sampled_from(SCHEDULED) | st.uuids().map(str))
     schemathesis.openapi.format("cursor", st.just(cursor))
+    schemathesis.openapi.format("entity-tags", st.sampled_from(TAGS))
 
 
 def prepare(db: Connection, results: Results) -> None:
