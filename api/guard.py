@@ -1,6 +1,7 @@
 """Who is let in, and from where: names of hosts, tokens, origins of pages; and what browsers are told about answers."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from flask import Flask, Response, g, request
 
@@ -12,6 +13,7 @@ from api.tokens import Token
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # methods that change nothing
 HEALTH_CHECKS = frozenset({"/healthz", "/readyz"})  # for orchestrators, who know neither a name nor a token
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Cyclic Metrics"'}
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which origins leave out
 SHOWN = 80  # characters of what is refused
 
 ALWAYS: Mapping[str, str] = {
@@ -30,25 +32,27 @@ def register(app: Flask, settings: Settings) -> None:
     """Guard an application: raises UnknownHost, Unauthorized, ReadOnly, ForeignOrigin before its views are asked."""
 
     def check() -> None:
-        if request.path in HEALTH_CHECKS:
+        environ = request.environ  # what came: Flask's view of it costs more than the checks, and has no odd hosts
+        if environ["PATH_INFO"] in HEALTH_CHECKS:
             return
-        _host(settings.allowed_hosts)
-        token = _token(settings.api_tokens) if settings.api_tokens else None
-        if request.method not in SAFE:
+        host = environ.get("HTTP_HOST", "").lower()
+        _host(host, settings.allowed_hosts)
+        token = _token(environ, settings.api_tokens) if settings.api_tokens else None
+        if environ["REQUEST_METHOD"] not in SAFE:
             if token and not token.may_write:
                 raise ReadOnly(f'the token "{token.name}" may only read')
-            _origin()
+            _origin(environ, host)
 
     app.before_request(check)
     app.after_request(_tell_browsers)
 
 
-def _host(allowed: frozenset[str]) -> None:
+def _host(host: str, allowed: frozenset[str]) -> None:
     """Refuse other names: a page whose own name leads here, for a moment (DNS rebinding), would be of our origin."""
     if "*" in allowed:
         return
-    name = _without_port(request.headers.get("Host", ""))
-    if name.lower() not in allowed:
+    name = _without_port(host)
+    if name not in allowed:
         raise UnknownHost(f'"{name[:SHOWN]}" is not a name of this API; ALLOWED_HOSTS has those that are')
 
 
@@ -57,8 +61,8 @@ def _without_port(host: str) -> str:
     return name if name and port.isdecimal() else host
 
 
-def _token(known: list[Token]) -> Token:
-    scheme, _, presented = request.headers.get("Authorization", "").partition(" ")
+def _token(environ: Mapping[str, Any], known: list[Token]) -> Token:
+    scheme, _, presented = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthorized("a token is needed; send it as Authorization: Bearer ...", headers=CHALLENGE)
     token = tokens.find(known, presented.strip())
@@ -68,14 +72,19 @@ def _token(known: list[Token]) -> Token:
     return token
 
 
-def _origin() -> None:
+def _origin(environ: Mapping[str, Any], host: str) -> None:
     """Refuse what a page of somebody else's asks a browser to do; programs send neither of these headers."""
-    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
-    # The scheme is not compared: behind a proxy that ends TLS it is another one.
-    if origin is not None and origin.partition("://")[2] != request.host:
+    origin, site = environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE", "none")
+    if origin is not None and not _is_ours(origin, host):
         raise ForeignOrigin(f"a page of {origin[:SHOWN]} cannot change anything here")
     if site not in {"same-origin", "none"}:
         raise ForeignOrigin("a page of another site cannot change anything here")
+
+
+def _is_ours(origin: str, host: str) -> bool:
+    # Either scheme: behind a proxy that ends TLS it is not the one of the request.
+    scheme, _, where = origin.partition("://")
+    return scheme in DEFAULT_PORTS and bool(host) and where == host.removesuffix(DEFAULT_PORTS[scheme])
 
 
 def _tell_browsers(answer: Response) -> Response:

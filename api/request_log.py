@@ -1,7 +1,7 @@
 """One line per request, as key=value; and its id, in every line that is written on its behalf.
 
 A value is quoted as JSON unless it is plain, so that no request can forge a line. The query is left out: what people
-should not have put there stays out of the log.
+should not have put there stays out of the log. So does a token in the path.
 """
 
 import json
@@ -12,6 +12,7 @@ import time
 
 from flask import Flask, Response, g, has_request_context, request
 
+from api import tokens
 from api.guard import HEALTH_CHECKS
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def register(app: Flask) -> None:
 def _begin() -> None:
     g.began = time.monotonic()
     sent = request.headers.get("X-Request-Id", "")
-    g.request_id = sent if ID.fullmatch(sent) else secrets.token_hex(8)
+    g.request_id = sent if ID.fullmatch(sent) and not tokens.SHAPE.search(sent) else secrets.token_hex(8)
 
 
 def _log(answer: Response) -> Response:
@@ -49,7 +50,7 @@ def _log(answer: Response) -> Response:
         logging.DEBUG if probed else logging.INFO,
         "%s %s status=%s ms=%.1f bytes=%s client=%s from=%s",
         _value(request.method),
-        _value(request.path),
+        _value(tokens.SHAPE.sub(f"{tokens.PREFIX}...", request.path)),
         answer.status_code,
         (time.monotonic() - g.began) * 1000,
         answer.content_length or 0,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 PREFIX = "cm_"  # by which people and scanners for secrets know one
+SHAPE = re.compile(f"{PREFIX}[A-Za-z0-9_-]{{43}}")
 ENTRY = re.compile(r"([A-Za-z0-9._-]{1,64}):(read|write):([0-9a-f]{64})")
 
 

@@ -12,7 +12,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from psycopg2.extensions import connection as Connection
-from psycopg2.extensions import encrypt_password
+from psycopg2.extensions import encrypt_password, parse_dsn
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,10 @@ def apply(database_url: str, *, passwords: Mapping[str, str], test_data: bool) -
 
 
 def _connect(database_url: str) -> Connection:
+    if not _is_readable(database_url):
+        raise CannotApply(
+            "DATABASE_URL cannot be read; write postgresql://role:password@host:port/database, @ as %40 and / as %2F"
+        )
     connection = psycopg2.connect(database_url, connect_timeout=10, application_name="cyclic-metrics sql")
     connection.autocommit = True  # each script is one multi-statement string, and so one transaction
     with connection.cursor() as cursor:
@@ -70,6 +74,15 @@ def _connect(database_url: str) -> Connection:
         cursor.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
         cursor.execute("SET client_min_messages = warning")  # "already exists, skipping" is the normal case
     return connection
+
+
+def _is_readable(database_url: str) -> bool:
+    """Whether libpq will take no part of the password for something else, which it would put into its messages."""
+    try:
+        address = parse_dsn(database_url)
+    except psycopg2.ProgrammingError:
+        return False
+    return "@" not in address.get("host", "") + address.get("dbname", "")
 
 
 def _retry(connection: Connection, statements: str, name: str) -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self, TypeVar
+from urllib.parse import urlsplit
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
@@ -50,22 +51,25 @@ def read(from_env: Callable[[], T]) -> T:
 def database_url(url: str) -> str:
     """Return DATABASE_URL; raises ValueError, which does not repeat it: it has a password."""
     try:
-        host = parse_dsn(url).get("host", "")
+        address = parse_dsn(url)
+        taken = address.get("host", "") + address.get("dbname", "")
     except psycopg2.ProgrammingError:
-        host = "@"
-    if "@" in host:  # libpq would put what it takes for the host into its messages
-        raise ValueError("DATABASE_URL cannot be read; write postgresql://role:password@host:port/database, @ as %40")
+        taken = "@"
+    if "@" in taken:  # libpq takes what stands behind an @ or a / in the password for an address, and repeats it
+        raise ValueError(
+            "DATABASE_URL cannot be read; write postgresql://role:password@host:port/database, @ as %40 and / as %2F"
+        )
     return url
 
 
 def redis_url(url: str) -> str:
     """Return REDIS_URL; raises ValueError, which does not repeat it: it may have a password."""
     try:
-        host = parse_url(url).get("host", "")  # type: ignore[no-untyped-call]
+        taken = parse_url(url).get("host", "") + "".join(urlsplit(url)[2:])  # type: ignore[no-untyped-call]
     except ValueError:
-        host = "@"
-    if "@" in host:
-        raise ValueError("REDIS_URL cannot be read; write redis://:password@host:port/0, an @ in the password as %40")
+        taken = "@"
+    if "@" in taken:  # as above; here ? and # end the host too
+        raise ValueError("REDIS_URL cannot be read; write redis://:password@host:port/0, @ as %40 and / as %2F")
     return url
 
 

@@ -175,12 +175,52 @@ def test_the_health_checks_go_by_any_name(client: FlaskClient) -> None:
         ("metrics.example", "localhost", 421),
         ("*", "anything.example", 200),
         ("", "localhost", 200),
+        (",", "localhost", 200),
+        ("metrics.example,", "", 421),
+        (" metrics.example", "", 421),
+        ("[FD00::1]", "[fd00::1]:5000", 200),
     ],
 )
 def test_other_names_can_be_allowed(env: dict[str, str], allowed: str, host: str, status: int) -> None:
     client = create_app(Settings.from_env(env | {"ALLOWED_HOSTS": allowed})).test_client()
 
     assert client.get("/schedule", headers=Headers({"Host": host})).status_code == status
+
+
+@pytest.mark.parametrize(
+    "name", ["metrics.example:8443", "https://metrics.example", "::1", "*.metrics.example", "metrics.example/", "żółw"]
+)
+def test_a_name_that_no_request_can_have_is_refused(env: dict[str, str], name: str) -> None:
+    with pytest.raises(ValueError, match=r'ALLOWED_HOSTS has ".+"; write names without scheme and port'):
+        Settings.from_env(env | {"ALLOWED_HOSTS": f"localhost, {name}"})
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("my_metrics:5000", "http://my_metrics:5000", 202),  # compose's names may have what DNS's may not
+        ("my_metrics:5000", "null", 403),
+        ("my_metrics:5000", "", 403),
+        ("my_metrics:5000", "http://my_metrics", 403),
+        ("my_metrics:5000", "ftp://my_metrics:5000", 403),
+        ("My_Metrics", "http://my_metrics", 202),
+        ("my_metrics:80", "http://my_metrics", 202),
+        ("my_metrics:443", "https://my_metrics", 202),  # as proxies pass it on
+        ("my_metrics:443", "http://my_metrics", 403),
+        ("", "null", 403),
+        ("", "http://", 403),
+        ("a b", "null", 403),
+    ],
+)
+def test_origins_are_told_apart_by_any_name(
+    env: dict[str, str], one_schedule: str, db: Connection, host: str, origin: str, status: int
+) -> None:
+    client = create_app(Settings.from_env(env | {"ALLOWED_HOSTS": "*"})).test_client()
+
+    answer = client.post(f"/schedule/{MODEL}/run", headers=Headers({"Host": host, "Origin": origin}))
+
+    assert answer.status_code == status
+    assert (state(db) == one_schedule) == (status != 202)
 
 
 @pytest.mark.parametrize("path", ["/schedule", "/nothing", "/healthz", "/docs", f"/results/{MODEL}"])

@@ -122,7 +122,11 @@ def test_the_name_of_a_token_is_there_and_never_the_token(lines: list[str]) -> N
     client.get(f"/docs?token={SECRET}", headers={"Authorization": f"Basic {SECRET}", "Cookie": SECRET})
     client.get("/schedule", headers={"Authorization": f"Bearer {TOKEN}"})
 
-    assert ["client=grafana" in line for line in lines if "GET" in line] == [True, False, False, True]
+    strayed = client.get(f"/docs/{TOKEN}", headers={"X-Request-Id": TOKEN})
+
+    assert ["client=grafana" in line for line in lines if "GET" in line] == [True, False, False, True, False]
+    assert "GET /docs/cm_... status=401" in lines[-1]
+    assert strayed.headers["X-Request-Id"] != TOKEN
     assert not any(word in line for line in lines for word in (SECRET, TOKEN, ENTRY[-64:]))
 
 
@@ -144,6 +148,11 @@ def test_passwords_of_servers_are_in_no_line_and_no_answer(lines: list[str]) -> 
         ("DATABASE_URL", f"host=127.0.0.1 port=9 password={SECRET} nonsense"),
         ("DATABASE_URL", f"host=127.0.0.1 port=9 password='{SECRET}"),
         ("DATABASE_URL", f"postgresql://metrics_api:pass@{SECRET}@127.0.0.1:9/none"),
+        ("DATABASE_URL", f"postgresql://metrics_api:{SECRET}/word@127.0.0.1:9/none"),
+        ("DATABASE_URL", f"postgresql://metrics_api:123/{SECRET}@127.0.0.1:9/none"),
+        ("REDIS_URL", f"redis://:{SECRET}/word@127.0.0.1:9/0"),
+        ("REDIS_URL", f"redis://:123/{SECRET}@127.0.0.1:9/0"),
+        ("REDIS_URL", f"redis://:123?{SECRET}@127.0.0.1:9/0"),
         ("REDIS_URL", f"redis://:{SECRET}@127.0.0.1:9x/0"),
         ("REDIS_URL", f"{SECRET}@127.0.0.1"),
         ("REDIS_URL", f"redis://:{SECRET}@[::1/0"),
@@ -155,6 +164,17 @@ def test_an_address_that_cannot_be_read_is_refused_and_not_repeated(variable: st
         Settings.from_env(NOWHERE | {variable: url})
 
     assert SECRET not in str(refusal.value)
+
+
+def test_a_password_may_have_any_character_in_its_encoded_form() -> None:
+    urls = {
+        "DATABASE_URL": "postgresql://a:%40%2F%3A%3F%23@127.0.0.1/b",
+        "REDIS_URL": "redis://:%40%2F%3A%3F%23@127.0.0.1/0",
+    }
+
+    settings = Settings.from_env(urls)
+
+    assert (settings.database_url, settings.redis_url) == (urls["DATABASE_URL"], urls["REDIS_URL"])
 
 
 def test_it_does_not_serve_others_without_tokens(tmp_path: Path) -> None:

@@ -439,6 +439,16 @@ def test_a_database_that_is_away_is_named_in_one_line() -> None:
         apply(f"postgresql://nobody@127.0.0.1:{free_port()}/nothing", passwords={}, test_data=False)
 
 
+@pytest.mark.parametrize(
+    "password", ["correct-horse/word", "word/correct-horse", "word@correct-horse", "correct-horse%"]
+)
+def test_an_address_that_cannot_be_read_is_not_repeated(password: str) -> None:
+    with pytest.raises(CannotApply, match=r"^DATABASE_URL cannot be read; write ") as refusal:
+        apply(f"postgresql://nobody:{password}@127.0.0.1:9/nothing", passwords={}, test_data=False)
+
+    assert "correct-horse" not in str(refusal.value)
+
+
 def test_two_at_once_apply_one_after_the_other(databases: Databases, db: Connection, passwords: dict[str, str]) -> None:
     """Into an empty database, as two containers that start together would."""
     run(db, "CREATE DATABASE empty")
