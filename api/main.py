@@ -8,16 +8,12 @@ from types import FrameType
 from flask import Flask
 
 from api import collection, cron, docs, errors, guard, health, model_results, prometheus, request_log, schedules
-from api.database import Database
 from api.server import serve
 from api.services import EXTENSION, Services
 from api.settings import Settings
-from worker import results
 from worker.settings import read
 
 log = logging.getLogger(__name__)
-
-REDIS_PATIENCE = 2  # seconds
 
 
 def create_app(settings: Settings) -> Flask:
@@ -25,8 +21,7 @@ def create_app(settings: Settings) -> Flask:
     app = Flask(__name__)
     app.url_map.merge_slashes = False  # /schedule//run, of a script without its id, is no other address: it is none
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
-    client = results.connect(settings.redis_url, patience=REDIS_PATIENCE)
-    app.extensions[EXTENSION] = Services(Database(settings.database_url), client, results.Results(client), settings)
+    app.extensions[EXTENSION] = Services(settings)
     errors.register(app)
     request_log.register(app)
     prometheus.register(app, settings)

@@ -1,6 +1,6 @@
 """What the API was started with, as the views reach it."""
 
-from dataclasses import dataclass
+import threading
 from typing import cast
 
 import redis
@@ -8,19 +8,39 @@ from flask import current_app
 
 from api.database import Database
 from api.settings import Settings
+from worker import results
 from worker.results import Results
 
 EXTENSION = "cyclic-metrics"
+REDIS_PATIENCE = 2  # seconds
 
 
-@dataclass(frozen=True)
 class Services:
     """PostgreSQL, Redis, the results in it, and the settings."""
 
-    database: Database
-    redis: redis.Redis
-    results: Results
-    settings: Settings
+    def __init__(self, settings: Settings) -> None:
+        """Connect to nothing yet: the API starts, and says what is wrong, without its servers."""
+        self.settings = settings
+        self.database = Database(settings.database_url)
+        self._threads = threading.local()
+
+    @property
+    def redis(self) -> redis.Redis:
+        """The thread's connection; raises RedisError where there is no Redis to connect to."""
+        client: redis.Redis | None = getattr(self._threads, "redis", None)
+        if client is None:
+            client = self._threads.redis = results.connect(
+                self.settings.redis_url, patience=REDIS_PATIENCE, of_one_thread=True
+            )
+        return client
+
+    @property
+    def results(self) -> Results:
+        """The results, by the thread's connection; raises RedisError as redis does."""
+        found: Results | None = getattr(self._threads, "results", None)
+        if found is None:
+            found = self._threads.results = Results(self.redis)
+        return found
 
 
 def services() -> Services:
