@@ -18,7 +18,7 @@ from worker import postgres
 
 BEFORE = "2026-11-24 11:59:30+00"
 NOON = "2026-11-24 12:00:00+00"
-SETTINGS = {"DATABASE_URL": "", "REDIS_URL": "", "BATCH_SIZE": "10"}
+SETTINGS = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused", "BATCH_SIZE": "10"}
 
 Start = Callable[..., Leader]
 Run = Callable[..., Service]
