@@ -1,5 +1,6 @@
 """All schedules: listed page by page, saved many at once."""
 
+import threading
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
@@ -9,6 +10,7 @@ from typing_extensions import TypedDict
 from api import fields, schedule_list, shown, store
 from api.answers import Saved, ShownSchedule
 from api.contract import Answer, Operation, invalid, operation, pointer
+from api.limits import BULK_AT_ONCE
 from api.problems import Fault, Refused
 from api.refusals import explained
 from api.schedule_cursor import Filters, ListedStatus
@@ -82,6 +84,7 @@ def list_schedules(query: Listed) -> Response:
         {200: Answer("All of them are saved.", Saved)},
         body=Annotated[list[WantedOf], Field(max_length=MOST_SCHEDULES)],
         problems=[Refused],
+        turns=threading.BoundedSemaphore(BULK_AT_ONCE),
     )
 )
 def save_schedules(body: list[WantedOf]) -> Response:

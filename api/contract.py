@@ -2,7 +2,9 @@
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 from urllib.parse import quote
@@ -13,7 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from api import fields
 from api.bodies import read_json
-from api.problems import Fault, Invalid, Problem
+from api.limits import BULK_PATIENCE
+from api.problems import Busy, Fault, Invalid, Problem
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
@@ -46,6 +49,7 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict)  # that a caller may send, with what each does
     problems: Sequence[type[Problem]] = ()  # beyond those that follow from the rest
     servers: bool = True  # needs PostgreSQL or Redis
+    turns: threading.Semaphore | None = None  # that it takes one of, for as long as it has the body
 
 
 OPERATIONS: dict[Callable[..., ResponseReturnValue], Operation] = {}
@@ -61,6 +65,12 @@ def operation(described: Operation) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @functools.wraps(view)
         def checked(**arguments: Any) -> ResponseReturnValue:
+            if described.turns:
+                with _turn(described.turns):
+                    return answered(arguments)
+            return answered(arguments)
+
+        def answered(arguments: dict[str, Any]) -> ResponseReturnValue:
             if "model_id" in arguments:
                 arguments["model_id"] = _model_id(arguments["model_id"])
             if request.args:
@@ -97,6 +107,16 @@ def quoted(value: object) -> str:
     except RecursionError:
         return "nested deeply"
     return written if len(written) <= SHOWN else f"{written[:SHOWN]}…"
+
+
+@contextmanager
+def _turn(turns: threading.Semaphore) -> Iterator[None]:
+    if not turns.acquire(timeout=BULK_PATIENCE):
+        raise Busy("others send as much at this moment; try again", headers={"Retry-After": "1"})
+    try:
+        yield
+    finally:
+        turns.release()
 
 
 def _model_id(value: str) -> str:
