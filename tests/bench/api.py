@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from tests.bench.stock import Setup, prepared
 
 SCHEDULES, MODELS = 1_000_000, 100_000
 CROWD = 50  # clients
-LOADS: tuple[tuple[int, int | None], ...] = ((1, None), (10, None), (CROWD, None), (CROWD, 500), (CROWD, 1000))
+Kind = tuple[int, int | None]  # of a load: clients, and their rate
+LOADS: Sequence[Kind] = ((1, None), (10, None), (CROWD, None), (CROWD, 500), (CROWD, 1000))
 
 
 def main() -> None:
@@ -35,13 +37,13 @@ def main() -> None:
         arguments.json.write_text(json.dumps(report, indent=2))
 
 
-def bench(setup: Setup, runs: int, seconds: float) -> dict[str, Any]:
+def bench(setup: Setup, runs: int, seconds: float, loads: Sequence[Kind] = LOADS) -> dict[str, Any]:
     """Measure each call under each load, and print it."""
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"{machine}, PostgreSQL {setup.version}; {runs} runs of {seconds} s; medians, and (least to most)\n")
     print(f"{'clients':16}{'call':20}{'requests/s':>26}{'of the floor':>14}{'p50 ms':>9}{'p99 ms':>9}{'failed':>8}")
     found: list[dict[str, Any]] = []
-    for clients, rate in LOADS:
+    for clients, rate in loads:
         measured: dict[str, list[Measured]] = {name: [] for name in setup.calls()}
         for _ in range(runs):
             for name, (port, calls) in setup.calls().items():
