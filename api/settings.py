@@ -14,6 +14,7 @@ from worker.settings import at_least, database_url, positive, redis_url
 
 LOOPBACK_NAMES = "localhost,127.0.0.1,[::1]"
 SWITCHES = {"true": True, "false": False}
+HOST_NAME = re.compile(r"\*|[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Settings:
             queue_age_limit=timedelta(seconds=positive(env, "QUEUE_AGE_LIMIT", 300)),
             model_metrics=at_least(0, env, "MODEL_METRICS", 100),
             api_tokens=tokens.parse(env.get("API_TOKENS", "")),
-            allowed_hosts=frozenset(re.split(r"[,\s]+", (env.get("ALLOWED_HOSTS") or LOOPBACK_NAMES).lower())),
+            allowed_hosts=_host_names(env.get("ALLOWED_HOSTS") or LOOPBACK_NAMES),
         )
         anonymous = env.get("ALLOW_ANONYMOUS") or "false"
         if anonymous not in SWITCHES:
@@ -59,3 +60,11 @@ class Settings:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
+
+
+def _host_names(names: str) -> frozenset[str]:
+    found = frozenset(filter(None, re.split(r"[,\s]+", names.lower())))
+    for name in found:
+        if not HOST_NAME.fullmatch(name):
+            raise ValueError(f'ALLOWED_HOSTS has "{name}"; write names without scheme and port, or *')
+    return found

@@ -183,6 +183,14 @@ def test_other_names_can_be_allowed(env: dict[str, str], allowed: str, host: str
     assert client.get("/schedule", headers=Headers({"Host": host})).status_code == status
 
 
+@pytest.mark.parametrize(
+    "allowed", ["https://metrics.example", "localhost,metrics.example:5000", "metrics.example/", "::1"]
+)
+def test_a_name_that_no_request_could_have_is_refused(env: dict[str, str], allowed: str) -> None:
+    with pytest.raises(ValueError, match=r"^ALLOWED_HOSTS has .*; write names without scheme and port, or \*$"):
+        Settings.from_env(env | {"ALLOWED_HOSTS": allowed})
+
+
 @pytest.mark.parametrize("path", ["/schedule", "/nothing", "/healthz", "/docs", f"/results/{MODEL}"])
 def test_every_answer_tells_browsers_to_be_strict(client: FlaskClient, path: str) -> None:
     headers = client.get(path).headers
