@@ -25,6 +25,8 @@ def read_json() -> Any:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise TooLarge(f"the body has more than {request.max_content_length:,} bytes; send less at once") from None
+    if not body:
+        raise Malformed("the body is empty; write JSON")
     try:
         return json.loads(body.decode(), object_pairs_hook=_members, parse_constant=_constant)
     except RecursionError:

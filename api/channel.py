@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
 
 from api.limits import LARGEST_BODY, LINGER, PATIENCE
 from api.problems import CONTENT_TYPE, Problem
@@ -18,7 +18,17 @@ from api.requests import Request, problem
 log = logging.getLogger(__name__)
 
 
-class Refusal(ErrorTask):  # type: ignore[misc]  # waitress has no types
+class Answer(WSGITask):  # type: ignore[misc]  # waitress has no types
+    """An answer of the application."""
+
+    def set_close_on_finish(self) -> None:
+        """Go on after 204 and 304, which waitress takes for answers of unknown length."""
+        asked = self.request.headers.get("CONNECTION", "").lower()
+        if self.has_body or self.request.version != "1.1" or asked == "close":
+            super().set_close_on_finish()
+
+
+class Refusal(ErrorTask):  # type: ignore[misc]  # the same
     """An answer that the application has no part in."""
 
     def execute(self) -> None:
@@ -42,6 +52,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # the same
     let the thread wait, for ever, until the client takes what there is. It also forgets a client's age at every byte.
     """
 
+    task_class = Answer
     error_task_class = Refusal
     request: Request | None  # that is being received
     requests: list[Request]  # that are to be answered; never more than one

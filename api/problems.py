@@ -59,7 +59,7 @@ class Malformed(Problem):
     """The request cannot be read."""
 
     name, status, title = "malformed", 400, "The request cannot be read"
-    example = "the body is not JSON: Expecting value: line 1 column 1 (char 0)"
+    example = "the body is not JSON: Expecting ',' delimiter: line 1 column 31 (char 30)"
 
 
 class Unauthorized(Problem):

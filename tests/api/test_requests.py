@@ -20,7 +20,7 @@ BULK_LIMIT = 4 * 1024 * 1024
     ("body", "content_type", "status", "kind", "said"),
     [
         (b"{", "application/json", 400, "malformed", "the body is not JSON: Expecting property name"),
-        (b"", "application/json", 400, "malformed", "the body is not JSON"),
+        (b"", "application/json", 400, "malformed", "the body is empty; write JSON"),
         (b"\xff", "application/json", 400, "malformed", "the body is not JSON"),
         (b"{} {}", "application/json", 400, "malformed", "the body is not JSON: Extra data"),
         (b'{"name": NaN}', "application/json", 400, "malformed", "NaN is not a JSON value; write a number or null"),

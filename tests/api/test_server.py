@@ -14,7 +14,7 @@ import pytest
 
 from api.limits import CONNECTIONS, HELD, LARGEST_BODY, LARGEST_BULK, LARGEST_HEADER, THREADS
 from local.ports import HOST
-from tests.databases import MODEL, Connection, Databases, run, schedule_many, wait_for
+from tests.databases import MODEL, Connection, Databases, one, run, schedule_many, wait_for
 from tests.impatient_api import PATIENCE
 from tests.raw_http import Api, message, one_answer, rest, running_api, statuses, talk
 
@@ -157,6 +157,18 @@ def test_a_pipeline_is_answered_in_its_order(bare_api: Api) -> None:
     answers = bare_api.say((healthz + b"\r\n\r\n" + nothing) * 50)
 
     assert statuses(answers) == [200, 404] * 50
+
+
+def test_an_answer_without_a_body_leaves_the_connection_open(
+    env: dict[str, str], db: Connection, tmp_path: Path
+) -> None:
+    schedule_many(db, 1)
+    model_id = one(db, "SELECT model_id FROM metrics_executions")
+    with running_api(env, tmp_path) as api:
+        known = message(f"GET /results/{MODEL}/history HTTP/1.1\nIf-None-Match: *")
+        deletion = message(f"DELETE /schedule/{model_id} HTTP/1.1")
+
+        assert statuses(api.say(known + deletion + message("GET /healthz HTTP/1.1"))) == [304, 204, 200]
 
 
 def test_answers_that_nobody_takes_hold_no_thread(env: dict[str, str], db: Connection, tmp_path: Path) -> None:
