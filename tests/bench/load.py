@@ -81,8 +81,7 @@ def measure(load: Load) -> Measured:
 
 def run(load: Load) -> Measured:
     requests = [_request(*call) for call in load.calls]
-    chance = random.Random(load.port)
-    selector = selectors.DefaultSelector()
+    selector = selectors.SelectSelector()  # the others round waits up to milliseconds
     free: deque[Client] = deque()
     for _ in range(load.clients):
         client = Client(load.port)
@@ -94,8 +93,8 @@ def run(load: Load) -> Measured:
     while (now := time.perf_counter()) < began + load.seconds:
         due = len(free) if load.rate is None else int((now - began) * load.rate) - sent
         for _ in range(min(due, len(free))):
-            planned = now if load.rate is None else began + sent / load.rate
-            free.popleft().send(chance.choice(requests), planned)
+            planned = now if load.rate is None else began + (sent + 1) / load.rate
+            free.popleft().send(random.choice(requests), planned)
             sent += 1
         wait = 1.0 if load.rate is None or not free else max(0.0, began + (sent + 1) / load.rate - time.perf_counter())
         for key, _ in selector.select(wait):

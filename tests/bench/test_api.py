@@ -2,19 +2,18 @@
 
 import pytest
 
-from tests.bench.api import LOADS, bench
+from tests.bench.api import bench
 from tests.bench.stock import prepared
-
-SOME = LOADS[0], LOADS[-1]  # of each kind one
 
 
 def test_it_measures_each_call_under_each_load(capsys: pytest.CaptureFixture[str]) -> None:
+    loads = [(5, None), (5, 300)]
     with prepared(schedules=300, models=100) as setup:
-        found = bench(setup, runs=1, seconds=0.1, loads=SOME)["found"]
+        found = bench(setup, 1, 0.1, loads)["found"]
         names = list(setup.calls())
 
     assert [(each["clients"], each["rate"], each["call"]) for each in found] == [
-        (clients, rate, name) for clients, rate in SOME for name in names
+        (clients, rate, name) for clients, rate in loads for name in names
     ]
     for each in found:
         [run] = each["runs"]
