@@ -26,7 +26,8 @@ COPY --chmod=755 worker/__init__.py worker/messages.py worker/postgres.py worker
 COPY --chmod=755 scheduler/__init__.py scheduler/cron.py scheduler/dialect.py scheduler/pairs.py scheduler/preview.py scheduler/walls.py scheduler/zones.py scheduler/
 COPY --chmod=755 api/ api/
 USER cyclic
-ENV HOST=0.0.0.0 PORT=5000
+# What a large body took goes back to the system; otherwise malloc keeps it, for each thread, and some 120 MB add up.
+ENV HOST=0.0.0.0 PORT=5000 MALLOC_MMAP_THRESHOLD_=131072
 EXPOSE 5000
 CMD ["python", "-m", "api.main"]
 
