@@ -12,7 +12,7 @@ from tests.databases import Connection, Databases, run
 from tests.raw_http import running_api, statuses, talk
 from tests.raw_requests import raw_request
 
-REQUESTS = 2000  # with --fuzz, as many times more
+REQUESTS = 1_000  # with --fuzz, as many times more
 SOON = 5.0  # seconds
 ABORT = struct.pack("ii", 1, 0)  # close() with a reset
 

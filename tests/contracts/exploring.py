@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 # 412: a tag that nobody was given fits no schedule. It is compared before the gate judges the rest, wrong or right.
 REJECTED = ["400", "401", "403", "404", "405", "412", "413", "415", "422", "431"]
-EXAMPLES = 15  # of each call, in each turn of a phase that makes them up
+EXAMPLES = 10  # of each call, in each turn of a phase that makes them up
 ACCEPTED = ["2xx", "3xx", "404", "412"]  # 404: ids without a schedule or a result are fine ids
 
 
@@ -70,7 +70,7 @@ def configuration(url: str, headers: Mapping[str, str], minutes: float) -> Schem
         "generation": {"max-examples": EXAMPLES, "deterministic": not minutes},
         "phases": {
             "coverage": {"unexpected-methods": ["get", "put", "post", "delete", "options", "patch", "trace"]},
-            "stateful": {"generation": {"max-examples": 4 * EXAMPLES}},  # of all calls together
+            "stateful": {"generation": {"max-examples": 6 * EXAMPLES}},  # of all calls together
         },
         "checks": {
             "positive_data_acceptance": {"expected-statuses": ACCEPTED},
