@@ -144,13 +144,16 @@ class Results:
 
     def latest_of(self, model_ids: Sequence[str]) -> list[Result | None]:
         """Return the latest result of each model, in one round trip."""
+        return [next(iter(found), None) for found in self.recent_of(model_ids, 1)]
+
+    def recent_of(self, model_ids: Sequence[str], count: int) -> list[list[Result]]:
+        """Return the latest results of each model, newest first, at most count (1 or more), in one round trip."""
         with self._client.pipeline(transaction=False) as pipeline:
             for model_id in model_ids:
-                pipeline.zrange(key(model_id), 0, 0, desc=True)
+                pipeline.zrange(key(model_id), 0, count - 1, desc=True)
             found = pipeline.execute()
         return [
-            decode(model_id, members[0]) if members else None
-            for model_id, members in zip(model_ids, found, strict=True)
+            [decode(model_id, member) for member in members] for model_id, members in zip(model_ids, found, strict=True)
         ]
 
     def totals(self) -> Totals:

@@ -103,6 +103,16 @@ def test_the_latest_of_many_come_in_the_order_of_the_question(redis_client: redi
     assert kept.latest_of([]) == []
 
 
+def test_the_latest_results_of_many_come_newest_first(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client)
+    first, second, third = (replace(FULL, due_at=NOON + timedelta(minutes=minute)) for minute in range(3))
+    other = replace(EMPTY, model_id=OTHER)
+    kept.save([first, second, third, other])
+
+    assert kept.recent_of([OTHER, model_ids(1)[0], MODEL], 2) == [[other], [], [third, second]]
+    assert kept.recent_of([], 2) == []
+
+
 def test_failing_models_are_those_whose_latest_result_is_not_ok(redis_client: redis.Redis) -> None:
     kept = Results(redis_client)
 
