@@ -1,4 +1,4 @@
-"""Accuracy of predicted labels, by scikit-learn. Decides, and does no I/O."""
+"""Accuracy of predicted labels, by scikit-learn, and what was taken for what. Decides, and does no I/O."""
 
 import json
 from collections.abc import Sequence
@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.metrics import accuracy_score
+
+from worker.confusion import LONGEST_LABEL, MOST_LABELS, Confusion, Label
 
 KINDS = {
     str: "string",
@@ -24,26 +26,28 @@ class CannotBeScored(ValueError):
 
 
 class Score(NamedTuple):
-    """A fraction between 0 and 1, or none where there is no label, and how many labels there are."""
+    """A fraction between 0 and 1, how many labels there are, and their confusion; None, 0, None without labels."""
 
     accuracy: float | None
     samples: int
+    confusion: Confusion | None
 
 
 def score(y_true: str, y_pred: str) -> Score:
-    """Return the accuracy of two JSON arrays of labels, of equal length.
+    """Return the accuracy and the confusion of two JSON arrays of labels, of equal length.
 
     Labels are strings, booleans or whole numbers, all of one kind: numpy would
     make 1 equal to "1" or to true. Raises CannotBeScored.
     """
     true, predicted = json.loads(y_true), json.loads(y_pred)
     if not true:
-        return Score(None, 0)
+        return Score(None, 0, None)
     kinds = _kind("y_true", true), _kind("y_pred", predicted)
     if kinds[0] != kinds[1]:
         raise CannotBeScored(f"y_true holds {kinds[0]}s and y_pred {kinds[1]}s")
-    codes = _codes(true + predicted)
-    return Score(float(accuracy_score(codes[: len(true)], codes[len(true) :])), len(true))
+    labels, codes = _codes(true + predicted)
+    sides = codes[: len(true)], codes[len(true) :]
+    return Score(float(accuracy_score(*sides)), len(true), _confusion(labels, *sides))
 
 
 def _kind(name: str, labels: Sequence[Any]) -> str:
@@ -60,10 +64,32 @@ def _kind(name: str, labels: Sequence[Any]) -> str:
     return kinds[0]
 
 
-def _codes(labels: Sequence[Any]) -> np.ndarray[Any, Any]:
-    """Return a small number for each distinct label: numpy would round integers beyond 2**53."""
-    numbers: dict[Any, int] = {}
-    return np.array([numbers.setdefault(label, len(numbers)) for label in labels])
+def _codes(labels: Sequence[Label]) -> tuple[list[Label], np.ndarray[Any, Any]]:
+    """Return the distinct labels, and the place among them of each: numpy would round integers beyond 2**53."""
+    places: dict[Label, int] = {}
+    codes = np.array([places.setdefault(label, len(places)) for label in labels])
+    return list(places), codes
+
+
+def _confusion(labels: Sequence[Any], true: np.ndarray[Any, Any], predicted: np.ndarray[Any, Any]) -> Confusion:
+    """Count the pairs of codes; those of rare labels together, since a million labels would be too large a matrix."""
+    kept = list(range(len(labels)))
+    if len(labels) > MOST_LABELS:
+        occurrences = np.bincount(np.concatenate((true, predicted)))
+        kept = np.argsort(-occurrences, kind="stable")[: MOST_LABELS - 1].tolist()
+    kept.sort(key=labels.__getitem__)
+    shown = [_cut(labels[code]) for code in kept] + [None] * (len(kept) < len(labels))
+    size = len(shown)
+    lines = np.full(len(labels), size - 1)
+    lines[kept] = range(len(kept))
+    counts = np.bincount(lines[true] * size + lines[predicted], minlength=size * size)
+    return Confusion(shown, counts.reshape(size, size).tolist())
+
+
+def _cut(label: Label) -> Label:
+    """Return a label, or where it is long, and be it a number of a thousand digits, its beginning."""
+    text = str(label)
+    return label if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 
 def _shown(label: Any) -> str:

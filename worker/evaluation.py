@@ -19,7 +19,7 @@ def evaluate(row: NewestRow, moment: datetime) -> Result:
     if row.y_true is None or row.y_pred is None:
         return replace(result, status="no_data", error="the model has no row in results")
     try:
-        accuracy, samples = score(row.y_true, row.y_pred)
+        accuracy, samples, confusion = score(row.y_true, row.y_pred)
     except CannotBeScored as error:
         return replace(result, error=str(error))
     except MemoryError:
@@ -29,4 +29,4 @@ def evaluate(row: NewestRow, moment: datetime) -> Result:
         return replace(result, error=f"{type(error).__name__}: {error}")
     if accuracy is None:
         return replace(result, status="no_data", error="the newest row has no labels")
-    return replace(result, status="ok", accuracy=accuracy, samples=samples)
+    return replace(result, status="ok", accuracy=accuracy, samples=samples, confusion=confusion)

@@ -2,17 +2,20 @@
 
 For each model a sorted set: the score is the moment in epoch seconds (with milliseconds),
 the member a compact JSON array. The pair (model, moment) is a result's identity.
+Of the latest result alone, a string of compact JSON: its confusion matrix.
 """
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from worker.confusion import Confusion
 
 Status = Literal["ok", "no_data", "error"]
 
@@ -27,8 +30,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Looking and then adding in two steps lets a second worker in between.
 ADD = """
-local results, failing, counts = KEYS[1], KEYS[2], KEYS[3]
-local score, member, history, ttl, status, model_id = unpack(ARGV)
+local results, failing, counts, detail = unpack(KEYS)
+local score, member, history, ttl, status, model_id, confusion = unpack(ARGV)
 if redis.call('ZCOUNT', results, score, score) > 0 then
     return 0
 end
@@ -41,6 +44,11 @@ if redis.call('ZCOUNT', results, '(' .. score, '+inf') == 0 then
         redis.call('ZREM', failing, model_id)
     else
         redis.call('ZADD', failing, 'NX', score, model_id)
+    end
+    if confusion == '' then
+        redis.call('DEL', detail)
+    else
+        redis.call('SET', detail, confusion, 'EX', ttl)
     end
 end
 return 1
@@ -86,6 +94,7 @@ class Result:
     result_id: int | None = None  # results.id of the row
     data_timestamp: datetime | None = None  # results.timestamp of the row
     error: str | None = None
+    confusion: Confusion | None = field(default=None, compare=False)  # kept of the latest result alone, as its Detail
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as the API shows it."""
@@ -100,6 +109,13 @@ class Result:
             "data_timestamp": self.data_timestamp and iso(self.data_timestamp, "microseconds"),
             "error": self.error,
         }
+
+
+class Detail(NamedTuple):
+    """The confusion matrix of a model's latest result, and that result's moment."""
+
+    due_at: datetime
+    confusion: Confusion
 
 
 class Failure(NamedTuple):
@@ -131,10 +147,11 @@ class Results:
         """Store results, each unless its model has one of that moment: the first one counts."""
         with self._client.pipeline(transaction=False) as pipeline:
             for result in results:
+                keys = [key(result.model_id), FAILING, COUNTS, detail_key(result.model_id)]
                 score = repr(_score(result.due_at))
                 values: list[str | bytes | int] = [score, encode(result), self._history, self._ttl, result.status]
-                keys = [key(result.model_id), FAILING, COUNTS]
-                self._add(keys=keys, args=[*values, result.model_id], client=pipeline)
+                values += [result.model_id, encode_detail(result)]
+                self._add(keys=keys, args=values, client=pipeline)
             pipeline.execute()
 
     def latest(self, model_id: str) -> Result | None:
@@ -155,6 +172,11 @@ class Results:
         return [
             [decode(model_id, member) for member in members] for model_id, members in zip(model_ids, found, strict=True)
         ]
+
+    def detail(self, model_id: str) -> Detail | None:
+        """Return the confusion matrix of the latest result, if that has one."""
+        found: Any = self._client.get(detail_key(model_id))
+        return None if found is None else decode_detail(found)
 
     def totals(self) -> Totals:
         """Return the figures over all models, in one round trip."""
@@ -246,6 +268,11 @@ def key(model_id: str) -> str:
     return f"metrics:results:{model_id}"
 
 
+def detail_key(model_id: str) -> str:
+    """Return the name of the string that holds a model's Detail."""
+    return f"metrics:detail:{model_id}"
+
+
 def encode(result: Result) -> bytes:
     """Return a result as short as it gets: milliseconds, codes, and no nulls at the end."""
     fields = [
@@ -260,7 +287,7 @@ def encode(result: Result) -> bytes:
     ]
     while fields[-1] is None:
         fields.pop()
-    return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
+    return _json(fields)
 
 
 def decode(model_id: str, member: bytes) -> Result:
@@ -279,6 +306,21 @@ def decode(model_id: str, member: bytes) -> Result:
         data_timestamp=None if data is None else EPOCH + timedelta(microseconds=data),
         error=error,
     )
+
+
+def encode_detail(result: Result) -> bytes:
+    """Return a result's moment and its confusion matrix, or nothing where it has none."""
+    return b"" if result.confusion is None else _json([(result.due_at - EPOCH) // MILLISECOND, *result.confusion])
+
+
+def decode_detail(value: bytes) -> Detail:
+    """Return what encode_detail() wrote."""
+    due, labels, counts = json.loads(value)
+    return Detail(EPOCH + due * MILLISECOND, Confusion(labels, counts))
+
+
+def _json(fields: list[Any]) -> bytes:
+    return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _begun(model_id: str, due_at: datetime) -> str:

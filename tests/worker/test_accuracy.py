@@ -1,12 +1,21 @@
 """The accuracy of labels, and the reasons why there is none."""
 
 import json
+import random
+from collections import Counter
 from typing import Any
 
 import pytest
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, confusion_matrix
 
-from worker.accuracy import CannotBeScored, Score, score
+from worker.accuracy import CannotBeScored, score
+from worker.confusion import LONGEST_LABEL, MOST_LABELS, Confusion
+
+
+def confusion(y_true: list[Any], y_pred: list[Any]) -> Confusion:
+    found = score(json.dumps(y_true), json.dumps(y_pred)).confusion
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -22,19 +31,71 @@ from worker.accuracy import CannotBeScored, Score, score
     ],
 )
 def test_it_is_that_of_scikit_learn(y_true: list[Any], y_pred: list[Any]) -> None:
-    assert score(json.dumps(y_true), json.dumps(y_pred)) == Score(accuracy_score(y_true, y_pred), len(y_true))
+    assert score(json.dumps(y_true), json.dumps(y_pred))[:2] == (accuracy_score(y_true, y_pred), len(y_true))
 
 
 def test_large_integers_stay_exact() -> None:
-    assert score("[9007199254740993, 18446744073709551617]", "[9007199254740992, 18446744073709551617]") == (0.5, 2)
+    assert score("[9007199254740993, 18446744073709551617]", "[9007199254740992, 18446744073709551617]")[:2] == (0.5, 2)
 
 
 def test_strings_are_compared_as_they_are() -> None:
-    assert score('["1", "é", "a "]', '["1", "e\\u0301", "a"]') == (1 / 3, 3)
+    assert score('["1", "é", "a "]', '["1", "e\\u0301", "a"]')[:2] == (1 / 3, 3)
 
 
 def test_no_labels_have_no_accuracy() -> None:
-    assert score("[]", "[]") == (None, 0)
+    assert score("[]", "[]") == (None, 0, None)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[False, True], [-1, 0, 10, 2], list(range(MOST_LABELS)), ["b", "a", "B", "é", "", "10", "9"]],
+)
+@pytest.mark.parametrize("samples", [10, 1000])
+def test_the_confusion_is_that_of_scikit_learn(labels: list[Any], samples: int) -> None:
+    chance = random.Random(samples)
+    y_true, y_pred = (chance.choices(labels, k=samples) for _ in range(2))
+
+    seen = sorted({*y_true, *y_pred})
+    assert confusion(y_true, y_pred) == (seen, confusion_matrix(y_true, y_pred, labels=seen).tolist())
+
+
+@pytest.mark.parametrize("distinct", [MOST_LABELS + 1, 300])
+def test_of_many_labels_the_most_frequent_stand_alone(distinct: int) -> None:
+    chance = random.Random(distinct)
+    weights = [1 / (1 + label) for label in range(distinct)]
+    y_true, y_pred = (chance.choices(range(distinct), weights, k=5000) for _ in range(2))
+
+    labels, counts = confusion(y_true, y_pred)
+
+    frequent = [label for label, _ in Counter(y_true + y_pred).most_common(MOST_LABELS - 1)]
+    assert labels == [*sorted(frequent), None]
+    together = [[label if label in frequent else distinct for label in side] for side in (y_true, y_pred)]
+    assert counts == confusion_matrix(*together, labels=[*sorted(frequent), distinct]).tolist()
+
+
+def test_a_matrix_of_very_many_labels_is_no_larger() -> None:
+    y_true = list(range(100_000))
+
+    labels, counts = confusion(y_true, y_true[::-1])
+
+    assert labels == [*range(MOST_LABELS - 1), None]
+    assert sum(map(sum, counts)) == 100_000
+
+
+def test_whole_numbers_are_the_same_label_however_they_are_written() -> None:
+    assert confusion([1.0, 2, 1], [1, 2.0, 2]) == ([1, 2], [[1, 1], [0, 1]])
+
+
+@pytest.mark.parametrize("label", ["x" * 100, 10**100])
+def test_a_long_label_is_cut(label: Any) -> None:
+    [shown], counts = confusion([label], [label])
+
+    assert shown == str(label)[: LONGEST_LABEL - 1] + "…"
+    assert counts == [[1]]
+
+
+def test_a_label_that_is_just_not_too_long_stays_as_it_is() -> None:
+    assert confusion(["x" * LONGEST_LABEL], ["x" * LONGEST_LABEL]).labels == ["x" * LONGEST_LABEL]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import redis
 
 from tests.databases import MODEL, OTHER, model_ids
 from worker import results
-from worker.results import Failure, Result, Results, Totals, decode, encode
+from worker.confusion import LONGEST_LABEL, MOST_LABELS, Confusion
+from worker.results import Detail, Failure, Result, Results, Totals, decode, encode
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 FULL = Result(
@@ -19,6 +20,8 @@ FULL = Result(
     datetime(2026, 11, 16, 6, 0, 0, 123456, tzinfo=UTC),
 )  # fmt: skip
 EMPTY = Result(MODEL, NOON, NOON, "no_data", error="the model has no row in results")
+CONFUSION = Confusion(["cat", "dog", None], [[70, 1, 0], [2, 60, 3], [1, 0, 13]])
+DETAILED = replace(FULL, confusion=CONFUSION)
 
 
 @pytest.mark.parametrize("result", [FULL, EMPTY, replace(FULL, due_at=NOON + timedelta(milliseconds=123))])
@@ -111,6 +114,53 @@ def test_the_latest_results_of_many_come_newest_first(redis_client: redis.Redis)
 
     assert kept.recent_of([OTHER, model_ids(1)[0], MODEL], 2) == [[other], [], [third, second]]
     assert kept.recent_of([], 2) == []
+
+
+def test_a_confusion_matrix_is_kept_beside_the_result(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client, ttl_days=2)
+    assert kept.detail(MODEL) is None
+
+    kept.save([DETAILED])
+
+    assert kept.detail(MODEL) == Detail(NOON, CONFUSION)
+    assert kept.detail(OTHER) is None
+    assert 2 * 24 * 3600 - 10 < redis_client.ttl(results.detail_key(MODEL)) <= 2 * 24 * 3600
+    assert encode(DETAILED) == encode(FULL)
+    assert DETAILED.as_dict() == FULL.as_dict()
+
+
+def test_only_a_newer_result_changes_the_confusion_matrix(redis_client: redis.Redis) -> None:
+    """Neither a late one of an earlier moment, good or bad, nor a second one of the same."""
+    kept = Results(redis_client)
+    other = Confusion(["cat"], [[1]])
+    kept.save([DETAILED])
+
+    kept.save([replace(DETAILED, confusion=other), replace(EMPTY, due_at=NOON)])
+    kept.save(replace(result, due_at=NOON - timedelta(minutes=n)) for n, result in enumerate([DETAILED, EMPTY], 1))
+    assert kept.detail(MODEL) == Detail(NOON, CONFUSION)
+
+    kept.save([replace(DETAILED, due_at=NOON + timedelta(minutes=1), confusion=other)])
+    assert kept.detail(MODEL) == Detail(NOON + timedelta(minutes=1), other)
+
+
+def test_no_confusion_matrix_stands_beside_a_failure(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client)
+    kept.save([DETAILED])
+
+    kept.save([replace(EMPTY, due_at=NOON + timedelta(minutes=1))])
+
+    assert kept.detail(MODEL) is None
+    assert not redis_client.exists(results.detail_key(MODEL))
+
+
+@pytest.mark.parametrize(("character", "kilobytes"), [("x", 5), ("é", 9), ("\U0001f600", 14)])
+def test_the_largest_confusion_matrix_is_small(redis_client: redis.Redis, character: str, kilobytes: int) -> None:
+    largest = Confusion([character * LONGEST_LABEL] * MOST_LABELS, [[1_000_000] * MOST_LABELS] * MOST_LABELS)
+
+    Results(redis_client).save([replace(FULL, confusion=largest)])
+
+    assert redis_client.strlen(results.detail_key(MODEL)) <= kilobytes * 1000
+    assert Results(redis_client).detail(MODEL) == Detail(NOON, largest)
 
 
 def test_failing_models_are_those_whose_latest_result_is_not_ok(redis_client: redis.Redis) -> None:

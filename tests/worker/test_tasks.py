@@ -23,7 +23,9 @@ from tests.databases import (
 )
 from tests.queue import sent
 from tests.worker.conftest import NOON, big_batch, children, count, latest, worker
+from worker.confusion import Confusion
 from worker.messages import Batch
+from worker.results import Detail, Results
 
 
 def test_a_batch_of_good_and_bad_models_each_has_its_own_result(
@@ -49,6 +51,7 @@ def test_a_batch_of_good_and_bad_models_each_has_its_own_result(
     with worker(env, tmp_path):
         wait_for(lambda: count(redis_client) == 8)
         found = {name: latest(redis_client, model_id) for name, model_id in ids.items()}
+        details = {name: Results(redis_client).detail(model_id) for name, model_id in ids.items()}
 
     assert found["paused"] is None
     assert found["deleted"] is None
@@ -62,6 +65,10 @@ def test_a_batch_of_good_and_bad_models_each_has_its_own_result(
         "continuous": ("error", None, 0, "y_true holds 0.5 at position 0: continuous numbers have no accuracy"),
         "empty": ("no_data", None, 0, "the newest row has no labels"),
         "no row": ("no_data", None, 0, "the model has no row in results"),
+    }
+    assert {name: detail for name, detail in details.items() if detail} == {
+        "good": Detail(NOON, Confusion([0, 1], [[0, 1], [0, 2]])),
+        "strings": Detail(NOON, Confusion(["a", "b"], [[1, 0], [0, 1]])),
     }
     good = found["good"]
     assert good is not None
