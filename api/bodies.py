@@ -12,6 +12,7 @@ from api.problems import Malformed, NotJson, TooLarge
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")
 SHOWN = 80  # characters of what is wrong
+MOST_MEMBERS = 100  # of an object
 
 
 def read_json() -> Any:
@@ -36,6 +37,8 @@ def read_json() -> Any:
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MOST_MEMBERS:
+        raise ValueError(f"an object has {len(pairs)} members; write at most {MOST_MEMBERS}")
     members = dict(pairs)
     if len(members) < len(pairs):
         [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)

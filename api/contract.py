@@ -1,12 +1,13 @@
 """What a call takes and answers: said once beside its view, checked here, written down by api.openapi."""
 
 import functools
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_type_hints
 from urllib.parse import quote
 
 from flask import request
@@ -45,7 +46,7 @@ class Operation:
 
     answers: Mapping[int, Answer]
     query: Any = None  # a TypedDict
-    body: Any = None  # a TypedDict, or a list of them
+    body: Any = None  # a TypedDict, or a list of them with its limits
     headers: Mapping[str, str] = field(default_factory=dict)  # that a caller may send, with what each does
     problems: Sequence[type[Problem]] = ()  # beyond those that follow from the rest
     servers: bool = True  # needs PostgreSQL or Redis
@@ -58,7 +59,7 @@ OPERATIONS: dict[Callable[..., ResponseReturnValue], Operation] = {}
 def operation(described: Operation) -> Callable[[View], View]:
     """Hand the view what the caller sent, checked: model_id of its path, query and body. Raises Invalid."""
     query = TypeAdapter(described.query) if described.query else None
-    body = TypeAdapter(described.body) if described.body else None
+    body = _checks(described.body) if described.body else None
     properties = query.json_schema()["properties"] if query else {}
     parameters = {name: schema.get("type") == "array" for name, schema in properties.items()}
 
@@ -78,7 +79,7 @@ def operation(described: Operation) -> Callable[[View], View]:
             if query:
                 arguments["query"] = _query(query, parameters)
             if body:
-                arguments["body"] = _body(body, described)
+                arguments["body"] = _body(*body)
             return view(**arguments)
 
         OPERATIONS[checked] = described
@@ -89,9 +90,10 @@ def operation(described: Operation) -> Callable[[View], View]:
 
 def invalid(faults: Iterable[Fault], kind: type[Problem] = Invalid) -> Problem:
     """Return the problem that names all of the faults (the first hundred): its detail is the first one."""
-    named = list(faults)
-    more = f" (and {len(named) - 1} more, see errors)" if len(named) > 1 else ""
-    return kind(named[0].detail + more, *named[:MOST_FAULTS])
+    named = list(itertools.islice(faults, MOST_FAULTS))
+    others = f"{len(named) - 1} more" if len(named) < MOST_FAULTS else f"at least {MOST_FAULTS - 1} more"
+    more = f" (and {others}, see errors)" if len(named) > 1 else ""
+    return kind(named[0].detail + more, *named)
 
 
 def pointer(location: Sequence[str | int]) -> str:
@@ -150,22 +152,40 @@ def _query(query: TypeAdapter[Any], known: Mapping[str, bool]) -> Any:
         ) from None
 
 
-def _body(body: TypeAdapter[Any], described: Operation) -> Any:
-    value = read_json()
-    try:
-        return body.validate_python(value)
-    except ValidationError as error:
-        known = get_type_hints(_item(described.body))
-        raise invalid(
-            Fault(_said(wrong, known), pointer=pointer(wrong["loc"])) for wrong in error.errors(include_url=False)
-        ) from None
+def _body(whole: TypeAdapter[Any], item: TypeAdapter[Any] | None, known: Iterable[str]) -> Any:
+    """Return the body, checked; a list item by item, since pydantic describes each fault of whatever it is given."""
+    faults: list[Fault] = []
+
+    def valid(check: TypeAdapter[Any], value: Any, *place: int) -> Any:
+        try:
+            return check.validate_python(value)
+        except ValidationError as error:
+            for wrong in error.errors(include_url=False):
+                wrong["loc"] = (*place, *wrong["loc"])
+                faults.append(Fault(_said(wrong, known), pointer=pointer(wrong["loc"])))
+        if len(faults) >= MOST_FAULTS:
+            raise invalid(faults)
+        return None
+
+    body = valid(whole, read_json())
+    if item and not faults:
+        body = [valid(item, each, place) for place, each in enumerate(body)]
+    if faults:
+        raise invalid(faults)
+    return body
 
 
-def _item(model: Any) -> Any:
-    """Return what a list is made of, and of anything else itself."""
-    while arguments := get_args(model):  # Annotated[list[Item], …]
-        model = arguments[0]
-    return model
+def _checks(model: Any) -> tuple[TypeAdapter[Any], TypeAdapter[Any] | None, Iterable[str]]:
+    """Return what checks a body as a whole, what checks each item where it is a list, and the fields that there are."""
+    item = model
+    while arguments := get_args(item):  # Annotated[list[Item], …]
+        item = arguments[0]
+    known = get_type_hints(item)
+    if item is model:
+        return TypeAdapter(model), None, known
+    limits = get_args(model)[1:]
+    whole: Any = Annotated[list[Any], *limits]
+    return TypeAdapter(whole), TypeAdapter(item), known
 
 
 def _said(wrong: Any, known: Iterable[str]) -> str:

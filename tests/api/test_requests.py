@@ -12,6 +12,7 @@ from tests.databases import MODEL, Connection, one, schedule
 
 BODY = {"model_id": MODEL, "cron_expression": "* * * * *"}
 SCHEDULE = f"/schedule/{MODEL}"
+MANY = json.dumps([{str(number): 1 for number in range(101)}]).encode()
 LIMIT = 64 * 1024
 BULK_LIMIT = 4 * 1024 * 1024
 
@@ -29,6 +30,7 @@ BULK_LIMIT = 4 * 1024 * 1024
         (b'{"name": 1, "name": 1}', "application/json", 400, "malformed", '"name" is there twice; write it once'),
         (b'{"x": [{"y": 1, "\\u0079": 2}]}', "application/json", 400, "malformed", '"y" is there twice'),
         (b'{"\\ud800": 1, "\\ud800": 2}', "application/json", 400, "malformed", '"\ud800" is there twice'),
+        (MANY, "application/json", 400, "malformed", "an object has 101 members; write at most 100"),
         (codecs.BOM_UTF8 + b"{}", "application/json", 400, "malformed", "the body is not JSON: Unexpected UTF-8 BOM"),
         (json.dumps(BODY).encode("utf-16"), "application/json", 400, "malformed", "the body is not JSON"),
         (json.dumps(BODY).encode("utf-32-le"), "application/json", 400, "malformed", "the body is not JSON"),
