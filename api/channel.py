@@ -56,6 +56,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # the same
     error_task_class = Refusal
     request: Request | None  # that is being received
     requests: list[Request]  # that are to be answered; never more than one
+    connected: bool
     total_outbufs_len: int
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -75,6 +76,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # the same
 
     def readable(self) -> bool:
         """Whether to wait for the client; the main loop asks each time that it comes round."""
+        if not self.connected:
+            return False  # the server has closed it in this round, which goes on with those that were there
         if self._unread or self.lingering:
             self._go_on()
         # By now a thread may have answered what was just received; the rest still comes before what the socket has.

@@ -12,8 +12,12 @@ from statistics import median
 
 import psycopg2
 import pytest
+from flask import Flask
+from waitress.task import ThreadedTaskDispatcher
 
+from api.channel import Channel
 from api.limits import CONNECTIONS, HELD, LARGEST_BODY, LARGEST_BULK, LARGEST_HEADER, THREADS
+from api.server import Server
 from local.ports import HOST
 from tests.databases import MODEL, Connection, Databases, one, run, schedule_many, wait_for
 from tests.impatient_api import PATIENCE
@@ -229,6 +233,21 @@ def test_connections_above_the_limit_end_the_slowest_ones(bare_api: Api) -> None
         assert bare_api.seconds_to_answer("GET /healthz HTTP/1.1") < 2
         wait_for(is_over(first))
     wait_for(lambda: "slow connections gave way to others" in bare_api.service.output)
+
+
+def test_a_refused_connection_that_gave_way_does_not_end_the_server() -> None:
+    """The main loop still asks it whether it wants to read, in the round in which it was closed."""
+    ours, theirs = socket.socketpair()
+    server = Server(Flask(__name__), {}, map={}, dispatcher=ThreadedTaskDispatcher(), host=HOST, port=0)
+    channel = Channel(server, ours, ("", 0), server.adj, map={})
+    channel.lingering = True
+    channel.handle_close()
+
+    wanted = channel.readable()
+
+    assert not wanted
+    server.close()
+    theirs.close()
 
 
 def peak(api: Api) -> int:
