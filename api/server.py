@@ -53,9 +53,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     def maintenance(self, now: float) -> None:  # noqa: ARG002  # time.time(); ours are measured
         """Close the connections whose clients have kept us waiting for too long."""
         moment = time.monotonic()
-        for channel in self.active_channels.values():
+        for channel in list(self.active_channels.values()):
             if channel.deadline < moment:
-                channel.will_close = True
+                channel.handle_close()  # will_close would wait until the client takes what there is
         if self._let_go:
             log.warning("%s slow connections gave way to others", self._let_go)
             self._let_go = 0
