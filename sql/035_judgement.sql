@@ -34,7 +34,7 @@ COMMENT ON FUNCTION public.cron_never_fires(text, text, text) IS
 CREATE OR REPLACE FUNCTION public.cron_problem(expression text, OUT message text, OUT hint text)
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
-    fields constant text[] := string_to_array(expression COLLATE "C", ' ');
+    fields constant text[] := string_to_array(left(expression, 512) COLLATE "C", ' ');  -- longer ones are refused unread
 BEGIN
     IF expression COLLATE "C" IN ('@yearly', '@annually', '@monthly', '@weekly', '@daily', '@midnight', '@hourly') THEN
         RETURN;
@@ -90,7 +90,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         format('timezone "%s" is refused: it is not a name that schedules can use', left(schedule_problems.timezone, 80)),
         coalesce(
             (SELECT format('Write %s.', zone.name) FROM public.time_zones AS zone
-             WHERE lower(zone.name) = lower(btrim(schedule_problems.timezone) COLLATE "C")),
+             WHERE lower(zone.name) = lower(btrim(left(schedule_problems.timezone, 80)) COLLATE "C")),  -- cut, since each zone has it worked out anew
             'Write UTC, or an IANA name with a slash such as Europe/Warsaw; the table time_zones holds them all.')
     WHERE NOT EXISTS (SELECT FROM public.time_zones AS zone WHERE zone.name = schedule_problems.timezone COLLATE "C")
 $$;
@@ -118,7 +118,7 @@ BEGIN
     -- so are the days and the zones (materialized: the judgement would be pushed below the DISTINCT). What is not plainly
     -- made of good ones is suspect, and judged by itself. All joins are with what is refused, which is nothing as a rule.
     WITH pair AS MATERIALIZED (
-        SELECT written.*, string_to_array(written.cron_expression, ' ') AS fields
+        SELECT written.*, string_to_array(left(written.cron_expression, 512), ' ') AS fields
         FROM unnest(check_schedules.cron_expressions, check_schedules.timezones) AS written (cron_expression, timezone)
     ), field AS MATERIALIZED (
         SELECT DISTINCT written.place, written.field

@@ -15,6 +15,7 @@ from tests.api.concurrency import Call, meanwhile
 from tests.databases import MODEL, OTHER, Connection, model_ids, one, rows, schedule
 
 MOST = 10_000
+MEGABYTES = 3_999_999
 SECONDS = 10.0  # for a full call, which takes about one; on a machine that is busy with other things
 COUNT = "SELECT count(*) FROM metrics_executions"
 ALL = "SELECT * FROM metrics_executions ORDER BY id"
@@ -141,6 +142,27 @@ def test_each_that_the_gate_refuses_is_named_by_its_position(client: FlaskClient
     assert errors(answer)[0][1] == "Write Europe/Warsaw."
     assert errors(answer)[2][1] == "Write at most 200 characters."
     assert one(db, COUNT) == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("cron_expression", "@daily" + " " * MEGABYTES, f"the expression is {MEGABYTES + 6} bytes long"),
+        ("cron_expression", "1  " * (MEGABYTES // 3), f"the expression is {MEGABYTES} bytes long"),
+        ("timezone", "x" * MEGABYTES, "it is not a name that schedules can use"),
+        ("timezone", "utc" + " " * MEGABYTES, "it is not a name that schedules can use"),
+        ("name", "x" * MEGABYTES, f"it has {MEGABYTES} characters"),
+    ],
+    ids=["cron", "blanks", "zone", "almost a zone", "name"],
+)
+def test_megabytes_of_a_value_are_refused_before_the_time_of_a_statement_is_over(
+    client: FlaskClient, field: str, value: str, said: str
+) -> None:
+    answer = put(client, [bodies(1)[0] | {field: value}])
+
+    assert problem(answer) == (422, "refused")
+    assert answer.json["detail"].endswith(f" is refused: {said}")
+    assert len(answer.data) < 1000
 
 
 def test_a_hundred_are_named_of_those_that_the_gate_refuses(client: FlaskClient, db: Connection) -> None:
