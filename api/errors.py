@@ -56,12 +56,12 @@ def _reason(error: Exception) -> str | None:
 
 
 def _http(error: HTTPException) -> Response:
-    """Answer for Flask: no such address, another method, a body that is too large."""
+    """Answer for Flask: no such address, another method, a body that is too large, no such part of a file."""
     kind = BY_STATUS.get(error.code or 500)
     if kind is None:
         return _unexpected(error)
-    allowed = dict(error.get_headers()).get("Allow")
-    return kind(_said(error), headers={"Allow": allowed} if allowed else None).response()
+    headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Content-Range")}
+    return kind(_said(error), headers=headers).response()
 
 
 def _said(error: HTTPException) -> str:

@@ -14,6 +14,7 @@ PREFIX = "#/components/responses/"
 HEADERS: dict[type[Problem], dict[str, tuple[str, str]]] = {  # by name: what it says, and an example
     problems.Unauthorized: {"WWW-Authenticate": ("How to show a token.", guard.CHALLENGE["WWW-Authenticate"])},
     problems.MethodNotAllowed: {"Allow": ("The methods that there are.", "GET, HEAD, OPTIONS, PUT")},
+    problems.WrongRange: {"Content-Range": ("How long the file is.", "bytes */288")},
     problems.Busy: {"Retry-After": ("Seconds to wait.", "1")},
 }
 
@@ -22,9 +23,10 @@ class Responses:
     """The problems of all operations, as components that they refer to."""
 
     def __init__(self) -> None:
-        """Begin with what is the answer of no operation: a method that an address does not have."""
+        """Begin with what is the answer of no operation: a method that an address does not have, a part of a file."""
         self.components: dict[str, Any] = {}
         self._reference([problems.MethodNotAllowed])
+        self._reference([problems.WrongRange])
 
     def of(self, rule: Rule, method: str, described: Operation, answers: dict[int, Any]) -> dict[str, Any]:
         """Return all responses of an operation: the answers, and what may go wrong."""

@@ -118,6 +118,13 @@ class NotJson(Problem):
     example = 'the body says to be "text/plain"; write JSON, and say so: Content-Type: application/json'
 
 
+class WrongRange(Problem):
+    """The Range header names no part of the file."""
+
+    name, status, title = "wrong-range", 416, "There is no such part of the file"
+    example = "The server cannot provide the requested range."
+
+
 class UnknownHost(Problem):
     """The Host header names none of ours."""
 
@@ -168,4 +175,6 @@ class Busy(Problem):
 
 
 PROBLEMS: tuple[type[Problem], ...] = tuple(Problem.__subclasses__())
-BY_STATUS = {kind.status: kind for kind in (Malformed, NotFound, MethodNotAllowed, TooLarge, NotJson, HeaderTooLarge)}
+BY_STATUS = {
+    kind.status: kind for kind in (Malformed, NotFound, MethodNotAllowed, TooLarge, NotJson, WrongRange, HeaderTooLarge)
+}

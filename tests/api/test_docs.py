@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
 from flask.testing import FlaskClient
+
+from tests.api.answers import problem
 
 ATTRIBUTE = re.compile(r'(?:src|href)="([^"]+)"')
 
@@ -32,6 +35,14 @@ def test_a_browser_gets_swagger_ui_once(client: FlaskClient) -> None:
 
     assert script.mimetype == "text/javascript"
     assert (again.status_code, again.data) == (304, b"")
+
+
+@pytest.mark.parametrize("range_", ["bytes=9999999-", "bytes=5-2", "bytes=0-1,3-4", "lines=1-2", "nonsense"])
+def test_a_range_that_a_file_does_not_have_is_a_problem(client: FlaskClient, range_: str) -> None:
+    answer = client.get("/static/docs.js", headers={"Range": range_})
+
+    assert problem(answer) == (416, "wrong-range")
+    assert answer.headers["Content-Range"].startswith("bytes */")
 
 
 def test_there_is_nothing_else_beside_the_page(client: FlaskClient) -> None:
