@@ -16,7 +16,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from api import fields
 from api.bodies import read_json
-from api.limits import BULK_PATIENCE
 from api.problems import Busy, Fault, Invalid, Problem
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
@@ -113,7 +112,7 @@ def quoted(value: object) -> str:
 
 @contextmanager
 def _turn(turns: threading.Semaphore) -> Iterator[None]:
-    if not turns.acquire(timeout=BULK_PATIENCE):
+    if not turns.acquire(blocking=False):  # to wait would keep a thread
         raise Busy("others send as much at this moment; try again", headers={"Retry-After": "1"})
     try:
         yield

@@ -6,7 +6,6 @@ LARGEST_BULK = 4 * 1024 * 1024  # bytes; 10,000 schedules are about 2 MB
 BULK = {("PUT", "/schedule")}  # method and path of the calls that take many schedules
 
 BULK_AT_ONCE = 2  # calls; 4 MiB of JSON may become more than 100 MiB of objects, which its sender can choose
-BULK_PATIENCE = 1.0  # seconds that one more waits for its turn, and keeps a thread
 
 THREADS = 8  # each has a connection to PostgreSQL
 CONNECTIONS = 500  # with files and servers' connections below 1,024, the usual limit of a process
