@@ -1,5 +1,6 @@
 """Reads PostgreSQL and Redis for Prometheus, at the moment when it asks."""
 
+import logging
 import time
 from collections.abc import Iterator
 
@@ -12,6 +13,8 @@ from psycopg2.extensions import cursor
 from api import families, system
 from api.families import PREFIX, Fires, Schedules
 from api.services import services
+
+log = logging.getLogger(__name__)
 
 COUNT_EVERY = 60.0  # seconds; to count a million schedules takes longer than all the rest
 
@@ -62,6 +65,9 @@ class SystemCollector(Collector):
             yield from families.quality(models, latest)
             up.add_metric(["redis"], 1)
         except redis.RedisError:
+            up.add_metric(["redis"], 0)
+        except (ValueError, OverflowError):
+            log.warning("Redis holds what nobody of us has written", exc_info=True)
             up.add_metric(["redis"], 0)
         yield up
 

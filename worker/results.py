@@ -6,6 +6,7 @@ Of the latest result alone, a string of compact JSON: its confusion matrix.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from worker.confusion import Confusion
+
+log = logging.getLogger(__name__)
 
 Status = Literal["ok", "no_data", "error"]
 
@@ -132,6 +135,10 @@ class Totals(NamedTuple):
     failing: int  # models whose latest result is not ok
 
 
+class Unreadable(ValueError):
+    """Something else than a result, which somebody has put where results are."""
+
+
 class Results:
     """The results that a Redis holds."""
 
@@ -155,12 +162,12 @@ class Results:
             pipeline.execute()
 
     def latest(self, model_id: str) -> Result | None:
-        """Return the result of the latest moment."""
-        members: Any = self._client.zrange(key(model_id), 0, 0, desc=True)
-        return decode(model_id, members[0]) if members else None
+        """Return the result of the latest moment, if there is one that can be read."""
+        [found] = self.latest_of([model_id])
+        return found
 
     def latest_of(self, model_ids: Sequence[str]) -> list[Result | None]:
-        """Return the latest result of each model, in one round trip."""
+        """Return the latest result of each model, in one round trip; None where there is none that can be read."""
         return [next(iter(found), None) for found in self.recent_of(model_ids, 1)]
 
     def recent_of(self, model_ids: Sequence[str], count: int) -> list[list[Result]]:
@@ -169,9 +176,7 @@ class Results:
             for model_id in model_ids:
                 pipeline.zrange(key(model_id), 0, count - 1, desc=True)
             found = pipeline.execute()
-        return [
-            [decode(model_id, member) for member in members] for model_id, members in zip(model_ids, found, strict=True)
-        ]
+        return [_readable(model_id, members) for model_id, members in zip(model_ids, found, strict=True)]
 
     def detail(self, model_id: str) -> Detail | None:
         """Return the confusion matrix of the latest result, if that has one."""
@@ -202,7 +207,7 @@ class Results:
             offset=0,
             num=limit,
         )
-        return [decode(model_id, member) for member in members]
+        return _readable(model_id, members)
 
     def missing(self, model_ids: Sequence[str], due_at: datetime) -> list[str]:
         """Return the models that have no result of the moment."""
@@ -291,7 +296,25 @@ def encode(result: Result) -> bytes:
 
 
 def decode(model_id: str, member: bytes) -> Result:
-    """Return the result that encode() wrote."""
+    """Return the result that encode() wrote. Raises Unreadable for anything else."""
+    try:
+        return _decode(model_id, member)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise Unreadable(f"{key(model_id)} holds what is no result: {member[:LONGEST_ERROR]!r}") from error
+
+
+def _readable(model_id: str, members: Iterable[bytes]) -> list[Result]:
+    """Return those that are results; of others, the log says which model has them."""
+    found = []
+    for member in members:
+        try:
+            found.append(decode(model_id, member))
+        except Unreadable as error:
+            log.warning("%s", error)
+    return found
+
+
+def _decode(model_id: str, member: bytes) -> Result:
     fields = json.loads(member)
     due, lag, code, accuracy, samples, result_id, data, error = fields + [None] * (8 - len(fields))
     due_at = EPOCH + due * MILLISECOND
@@ -300,8 +323,8 @@ def decode(model_id: str, member: bytes) -> Result:
         due_at=due_at,
         calculated_at=due_at + lag * MILLISECOND,
         status=STATUS_NAMES[code],
-        accuracy=accuracy,
-        samples=samples,
+        accuracy=None if accuracy is None else float(accuracy),
+        samples=int(samples),
         result_id=result_id,
         data_timestamp=None if data is None else EPOCH + timedelta(microseconds=data),
         error=error,

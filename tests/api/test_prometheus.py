@@ -19,7 +19,7 @@ from api.settings import Settings
 from tests.databases import MODEL, OTHER, Connection, Databases, model_ids, run, schedule, schedule_many, set_clock
 from tests.queue import raw_message
 from worker.messages import QUEUE, UNACKED_INDEX
-from worker.results import Result, Results
+from worker.results import COUNTS, Result, Results
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 Start = Callable[..., FlaskClient]
@@ -293,6 +293,42 @@ def test_it_speaks_what_the_caller_accepts(start: Start, accepted: str, media_ty
     assert answer.status_code == 200
     assert answer.mimetype == media_type
     assert answer.text.endswith("# EOF\n") == (media_type != "text/plain")
+
+
+@pytest.mark.parametrize(
+    "member",
+    ["", "\xff", "x", "7", "{}", "[]", "[1,2,7]", "[1e99,2,0,0.5,8]", '[1,2,0,"x",8]', "[1,2,0,0.5,[]]", "[" * 9999],
+)
+def test_what_is_no_result_costs_the_figures_of_its_model_alone(
+    busy: None, start: Start, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture, member: str
+) -> None:
+    redis_client.zadd(f"metrics:results:{OTHER}", {member.encode("latin-1"): 2e9})
+    client = start()
+
+    found = scrape(client)
+    answers = [client.get(path) for path in (f"/results?model_id={OTHER}&model_id={MODEL}", f"/schedule/{OTHER}")]
+
+    assert found[ours("up", server="redis")] == 1
+    assert found[ours("model_accuracy", model_id=MODEL, name="churn")] == 0.75
+    assert ours("model_samples", model_id=OTHER, name="churn") not in found
+    assert f"metrics:results:{OTHER} holds what is no result: b" in caplog.text
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json["missing"] == [OTHER]  # type: ignore[index]
+
+
+def test_figures_that_are_none_cost_those_of_redis_alone(
+    busy: None, start: Start, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = start()
+    redis_client.hset(COUNTS, "ok", "many")
+    found = scrape(client)
+    redis_client.delete(COUNTS)
+    redis_client.zadd(UNACKED_INDEX, {"x": 1e99})
+    found_then = scrape(client)
+
+    for each in (found, found_then):
+        assert (each[ours("up", server="postgresql")], each[ours("up", server="redis")]) == (1, 0)
+    assert caplog.text.count("Redis holds what nobody of us has written") == 2
 
 
 def test_rules_and_dashboard_ask_for_what_is_there(busy: None, start: Start) -> None:
