@@ -39,6 +39,11 @@ def count(cron: Cron, after: datetime, until: datetime) -> int:
     return days * per_day + _count_to(cron, until) - _count_to(cron, after)
 
 
+def matches(cron: Cron, wall: datetime) -> bool:
+    """Whether a wall time, a full minute, matches."""
+    return wall.minute in cron.minutes and wall.hour in cron.hours and _is_day(cron, wall)
+
+
 def floor_minute(instant: datetime) -> datetime:
     """Return the full minute at or before a naive instant."""
     return instant.replace(second=0, microsecond=0)
