@@ -16,7 +16,7 @@ class Service:
 
     def __init__(self, module: list[str], env: Mapping[str, str], log: Path) -> None:
         self._command = leashed([sys.executable, "-m", *module], death_signal=signal.SIGTERM)
-        self._env = {**os.environ, **env}
+        self.env = {**os.environ, **env}
         self._log = log
         self._offset = log.stat().st_size if log.exists() else 0
         self.start()
@@ -24,7 +24,7 @@ class Service:
     def start(self) -> None:
         with self._log.open("ab") as output:
             self.popen = subprocess.Popen(
-                self._command, cwd=ROOT, env=self._env, stdout=output, stderr=subprocess.STDOUT
+                self._command, cwd=ROOT, env=self.env, stdout=output, stderr=subprocess.STDOUT
             )
 
     @property

@@ -163,8 +163,8 @@ class Results:
 
     def latest(self, model_id: str) -> Result | None:
         """Return the result of the latest moment, if there is one that can be read."""
-        [found] = self.latest_of([model_id])
-        return found
+        members: Any = self._client.zrange(key(model_id), 0, 0, desc=True)
+        return next(iter(_readable(model_id, members)), None)
 
     def latest_of(self, model_ids: Sequence[str]) -> list[Result | None]:
         """Return the latest result of each model, in one round trip; None where there is none that can be read."""
@@ -207,7 +207,7 @@ class Results:
             offset=0,
             num=limit,
         )
-        return _readable(model_id, members)
+        return [decode(model_id, member) for member in members]
 
     def missing(self, model_ids: Sequence[str], due_at: datetime) -> list[str]:
         """Return the models that have no result of the moment."""
