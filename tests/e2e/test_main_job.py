@@ -1,114 +1,34 @@
 """The main job with all processes: a schedule leads to an accuracy that the API shows."""
 
-import json
 import signal
 import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 import redis
 from sklearn.metrics import accuracy_score
 
-from local.ports import free_port
-from local.services import API, SCHEDULER, WORKER
-from tests.databases import (
-    MODEL,
-    Connection,
-    Databases,
-    log_labels,
-    one,
-    rows,
-    run,
-    schedule,
-    schedule_many,
-    set_clock,
-    wait_for,
-)
-from tests.processes import Service, service
+from local import redis as local_redis
+from tests.databases import MODEL, Databases, log_labels, one, rows, run, schedule, schedule_many, wait_for
+from tests.stack import Stack, running
 
 DATA = Path("sql/900_test_data.sql")
 
 
-class Stack:
-    """All processes on one database and one Redis."""
-
-    def __init__(self, services: dict[str, Service], url: str, db: Connection) -> None:
-        self.services = services
-        self.url = url
-        self.db = db
-
-    def call(self, path: str, method: str = "GET", body: dict[str, Any] | None = None) -> tuple[int, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.url + path, data, {"Content-Type": "application/json"} if data else {}, method=method
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                text = answer.read()
-                return answer.status, json.loads(text) if text else None
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.loads(error.read())
-        except (urllib.error.URLError, ConnectionError):
-            return 0, None
-
-    def result_of(self, model_id: str, minute: str, seconds: float = 10.0) -> dict[str, Any]:
-        """Return the result of a minute of 24 November 2026, waiting for it."""
-        due_at = f"2026-11-24T{minute}:00.000Z"
-
-        def found() -> dict[str, Any] | None:
-            status, result = self.call(f"/results/{model_id}")
-            return result if status == 200 and result["due_at"] == due_at else None
-
-        return wait_for(found, seconds) or {}
-
-    def settled(self) -> None:
-        """Wait until the scheduler knows every pair in use."""
-        query = "SELECT count(*) FROM schedule_status WHERE status = 'new'"
-        wait_for(lambda: one(self.db, query) == 0)
-
-    def at(self, minute: str) -> None:
-        set_clock(self.db, f"2026-11-24 {minute}:00+00")
-
-
 @pytest.fixture(scope="module")
-def stack(databases: Databases, redis_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("stack")
-    with ExitStack() as started:
-        owner_url = started.enter_context(databases.lend())
-        with redis.Redis.from_url(redis_server.url) as client:
-            client.flushall()
-        port = free_port()
-        modules = {"worker": WORKER, "scheduler": SCHEDULER, "api": API}
-        services = {}
-        for name, module in modules.items():
-            env = {
-                "DATABASE_URL": databases.url_as(f"metrics_{name}", owner_url),
-                "REDIS_URL": redis_server.url,
-                "PORT": str(port),
-            }
-            services[name] = started.enter_context(service(module, env, folder / name))
-        db = psycopg2.connect(owner_url)
-        started.callback(db.close)
-        db.autocommit = True
-        stack = Stack(services, f"http://127.0.0.1:{port}", db)
-        wait_for(lambda: stack.call("/readyz")[0] == 200, seconds=20)
-        wait_for(lambda: " ready." in services["worker"].output, seconds=30)
+def stack(
+    databases: Databases, redis_server: local_redis.Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    with running(databases, redis_server.url, tmp_path_factory.mktemp("stack")) as stack:
         yield stack
 
 
 @pytest.fixture(autouse=True)
 def _quiet(stack: Stack) -> None:
-    """No schedules, no labels, and a little before noon; each test has models of its own in Redis."""
-    run(stack.db, "DELETE FROM metrics_executions; DELETE FROM results; DELETE FROM crons; DELETE FROM fires")
-    set_clock(stack.db, "2026-11-24 11:59:30+00")
+    stack.quieten()
 
 
 @pytest.fixture
