@@ -36,6 +36,10 @@ class Listed(TypedDict, total=False):
         ListedStatus,
         Field(description="Those in this state; failing: their last result is not ok.", examples=["failing"]),
     ]
+    search: Annotated[
+        fields.Text,
+        Field(description="Those whose name has this in it, or whose id begins with it.", examples=["churn"]),
+    ]
     limit: Annotated[
         int,
         fields.whole(LARGEST_LIMIT),
@@ -66,10 +70,12 @@ class Listed(TypedDict, total=False):
 )
 def list_schedules(query: Listed) -> Response:
     """List schedules page by page; what is inserted meanwhile neither repeats nor hides any."""
-    filters = Filters(query.get("cron"), query.get("zone"), query.get("enabled"), query.get("status"))
+    filters = Filters(
+        query.get("cron"), query.get("zone"), query.get("enabled"), query.get("status"), query.get("search")
+    )
     limit = query.get("limit", DEFAULT_LIMIT)
     with services().database.reading() as statements:
-        page = schedule_list.page(statements, services().results, filters, query.get("after"), limit)
+        page = schedule_list.page(statements, lambda: services().results, filters, query.get("after"), limit)
     answer = jsonify([shown.schedule(schedule) for schedule in page.schedules])
     if page.following:
         parameters: dict[str, Any] = {**request.args, "after": page.following}

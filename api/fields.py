@@ -120,5 +120,6 @@ Name = Annotated[
         "What people call the model.", "churn, weekly", type=["string", "null"], maxLength=LONGEST_NAME, pattern=NO_NUL
     ),
 ]
+Text = Annotated[str, BeforeValidator(text), WithJsonSchema({"type": "string", "pattern": NO_NUL})]
 Instant = Annotated[datetime, BeforeValidator(instant), WithJsonSchema({"type": "string", "format": "date-time"})]
 Switch = Annotated[bool, BeforeValidator(switch), WithJsonSchema({"type": "boolean"})]

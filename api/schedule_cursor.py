@@ -25,6 +25,7 @@ class Filters(NamedTuple):
     zone: str | None = None
     enabled: bool | None = None
     status: ListedStatus | None = None
+    search: str | None = None  # part of the name, or the beginning of the model's id
 
 
 class Position(NamedTuple):

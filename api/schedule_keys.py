@@ -4,6 +4,7 @@ A position is a lower bound, included: what was inserted or deleted meanwhile mo
 schedule. Without a filter the order is that of the models; with one it is (cron, zone, model).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -32,6 +33,19 @@ ROWS = """
      ORDER BY {order} LIMIT %(limit)s)
 """
 MERGED = " UNION ALL {} ORDER BY cron_expression, timezone, model_id LIMIT %(limit)s"
+# The condition on the name is that of an index which has all names, in the order of the list.
+MATCHING = """
+    SELECT '', '', model_id FROM (
+        (SELECT model_id FROM public.metrics_executions
+         WHERE name IS NOT NULL AND name ILIKE %(pattern)s AND model_id >= %(from_model)s
+         ORDER BY model_id LIMIT %(limit)s)
+        UNION
+        (SELECT model_id FROM public.metrics_executions
+         WHERE model_id >= greatest(%(from_model)s::uuid, %(first)s::uuid) AND model_id <= %(last)s
+         ORDER BY model_id LIMIT %(limit)s)
+    ) AS found ORDER BY model_id LIMIT %(limit)s
+"""
+BEGINNING_OF_ID = re.compile("[0-9a-f-]{4,36}")
 
 
 class Stretch(NamedTuple):
@@ -44,6 +58,21 @@ class Stretch(NamedTuple):
 def rows(statements: cursor, filters: Filters, position: Position, count: int) -> Stretch:
     """Return models whose rows fit the filters of cron, zone and enabled."""
     statements.execute(_rows_statement(filters), values_of(filters, position, limit=count + 1))
+    return cut([Position(*row) for row in statements.fetchall()], count, None)
+
+
+def matching(statements: cursor, filters: Filters, position: Position, count: int) -> Stretch:
+    """Return models whose name contains what is searched for, in whatever case, or whose id begins with it."""
+    assert filters.search is not None
+    literally = re.sub(r"([\\%_])", r"\\\1", filters.search)
+    digits = filters.search.lower().replace("-", "") if BEGINNING_OF_ID.fullmatch(filters.search.lower()) else ""
+    values = {
+        **values_of(filters, position, limit=count + 1),
+        "pattern": f"%{literally}%",
+        "first": digits.ljust(32, "0")[:32] if digits else None,
+        "last": digits.ljust(32, "f")[:32] if digits else None,
+    }
+    statements.execute(MATCHING, values)
     return cut([Position(*row) for row in statements.fetchall()], count, None)
 
 

@@ -1,7 +1,7 @@
 """The list of schedules, page by page, in a time that hardly depends on how many there are."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, get_args
 
 from psycopg2.extensions import cursor
@@ -44,9 +44,10 @@ class _Stretch(NamedTuple):
     following: Position | Failure | None
 
 
-def page(statements: cursor, results: Results, filters: Filters, after: str | None, limit: int) -> Page:
+def page(statements: cursor, results: Callable[[], Results], filters: Filters, after: str | None, limit: int) -> Page:
     """Return schedules that fit, from the first one on or from where the page before said that it goes on.
 
+    Only who looks for those that fail needs results(), and so Redis.
     A schedule that fits throughout is on exactly one page, whatever happens to others meanwhile.
     Raises Invalid for an `after` that does not come from a page with the same filters.
     """
@@ -75,9 +76,15 @@ def _contradict(filters: Filters) -> bool:
 
 
 def _candidates(
-    statements: cursor, results: Results, filters: Filters, position: Position | Failure | None, count: int
+    statements: cursor,
+    results: Callable[[], Results],
+    filters: Filters,
+    position: Position | Failure | None,
+    count: int,
 ) -> _Stretch:
     """Return where the next schedules are that may fit; none that fits is left out."""
+    if filters.search is not None:
+        return _matching(statements, results, filters, _in_table(position), count)
     if filters.status == "failing":
         return _failing(statements, results, filters, position, count)
     start = _in_table(position)
@@ -90,23 +97,40 @@ def _candidates(
     return _Stretch(*schedule_keys.rows(statements, filters, start, count))
 
 
+def _matching(
+    statements: cursor, results: Callable[[], Results], filters: Filters, start: Position, count: int
+) -> _Stretch:
+    """Start from those that are searched for: as a rule they are few."""
+    alone = filters == Filters(search=filters.search)
+    keys, following = schedule_keys.matching(statements, filters, start, count if alone else CHUNK)
+    return _Stretch(_that_fail(results, keys) if filters.status == "failing" else keys, following)
+
+
 def _failing(
-    statements: cursor, results: Results, filters: Filters, position: Position | Failure | None, count: int
+    statements: cursor,
+    results: Callable[[], Results],
+    filters: Filters,
+    position: Position | Failure | None,
+    count: int,
 ) -> _Stretch:
     """Start from the failures, or from the schedules that fit where these are probably fewer."""
     if position is None:
-        by_schedule = (filters.cron is not None or filters.zone is not None) and results.count_failing() > FEW_FAILING
+        by_schedule = (filters.cron is not None or filters.zone is not None) and results().count_failing() > FEW_FAILING
     else:
         by_schedule = isinstance(position, Position)
     if by_schedule:
         keys, following = schedule_keys.rows(statements, filters, _in_table(position), CHUNK)
-        failing = results.are_failing([str(key.model_id) for key in keys])
-        return _Stretch([key for key, fails in zip(keys, failing, strict=True) if fails], following)
+        return _Stretch(_that_fail(results, keys), following)
     start = position if isinstance(position, Failure) else None
     unfiltered = filters == Filters(status="failing")
     wanted = count if unfiltered else CHUNK
-    failures = results.failing(start, wanted + 1)
+    failures = results().failing(start, wanted + 1)
     return _Stretch(failures[:wanted], failures[wanted] if len(failures) > wanted else None)
+
+
+def _that_fail(results: Callable[[], Results], keys: Sequence[Position]) -> Sequence[Position]:
+    failing = results().are_failing([str(key.model_id) for key in keys])
+    return [key for key, fails in zip(keys, failing, strict=True) if fails]
 
 
 def _in_table(position: Position | Failure | None) -> Position:

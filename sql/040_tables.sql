@@ -176,6 +176,10 @@ BEGIN
     IF to_regclass('public.metrics_executions_zone') IS NULL THEN
         CREATE INDEX metrics_executions_zone ON public.metrics_executions (timezone, enabled, cron_expression, model_id);
     END IF;
+    -- A search for part of a name reads all names, and nothing else.
+    IF to_regclass('public.metrics_executions_named') IS NULL THEN
+        CREATE INDEX metrics_executions_named ON public.metrics_executions (model_id) INCLUDE (name) WHERE name IS NOT NULL;
+    END IF;
     IF to_regclass('public.metrics_executions_run_requested') IS NULL THEN
         CREATE INDEX metrics_executions_run_requested ON public.metrics_executions (run_requested_at)
             WHERE run_requested_at IS NOT NULL;

@@ -139,7 +139,7 @@ def test_an_unknown_address_is_a_problem(client: FlaskClient, path: str) -> None
 @pytest.mark.parametrize(
     ("method", "path", "others"),
     [
-        ("GET", "/schedule", "there are cron, zone, enabled, status, limit, after"),
+        ("GET", "/schedule", "there are cron, zone, enabled, status, search, limit, after"),
         ("POST", "/schedule", "it has none"),
         ("PUT", "/schedule", "it has none"),
         ("GET", SCHEDULE, "it has none"),

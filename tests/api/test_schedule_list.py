@@ -22,10 +22,17 @@ from worker.results import FAILING, Failure, Results
 NOON = "2026-11-24 12:00:00+00"
 CRONS = ["* * * * *", "*/5 * * * mon", "0 9 * * *", "@daily"]
 ZONES = ["UTC", "Europe/Warsaw", "Pacific/Apia"]
+NAMES = [None, "churn, EU", "Churn_100 %", "fraud 00000000", "Ärger"]
+SEARCHES = ["chURN", "_100 %", "n_1", "00000000-", "0000", "ffffffff-ffff-ffff-ffff-ffffffffffff", "%", "é", "ä"]
 TIMES = ["2026-11-24 11:00:00+00", "2026-11-24 11:59:15+00", "2026-11-24 11:59:45+00", "2026-11-24 12:01:00+00"]
 COMBINATIONS = [
     Filters(*values)
     for values in product([None, *CRONS[:3], "@yearly"], [None, *ZONES], [None, True, False], [None, *STATUSES])
+] + [
+    Filters(cron, zone, enabled, status, search)
+    for (cron, zone, enabled), status, search in product(
+        [(None, None, None), (CRONS[0], None, True), (None, "UTC", None)], [None, *STATUSES], SEARCHES
+    )
 ]
 
 
@@ -62,10 +69,10 @@ class World:
     def add(self, count: int, others: list[uuid.UUID] | None = None) -> None:
         added = [*(self._model_id() for _ in range(count)), *map(str, others or [])]
         pick = self.chance.choice
-        values = [(it, pick(CRONS), pick(ZONES), self.chance.random() < 0.8, pick(TIMES)) for it in added]
-        statement = (
-            "INSERT INTO metrics_executions (model_id, cron_expression, timezone, enabled, active_since) VALUES %s"
-        )
+        values = [(it, pick(NAMES), pick(CRONS), pick(ZONES), self.chance.random() < 0.8, pick(TIMES)) for it in added]
+        statement = """
+            INSERT INTO metrics_executions (model_id, name, cron_expression, timezone, enabled, active_since) VALUES %s
+        """
         with self.db.cursor() as opened:
             execute_values(opened, statement, values)
         self.client.zadd(FAILING, {it: pick([0, 1, 2.5]) for it in added[::3]})
@@ -94,10 +101,11 @@ class World:
         failing = {member.decode() for member in members}
         return {
             model_id
-            for model_id, cron, zone, enabled, status in rows(
-                self.db, "SELECT model_id::text, cron_expression, timezone, enabled, status FROM schedule_status"
+            for model_id, name, cron, zone, enabled, status in rows(
+                self.db, "SELECT model_id::text, name, cron_expression, timezone, enabled, status FROM schedule_status"
             )
-            if filters.cron in {None, cron}
+            if is_found(filters.search, name, model_id)
+            and filters.cron in {None, cron}
             and filters.zone in {None, zone}
             and filters.enabled in {None, enabled}
             and (filters.status in {None, status} or (filters.status == "failing" and model_id in failing))
@@ -107,10 +115,16 @@ class World:
         return str(uuid.UUID(int=self.chance.getrandbits(128)))
 
 
+def is_found(search: str | None, name: str | None, model_id: str) -> bool:
+    if search is None or search.casefold() in (name or "").casefold():
+        return True
+    return len(search) >= 4 and model_id.startswith(search)
+
+
 def listed(statements: cursor, results: Results, filters: Filters, limit: int) -> list[str]:
     found, after = [], None
     while True:
-        schedules, after = page(statements, results, filters, after, limit)
+        schedules, after = page(statements, lambda: results, filters, after, limit)
         assert len(schedules) <= limit
         found += [schedule.model_id for schedule in schedules]
         if after is None:
@@ -154,7 +168,7 @@ def test_what_fits_throughout_is_listed_once_while_others_come_and_go(
         found: list[str] = []
         after = None
         while True:
-            schedules, after = page(statements, results, filters, after, 2)
+            schedules, after = page(statements, lambda: results, filters, after, 2)
             found += [schedule.model_id for schedule in schedules]
             if after is None:
                 break
@@ -167,7 +181,7 @@ def test_what_fits_throughout_is_listed_once_while_others_come_and_go(
 def test_the_rows_are_those_of_the_view(db: Connection, statements: cursor, results: Results) -> None:
     schedule(db, MODEL, "0 12 * * *", "Europe/Warsaw")
 
-    [found] = page(statements, results, Filters(), None, 10).schedules
+    [found] = page(statements, lambda: results, Filters(), None, 10).schedules
 
     assert (found.model_id, found.cron_expression, found.timezone) == (MODEL, "0 12 * * *", "Europe/Warsaw")
     assert (found.enabled, found.status, found.next_run_at) == (True, "new", None)
@@ -205,12 +219,12 @@ def test_the_latest_to_fail_comes_first(
 def test_a_cursor_belongs_to_its_filters(db: Connection, statements: cursor, results: Results) -> None:
     for model_id in model_ids(3):
         schedule(db, model_id)
-    after = page(statements, results, Filters(zone="UTC"), None, 1).following
+    after = page(statements, lambda: results, Filters(zone="UTC"), None, 1).following
     assert after is not None
 
-    assert len(page(statements, results, Filters(zone="UTC"), after, 10).schedules) == 2
+    assert len(page(statements, lambda: results, Filters(zone="UTC"), after, 10).schedules) == 2
     with pytest.raises(Invalid, match=r"^after ") as refused:
-        page(statements, results, Filters(zone="UTC", enabled=True), after, 10)
+        page(statements, lambda: results, Filters(zone="UTC", enabled=True), after, 10)
 
     assert [error.parameter for error in refused.value.errors] == ["after"]
 
@@ -231,7 +245,7 @@ def forged(filters: Filters, *values: Any) -> str:
 )  # fmt: skip
 def test_a_cursor_of_somebody_else_is_refused(statements: cursor, results: Results, after: str) -> None:
     with pytest.raises(Invalid, match=r"^after "):
-        page(statements, results, Filters(), after, 10)
+        page(statements, lambda: results, Filters(), after, 10)
 
 
 @pytest.mark.parametrize("since", [float("nan"), float("inf"), "", None])
@@ -239,7 +253,7 @@ def test_a_place_among_the_failures_is_a_number(statements: cursor, results: Res
     filters = Filters(status="failing")
 
     with pytest.raises(Invalid, match=r"^after "):
-        page(statements, results, filters, forged(filters, since, MODEL), 10)
+        page(statements, lambda: results, filters, forged(filters, since, MODEL), 10)
 
 
 @pytest.mark.parametrize("position", [schedule_cursor.Position("ż 1", "", None), Failure(1764000000.123, MODEL)])
