@@ -11,6 +11,7 @@ from psycopg2.errors import CheckViolation, ForeignKeyViolation, ReadOnlySqlTran
 from werkzeug import exceptions
 from werkzeug.exceptions import HTTPException
 
+from api.pages import mishaps
 from api.problems import BY_STATUS, Fault, Problem, Refused, Unavailable, Unexpected
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ SHOWN = 80  # characters of an address
 
 def register(app: Flask) -> None:
     """Give each class of errors its answer."""
-    app.register_error_handler(Problem, Problem.response)
+    app.register_error_handler(Problem, _answer)
     for refusal in (CheckViolation, ForeignKeyViolation):
         app.register_error_handler(refusal, _refused)
     # OperationalError is also a lock or a statement that took too long, too many connections, a server that stops.
@@ -31,18 +32,22 @@ def register(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
+def _answer(problem: Problem) -> Response:
+    return mishaps.show(problem) if mishaps.wanted() else problem.response()
+
+
 def _refused(error: Error) -> Response:
     """Answer with the words of the gate in the database, which psql users get as well."""
     detail = error.diag.message_primary or str(error)
     pointer = f"#/{error.diag.column_name}" if error.diag.column_name else None
-    return Refused(detail, Fault(detail, pointer, hint=error.diag.message_hint)).response()
+    return _answer(Refused(detail, Fault(detail, pointer, hint=error.diag.message_hint)))
 
 
 def _away(server: str, error: Exception) -> Response:
     log.warning("%s: %s", server, " ".join(str(error).split()))
     reason = _reason(error)
     state = f"says: {reason.rstrip('.')}" if reason else "does not answer at present"
-    return Unavailable(f"{server} {state}; try again in a moment.").response()
+    return _answer(Unavailable(f"{server} {state}; try again in a moment."))
 
 
 def _reason(error: Exception) -> str | None:
@@ -61,7 +66,7 @@ def _http(error: HTTPException) -> Response:
     if kind is None:
         return _unexpected(error)
     headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Content-Range")}
-    return kind(_said(error), headers=headers).response()
+    return _answer(kind(_said(error), headers=headers))
 
 
 def _said(error: HTTPException) -> str:
@@ -76,4 +81,4 @@ def _said(error: HTTPException) -> str:
 
 def _unexpected(error: Exception) -> Response:
     log.error("unexpected", exc_info=error)
-    return Unexpected("Something went wrong here, not with your request. The log says what.").response()
+    return _answer(Unexpected("Something went wrong here, not with your request. The log says what."))

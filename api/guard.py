@@ -1,5 +1,6 @@
 """Who is let in, and from where: names of hosts, tokens, origins of pages; and what browsers are told about answers."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from api.settings import Settings
 from api.tokens import Token
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # methods that change nothing
+WITHOUT_TOKEN = re.compile("/sign-in|/sign-out|/static/.*")  # how one hands it in, or takes it back
+COOKIE = "cyclic_metrics_token"  # of people who signed in on the page
 HEALTH_CHECKS = frozenset({"/healthz", "/readyz"})  # for orchestrators, who know neither a name nor a token
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Cyclic Metrics"'}
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which origins leave out
@@ -20,7 +23,7 @@ ALWAYS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # without any, browsers call the origin of a form "null"
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -37,10 +40,14 @@ def register(app: Flask, settings: Settings) -> None:
             return
         host = environ.get("HTTP_HOST", "").lower()
         _host(host, settings.allowed_hosts)
-        token = _token(environ, settings.api_tokens) if settings.api_tokens else None
+        may_write = True
+        if settings.api_tokens and not WITHOUT_TOKEN.fullmatch(environ["PATH_INFO"]):
+            token = _token(environ, settings.api_tokens)
+            g.token, may_write = token.name, token.may_write
+        g.may_write = may_write
         if environ["REQUEST_METHOD"] not in SAFE:
-            if token and not token.may_write:
-                raise ReadOnly(f'the token "{token.name}" may only read')
+            if not may_write:
+                raise ReadOnly(f'the token "{g.token}" may only read')
             _origin(environ, host)
 
     app.before_request(check)
@@ -63,12 +70,15 @@ def _without_port(host: str) -> str:
 
 def _token(environ: Mapping[str, Any], known: list[Token]) -> Token:
     scheme, _, presented = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    if scheme.lower() != "bearer":
+    if not scheme:
+        presented = request.cookies.get(COOKIE, "")  # what it may do, _origin() keeps pages of others from doing
+    elif scheme.lower() != "bearer":
+        presented = ""
+    if not presented:
         raise Unauthorized("a token is needed; send it as Authorization: Bearer ...", headers=CHALLENGE)
     token = tokens.find(known, presented.strip())
     if token is None:
         raise Unauthorized("the token is none of this API's", headers=CHALLENGE)
-    g.token = token.name
     return token
 
 

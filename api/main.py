@@ -8,6 +8,7 @@ from types import FrameType
 from flask import Flask
 
 from api import collection, cron, docs, errors, guard, health, model_results, prometheus, request_log, schedules
+from api.pages import setup as pages
 from api.server import serve
 from api.services import EXTENSION, Services
 from api.settings import Settings
@@ -28,6 +29,7 @@ def create_app(settings: Settings) -> Flask:
     guard.register(app, settings)
     for module in (schedules, collection, model_results, cron, health, prometheus, docs):
         app.register_blueprint(module.blueprint)
+    pages.register(app, settings)
     return app
 
 

@@ -114,6 +114,12 @@ def _counted(rows: list[tuple[str, str, T, int]]) -> Counted[T]:
     return Counted(count, [(Pair(cron, zone), what) for cron, zone, what, _ in rows])
 
 
+def workers(client: redis.Redis) -> int:
+    """Return how many workers are connected: each listens for Celery's remote control, on a connection of its own."""
+    database = str(client.get_connection_kwargs().get("db") or 0)
+    return sum(each["psub"] != "0" and each["db"] == database for each in client.client_list(_type="pubsub"))
+
+
 def queue(client: redis.Redis) -> Queue:
     """Return the state of the queue, in one round trip."""
     with client.pipeline(transaction=False) as pipeline:

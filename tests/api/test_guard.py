@@ -15,6 +15,7 @@ from tests.databases import MODEL, Connection, Databases, rows, run
 READ, READ_ENTRY = make("grafana", may_write=False)
 WRITE, WRITE_ENTRY = make("ci", may_write=True)
 HEALTH_CHECKS = ("/healthz", "/readyz")
+SIGNING_IN = ("/sign-in", "/sign-out", "/static/x")  # what it takes, see test_sign_in.py
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -71,7 +72,7 @@ def test_nothing_but_the_health_checks_without_a_token(
     )
 
     for method, path in [*calls(closed), ("GET", "/"), ("GET", "/nothing"), ("TRACE", "/schedule"), ("PUT", "/docs")]:
-        if path not in HEALTH_CHECKS:
+        if path not in (*HEALTH_CHECKS, *SIGNING_IN):
             answer = client.open(path, method=method, headers=headers)
             assert (method, path, answer.status_code) == (method, path, 401)
             assert answer.headers["WWW-Authenticate"] == 'Bearer realm="Cyclic Metrics"'
@@ -88,7 +89,7 @@ def test_a_read_only_token_reads(closed: Flask, one_schedule: str) -> None:
 def test_a_read_only_token_changes_nothing(closed: Flask, db: Connection, one_schedule: str) -> None:
     refused = 0
     for method, path in calls(closed):
-        if method not in SAFE:
+        if method not in SAFE and path not in SIGNING_IN:
             answer = closed.test_client().open(path, method=method, headers=bearer(READ), json={"enabled": False})
             assert (method, path, answer.status_code) == (method, path, 403)
             assert answer.json is not None
@@ -230,7 +231,7 @@ def test_every_answer_tells_browsers_to_be_strict(client: FlaskClient, path: str
     assert "default-src 'none'; script-src 'self'" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Referrer-Policy"] == "same-origin"
     assert headers["Cache-Control"] == "no-store"
     assert "Set-Cookie" not in headers
 

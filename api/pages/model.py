@@ -1,0 +1,146 @@
+"""A model's page: its accuracy over time, what it confuses, each of its runs."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from flask import Blueprint, Response, jsonify, request, url_for
+
+from api import details, etags, fields, shown
+from api.contract import invalid, quoted
+from api.pages import page
+from api.pages.confusion import heat
+from api.pages.renderings import Page
+from api.pages.table import instant, state_of
+from api.problems import Fault, NotFound, Unavailable
+from api.services import services
+from api.store import Schedule
+from scheduler.cron import InvalidCron, InvalidTimeZone, count_fires
+from worker.results import STATUS_CODES, Result, iso
+
+blueprint = Blueprint("model", __name__)
+
+LISTED = 50  # runs on a page
+DRAWN = 1000  # results in the chart, at most
+MILLISECOND = timedelta(milliseconds=1)
+EPOCH_MS = 1000  # milliseconds in a second
+
+
+class Run(NamedTuple):
+    """A result, and how many moments had none before it, back to the one before."""
+
+    result: Result
+    missed: int
+
+    @property
+    def lag(self) -> float:
+        """Seconds from the moment to the calculation."""
+        return (self.result.calculated_at - self.result.due_at).total_seconds()
+
+
+@blueprint.get("/models/<model_id>")
+def model(model_id: str) -> Response:
+    """Show a model, also one whose schedule is gone but not its results."""
+    model_id = _model_id(model_id)
+    before = _before()
+    return page.answer(lambda: _render(model_id, before))
+
+
+@blueprint.get("/models/<model_id>/chart")
+def chart(model_id: str) -> Response:
+    """Show what the chart draws: for each run the moment (epoch ms), accuracy, samples, status and missed moments."""
+    model_id = _model_id(model_id)
+    with services().database.reading() as statements:
+        known = details.find(statements, model_id)
+    found = services().results.history(model_id, None, None, limit=DRAWN, newest_first=True)
+    runs = _runs(known and known.schedule, found[::-1])
+    drawn = [
+        [
+            int(run.result.due_at.timestamp() * EPOCH_MS),
+            run.result.accuracy,
+            run.result.samples,
+            STATUS_CODES[run.result.status],
+            run.missed,
+            *([run.result.error] if run.result.error else []),
+        ]
+        for run in runs
+    ]
+    return etags.cacheable(jsonify(drawn))
+
+
+def _model_id(text: str) -> str:
+    try:
+        return fields.uuid(text)
+    except ValueError as error:
+        raise invalid([Fault(f"model_id is {quoted(text)}; {error}", parameter="model_id")]) from None
+
+
+def _before() -> datetime | None:
+    text = request.args.get("before")
+    if not text:
+        return None
+    try:
+        return fields.instant(text)
+    except ValueError as error:
+        raise invalid([Fault(f"before is {quoted(text)}; {error}", parameter="before")]) from None
+
+
+def _render(model_id: str, before: datetime | None) -> Page:
+    with services().database.reading() as statements:
+        system, queue, problems = page.look(statements)
+        known = details.find(statements, model_id)
+    if queue is None:
+        raise Unavailable("Redis, which has the results, does not answer at present; try again in a moment.")
+    newest = services().results.latest(model_id)
+    if known is None and newest is None:
+        raise NotFound(f"model {model_id} has neither a schedule nor a result")
+    # One more than is shown: it says what was missed before the last one, and whether there is another page.
+    found = services().results.history(model_id, None, before, limit=LISTED + 1, newest_first=True)
+    runs = _runs(known and known.schedule, found[::-1])[::-1]
+    schedule = known and shown.details(known, newest, lambda: queue)
+    detail = services().results.detail(model_id)
+    return page.rendered(
+        "model.html",
+        system.now,
+        system=system,
+        problems=problems,
+        model_id=model_id,
+        schedule=schedule,
+        state=known and schedule and state_of(known.schedule, schedule, newest, system, queue),
+        next_run_at=schedule and instant(schedule["next_run_at"]),
+        last_run_at=schedule and instant(schedule["last_run_at"]),
+        result=newest,
+        runs=runs[:LISTED],
+        following=_following(model_id, found) if len(found) > LISTED else None,
+        before=before,
+        detail=detail,
+        cells=detail and heat(detail.confusion.counts),
+        latest=newest and iso(newest.due_at, "milliseconds"),
+    )
+
+
+def _following(model_id: str, found: Sequence[Result]) -> str:
+    return url_for("model.model", model_id=model_id, before=iso(found[LISTED - 1].due_at, "milliseconds"))
+
+
+def _runs(schedule: Schedule | None, results: Sequence[Result]) -> list[Run]:
+    """Return results, the oldest first, each with what was missed since the one before.
+
+    Only since the schedule is what it is: nobody knows what its cron was earlier.
+    """
+    runs = []
+    before: Result | None = None
+    for result in results:
+        missed = _missed(schedule, before.due_at, result.due_at) if schedule and before else 0
+        runs.append(Run(result, missed))
+        before = result
+    return runs
+
+
+def _missed(schedule: Schedule, after: datetime, before: datetime) -> int:
+    if not schedule.enabled or after < schedule.active_since:
+        return 0
+    try:
+        return count_fires(schedule.cron_expression, schedule.timezone, after, before - MILLISECOND)
+    except (InvalidCron, InvalidTimeZone):
+        return 0

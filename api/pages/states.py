@@ -1,0 +1,46 @@
+"""How a schedule is doing, in a word, a colour and a sentence."""
+
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from api.answers import ShownSchedule
+from worker.results import Result
+
+Kind = Literal["good", "bad", "idle"]
+SOON = timedelta(seconds=5)  # after its moment, a result is on its way, which is nothing to speak of
+
+
+class State(NamedTuple):
+    """What stands in the table."""
+
+    word: str
+    kind: Kind
+    reason: str | None
+
+
+UNKNOWN = State("unknown", "idle", "Redis, which has the results, does not answer")
+WORDS: dict[str, tuple[str, Kind]] = {
+    "paused": ("paused", "idle"),
+    "late": ("late", "bad"),
+    "new": ("new", "idle"),
+    "error": ("cannot run", "bad"),
+}
+RESULTS: dict[str, tuple[str, Kind]] = {
+    "ok": ("fine", "good"),
+    "no_data": ("no data", "bad"),
+    "error": ("error", "bad"),
+}
+
+
+def state(
+    schedule: ShownSchedule, last_run_at: datetime | None, result: Result | None, reason: str | None, now: datetime
+) -> State:
+    """Return the state of a schedule with its last result; reason is what api.details says."""
+    if schedule["status"] in WORDS:
+        return State(*WORDS[schedule["status"]], reason)
+    if last_run_at and (result is None or result.due_at < last_run_at) and now > last_run_at + SOON:
+        return State("no result yet", "idle", reason)
+    if result is None:
+        return State("waiting", "idle", reason)
+    about_last_run = result.due_at == last_run_at  # and so not about a result that is on its way
+    return State(*RESULTS[result.status], result.error or (reason if about_last_run else None))

@@ -1,0 +1,90 @@
+"""The table of schedules, row by row."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple, cast
+
+import redis
+
+from api import details, shown
+from api.answers import ShownSchedule
+from api.cron import words
+from api.details import Details
+from api.pages.drawing import Sparkline, sparkline
+from api.pages.states import UNKNOWN, State, state
+from api.pages.words import percent
+from api.store import Schedule
+from api.system import Queue, System
+from worker.results import Result, Results
+
+DRAWN = 20  # results, in a sparkline
+
+
+class Row(NamedTuple):
+    """What the table says of one schedule."""
+
+    schedule: ShownSchedule
+    words: str | None
+    next_run_at: datetime | None
+    state: State
+    result: Result | None
+    accuracy: float | None  # of the last result that has one
+    change: float | None  # since the one before it that has one
+    sparkline: Sparkline
+    described: str  # the same for those who do not see it
+
+
+def rows(
+    schedules: Sequence[Schedule], results: Callable[[], Results], system: System, queue: Queue | None
+) -> Sequence[Row]:
+    """Return the rows of schedules; queue is None where Redis does not answer."""
+    recent: Sequence[Sequence[Result]] = [[] for _ in schedules]
+    if queue:
+        try:
+            recent = results().recent_of([schedule.model_id for schedule in schedules], DRAWN)
+        except redis.RedisError:
+            queue = None
+    return [_row(schedule, newest, system, queue) for schedule, newest in zip(schedules, recent, strict=True)]
+
+
+def _row(schedule: Schedule, recent: Sequence[Result], system: System, queue: Queue | None) -> Row:
+    listed = shown.schedule(schedule)
+    result = recent[0] if recent else None
+    figures = [result.accuracy for result in recent]
+    known = [figure for figure in figures if figure is not None]
+    return Row(
+        schedule=listed,
+        words=words(schedule.cron_expression),
+        next_run_at=instant(listed["next_run_at"]),
+        state=state_of(schedule, listed, result, system, queue),
+        result=result,
+        accuracy=known[0] if known else None,
+        change=known[0] - known[1] if len(known) > 1 else None,
+        sparkline=sparkline(figures[::-1]),
+        described=_described(known, len(figures)),
+    )
+
+
+def state_of(
+    schedule: Schedule, listed: ShownSchedule, result: Result | None, system: System, queue: Queue | None
+) -> State:
+    """Return how a schedule is doing; listed is the same as the API shows it."""
+    if queue is None and listed["status"] == "scheduled":
+        return UNKNOWN
+    known = Details(system.now, None, system.leader, schedule)
+    reason = details.reason(listed, known, result, lambda: cast("Queue", queue))
+    return state(listed, schedule.last_run_at, result, reason, system.now)
+
+
+def instant(shown: str | None) -> datetime | None:
+    """Return an instant that the API shows."""
+    return datetime.fromisoformat(shown) if shown else None
+
+
+def _described(known: Sequence[float], count: int) -> str:
+    """Return a sparkline in words, for those who do not see it."""
+    if not known:
+        return "no accuracy yet"
+    failed = f", {count - len(known)} without a figure" if count > len(known) else ""
+    spread = f"between {percent(min(known))} and {percent(max(known))}" if len(known) > 1 else percent(known[0])
+    return f"accuracy of the last {count} {'runs' if count > 1 else 'run'}: {spread}{failed}"

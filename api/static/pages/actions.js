@@ -1,0 +1,59 @@
+// What the buttons of a schedule do.
+
+import { call } from "./api.js";
+import { openDialog } from "./dialog.js";
+import { refresh } from "./live.js";
+import { toast } from "./toasts.js";
+
+const ACTIONS = {
+  async run({ path, name }) {
+    await call("POST", `${path}/run`);
+    toast(`${name} runs now.`);
+  },
+  async pause({ path, name }) {
+    await call("PATCH", path, { body: { enabled: false } });
+    toast(`${name} is paused.`);
+  },
+  async resume({ path, name }) {
+    await call("PATCH", path, { body: { enabled: true } });
+    toast(`${name} runs again as scheduled.`);
+  },
+  async delete({ path, name }) {
+    const { value, etag } = await call("GET", path);
+    await call("DELETE", path, { headers: { "If-Match": etag } });
+    const { cron_expression, timezone, enabled } = value;
+    const body = { name: value.name, cron_expression, timezone, enabled };
+    const shown = toast(`${name} has no schedule any more; its results stay.`, {
+      undo: () => attempt(() => call("PUT", path, { body, headers: { "If-None-Match": "*" } })),
+    });
+    shown.querySelector("button").focus(); // the button that had it is gone
+  },
+  async edit({ modelId, path }) {
+    const { value, etag } = await call("GET", path);
+    openDialog({ schedule: value, etag, modelId });
+  },
+  async add({ modelId }) {
+    openDialog({ modelId });
+  },
+};
+
+export function listen() {
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-action]");
+    if (!button) return;
+    const { model, name } = button.closest("[data-model]")?.dataset ?? {};
+    button.disabled = true;
+    await attempt(() => ACTIONS[button.dataset.action]({ modelId: model, path: `/schedule/${model}`, name }));
+    button.disabled = false;
+  });
+}
+
+// Does something and shows what came of it, at once.
+async function attempt(action) {
+  try {
+    await action();
+  } catch (problem) {
+    toast(problem.message, { bad: true });
+  }
+  await refresh(true);
+}

@@ -1,0 +1,33 @@
+// Calls of the API.
+
+const PATIENCE = 10_000; // milliseconds
+
+// What the API says went wrong; status 0: it did not answer.
+export class Problem extends Error {
+  constructor(status, problem) {
+    super(problem.detail);
+    this.status = status;
+    this.errors = problem.errors ?? [];
+  }
+}
+
+// Returns the body of the answer and its ETag; throws a Problem.
+export async function call(method, path, { body, headers, signal } = {}) {
+  const patience = AbortSignal.timeout(PATIENCE);
+  let answer, value;
+  try {
+    answer = await fetch(path, {
+      method,
+      headers: { Accept: "application/json", ...(body && { "Content-Type": "application/json" }), ...headers },
+      body: body && JSON.stringify(body),
+      signal: signal ? AbortSignal.any([signal, patience]) : patience,
+    });
+    value = answer.status === 204 ? null : await answer.json();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Problem(0, { detail: "The API does not answer; try again in a moment." });
+  }
+  if (answer.status === 401) location.reload(); // the page asks for a token
+  if (!answer.ok) throw new Problem(answer.status, value);
+  return { value, etag: answer.headers.get("ETag") };
+}

@@ -1,0 +1,163 @@
+// The dialog in which a schedule is made or edited; what an expression means is told while it is typed.
+
+import { call } from "./api.js";
+import { refresh } from "./live.js";
+import { toast } from "./toasts.js";
+
+const PAUSE = 150; // milliseconds without a key, before the API is asked
+const FIELDS = ["model_id", "name", "cron_expression", "timezone", "enabled"];
+
+const dialog = document.querySelector("#dialog");
+const form = dialog?.querySelector("form");
+let editing = null; // the schedule and its ETag
+let timer;
+let question = new AbortController();
+
+export function openDialog({ modelId = "", schedule, etag }) {
+  editing = schedule ? { schedule, etag } : null;
+  dialog.querySelector("h2").textContent = schedule ? "Edit schedule" : "New schedule";
+  const { model_id, name, cron_expression, timezone, enabled } = form.elements;
+  model_id.value = schedule?.model_id ?? modelId;
+  model_id.readOnly = Boolean(schedule);
+  name.value = schedule?.name ?? "";
+  cron_expression.value = schedule?.cron_expression ?? "";
+  timezone.value = schedule?.timezone ?? "UTC";
+  enabled.checked = schedule?.enabled ?? true;
+  for (const field of FIELDS) fault(field, "");
+  document.querySelector("#dialog-error").textContent = "";
+  offerZones();
+  dialog.showModal();
+  (model_id.value ? cron_expression : model_id).focus();
+  preview();
+}
+
+function offerZones() {
+  const zones = document.querySelector("#zones");
+  if (zones.options.length) return;
+  const names = ["UTC", ...Intl.supportedValuesOf("timeZone").filter((name) => name.includes("/"))];
+  zones.append(...names.map((name) => new Option(name, name)));
+}
+
+export function listen() {
+  if (!dialog) return;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    save();
+  });
+  form.elements.cron_expression.addEventListener("input", later);
+  form.elements.timezone.addEventListener("input", later);
+  dialog.addEventListener("click", (event) => {
+    if (event.target.closest("[data-close]")) dialog.close();
+    const example = event.target.closest("[data-cron]");
+    if (example) {
+      form.elements.cron_expression.value = example.dataset.cron;
+      preview();
+    }
+  });
+}
+
+function later() {
+  clearTimeout(timer);
+  timer = setTimeout(preview, PAUSE);
+}
+
+async function preview() {
+  question.abort();
+  question = new AbortController();
+  const { signal } = question;
+  const expression = form.elements.cron_expression.value.trim();
+  if (!expression) return show({ errors: [], next_fires: [], description: "Type an expression to see when it fires." });
+  const query = new URLSearchParams({ expression, timezone: form.elements.timezone.value.trim(), count: 5 });
+  try {
+    show((await call("GET", `/cron?${query}`, { signal })).value);
+  } catch (problem) {
+    if (!signal.aborted) show({ errors: [], next_fires: [], description: problem.message });
+  }
+}
+
+function show({ errors, next_fires, description }) {
+  for (const field of ["cron_expression", "timezone"]) {
+    const error = errors.find((each) => each.field === field);
+    fault(field, error ? [error.detail, error.hint].filter(Boolean).join(". ") : "");
+  }
+  const shown = document.querySelector("#preview");
+  shown.querySelector(".meaning").textContent = description ?? (errors.length ? "It cannot be scheduled like this." : "");
+  const table = shown.querySelector("table");
+  table.hidden = !next_fires.length;
+  table.querySelector(".local").textContent = `On the clock of ${form.elements.timezone.value.trim()}`;
+  table.querySelector("tbody").replaceChildren(...next_fires.map(row));
+}
+
+function row({ at, local, daylight_saving, stands_for }) {
+  const made = document.createElement("tr");
+  made.insertCell().textContent = minute(at);
+  made.insertCell().textContent = `${minute(local)} ${local.slice(19)}`;
+  const times = stands_for.map((time) => time.slice(11, 16) + time.slice(19)).join(", ");
+  const mark = made.insertCell();
+  if (daylight_saving === "moved") mark.textContent = `clock change: moved from ${times}`;
+  if (daylight_saving === "merged") mark.textContent = `clock change: one run for ${times}`;
+  return made;
+}
+
+function minute(instant) {
+  return instant.slice(0, 16).replace("T", " ");
+}
+
+function fault(field, text) {
+  const input = form.elements[field];
+  const shown = document.querySelector(`#${field}-error`);
+  if (shown && shown.textContent !== text) shown.textContent = text;
+  if (text) input.setAttribute("aria-invalid", "true");
+  else input.removeAttribute("aria-invalid");
+}
+
+async function save() {
+  const button = form.querySelector("button.primary");
+  button.disabled = true;
+  try {
+    await send();
+    dialog.close();
+    toast(editing ? "The schedule is changed." : "The schedule is made.");
+    refresh(true);
+  } catch (problem) {
+    explain(problem);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+function send() {
+  const { model_id, name, cron_expression, timezone, enabled } = form.elements;
+  const body = {
+    name: name.value.trim() || null,
+    cron_expression: cron_expression.value,
+    timezone: timezone.value.trim(),
+    enabled: enabled.checked,
+  };
+  if (editing) {
+    return call("PATCH", `/schedule/${editing.schedule.model_id}`, { body, headers: { "If-Match": editing.etag } });
+  }
+  body.model_id = model_id.value.trim();
+  return call("POST", "/schedule", { body, headers: { "If-None-Match": "*" } });
+}
+
+// Puts each of the API's words where it belongs.
+function explain(problem) {
+  for (const field of FIELDS) fault(field, "");
+  const rest = [];
+  for (const { pointer, detail, hint } of problem.errors) {
+    const text = [detail, hint].filter(Boolean).join(". ");
+    const field = pointer?.slice(2);
+    if (FIELDS.includes(field)) fault(field, text);
+    else rest.push(text);
+  }
+  if (!problem.errors.length) rest.push(problem.status === 412 ? changedMeanwhile() : problem.message);
+  document.querySelector("#dialog-error").textContent = rest.join(" ");
+  form.querySelector("[aria-invalid]")?.focus();
+}
+
+function changedMeanwhile() {
+  return editing
+    ? "Somebody changed or deleted this schedule meanwhile. Close the dialog, and edit what is there now."
+    : "This model has a schedule already: edit that one.";
+}

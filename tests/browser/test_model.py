@@ -1,0 +1,162 @@
+"""A model's page: the chart, the confusion matrix, the runs."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+from playwright.sync_api import Locator, Page, expect
+
+from local import redis as local_redis
+from tests.browser.conftest import Open
+from tests.databases import log_labels, run, schedule
+from tests.stack import Stack
+from worker.results import Result, Results
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RUNS = 60  # one a minute, the last one at 11:59
+MISSED = {20, 21, 22}
+FAILED = {40}
+SOON = 2000  # milliseconds
+
+
+@pytest.fixture(autouse=True)
+def _quiet(stack: Stack) -> None:
+    stack.quieten()
+
+
+@pytest.fixture
+def results(redis_server: local_redis.Server) -> Iterator[Results]:
+    with redis.Redis.from_url(redis_server.url) as client:
+        yield Results(client)
+
+
+@pytest.fixture
+def model(stack: Stack, results: Results) -> str:
+    """A model with an hour behind it, in which three moments were missed and one run failed."""
+    model_id = str(uuid.uuid4())
+    schedule(stack.db, model_id)
+    run(stack.db, "SET session_replication_role = replica")
+    run(
+        stack.db,
+        "UPDATE metrics_executions SET active_since = %s WHERE model_id = %s",
+        NOON - timedelta(days=1), model_id,
+    )  # fmt: skip
+    run(stack.db, "SET session_replication_role = origin")
+    results.save(of(model_id, number) for number in range(RUNS) if number not in MISSED)
+    return model_id
+
+
+def of(model_id: str, number: int) -> Result:
+    due_at = NOON - timedelta(minutes=RUNS - number)
+    calculated_at = due_at + timedelta(milliseconds=12)
+    if number in FAILED:
+        return Result(model_id, due_at, calculated_at, "error", error="y_true holds null at position 0")
+    return Result(model_id, due_at, calculated_at, "ok", accuracy=0.9 - number / 1000, samples=100 + number)
+
+
+@pytest.fixture
+def page(stack: Stack, model: str, open_page: Open) -> Page:
+    page = open_page(f"{stack.url}/models/{model}")
+    expect(page.locator("#chart .line")).to_be_visible()
+    return page
+
+
+def chart(page: Page) -> Locator:
+    return page.locator("#chart svg")
+
+
+def test_the_chart_has_gaps_where_a_run_failed_or_was_missed(page: Page) -> None:
+    line = page.locator("#chart .line").get_attribute("d") or ""
+    assert line.count("M") == 3  # it begins anew after each gap
+    assert line.count("L") == RUNS - len(MISSED) - len(FAILED) - 3
+    expect(page.locator("#chart .missed")).to_have_count(1)
+    expect(page.locator("#chart .failed")).to_have_count(1)
+    expect(chart(page)).to_have_attribute("aria-label", re.compile("57 runs, accuracy from 84.1 % to 90.0 %"))
+    expect(page.locator("#chart .legend")).to_contain_text("3 moments missed")
+
+
+def test_it_shows_exact_values_by_pointer_and_by_keyboard(page: Page) -> None:
+    box = chart(page).bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] - 16, box["y"] + 50)
+    shown = page.locator("#chart output")
+    expect(shown).to_have_text("2026-11-24 11:59:00 UTC: 84.10 %, 159 samples")
+
+    chart(page).focus()
+    for _ in range(19):
+        page.keyboard.press("ArrowLeft")
+    expect(shown).to_have_text("2026-11-24 11:40:00 UTC: y_true holds null at position 0, 0 samples")
+    page.keyboard.press("Home")
+    expect(shown).to_have_text("2026-11-24 11:00:00 UTC: 90.00 %, 100 samples")
+
+
+def test_it_zooms_by_dragging_and_back(page: Page) -> None:
+    box = chart(page).bounding_box()
+    assert box
+    left, top, width = box["x"], box["y"] + 80, box["width"]
+    page.mouse.move(left + 0.7 * width, top)
+    page.mouse.down()
+    page.mouse.move(left + 0.9 * width, top, steps=4)
+    page.mouse.up()
+
+    seen = re.compile(r"Accuracy over time: 1[0-4] runs")
+    expect(chart(page)).to_have_attribute("aria-label", seen)
+    expect(page.locator("#chart .missed")).to_have_count(1)  # outside of what is seen, clipped
+    chart(page).dblclick()
+    expect(chart(page)).to_have_attribute("aria-label", re.compile("57 runs"))
+
+    chart(page).focus()
+    page.keyboard.press("End")
+    page.keyboard.press("+")
+    expect(chart(page)).to_have_attribute("aria-label", re.compile(r"Accuracy over time: (29|3[0-2]) runs"))
+    page.keyboard.press("Escape")
+    expect(chart(page)).to_have_attribute("aria-label", re.compile("57 runs"))
+
+
+def test_a_new_run_appears_in_all_of_the_page(stack: Stack, page: Page, model: str) -> None:
+    log_labels(stack.db, '["cat", "cat", "dog", "bird"]', '["cat", "dog", "dog", "cat"]', model)
+    stack.settled()
+    stack.at("12:00")
+    stack.result_of(model, "12:00")
+
+    runs = page.locator("#runs tbody tr")
+    expect(runs.first).to_contain_text("2026-11-24 12:00:00 UTC", timeout=SOON)
+    expect(runs.first).to_contain_text("50.0 %")
+    expect(chart(page)).to_have_attribute("aria-label", re.compile("58 runs, accuracy from 50.0 %"))
+    confusion = page.locator("#confusion table")
+    expect(confusion.locator("thead th")).to_have_text(["true \\ predicted", "bird", "cat", "dog"])
+    expect(confusion.locator("tbody tr").nth(0).locator("td")).to_have_text(["0", "1", "0"])
+    expect(confusion.locator("tbody tr").nth(1).locator("td")).to_have_text(["0", "1", "1"])
+    expect(confusion.locator("tbody tr").nth(2).locator("td")).to_have_text(["0", "0", "1"])
+
+
+def test_the_runs_are_listed_page_by_page_with_what_was_missed(page: Page, model: str) -> None:
+    rows = page.locator("#runs tbody tr:not(.missed)")
+    expect(rows).to_have_count(50)
+    expect(rows.nth(19)).to_contain_text("y_true holds null at position 0")
+    missed = page.locator("#runs tr.missed")
+    expect(missed).to_have_text(["3 moments were missed"])
+
+    page.get_by_role("link", name="Earlier").click()
+    expect(rows).to_have_count(7)
+    expect(rows.last).to_contain_text("2026-11-24 11:00:00 UTC")
+    page.get_by_role("link", name="Newest").click()
+    expect(rows).to_have_count(50)
+
+
+def test_what_is_deleted_here_can_be_undone_and_keeps_its_results(stack: Stack, page: Page, model: str) -> None:
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("It has no schedule; its results stay.")).to_be_visible()
+    expect(page.locator("#runs tbody tr").first).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible(timeout=SOON)
+
+
+def test_a_model_that_nobody_knows_is_said_to_be_unknown(stack: Stack, open_page: Open) -> None:
+    unknown = uuid.uuid4()
+    page = open_page(f"{stack.url}/models/{unknown}")
+
+    expect(page.get_by_text(f"model {unknown} has neither a schedule nor a result")).to_be_visible()
