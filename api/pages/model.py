@@ -43,7 +43,7 @@ def model(model_id: str) -> Response:
     """Show a model, also one whose schedule is gone but not its results."""
     model_id = _model_id(model_id)
     before = _before()
-    return page.answer(lambda: _render(model_id, before))
+    return page.answer((model_id, before), lambda: _render(model_id, before))
 
 
 @blueprint.get("/models/<model_id>/chart")

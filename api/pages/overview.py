@@ -46,7 +46,7 @@ def overview() -> Response:
     """Show how everything is, and a page of the schedules."""
     given = {name: value for name in PARAMETERS if (value := request.args.get(name))}  # forms send what is empty
     filters = _filters(given)
-    return page.answer(lambda: _render(filters, given))
+    return page.answer(tuple(given.items()), lambda: _render(filters, given))
 
 
 def _filters(given: dict[str, str]) -> Filters:

@@ -1,6 +1,6 @@
 """An answer that is a page: rendered for all who look at it, and asked for again and again while somebody does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +19,11 @@ EXTENSION = "cyclic-metrics-renderings"
 NOW = "X-Schedule-Now"  # header: the clock that all moments go by, for relative times
 
 
-def answer(render: Callable[[], Page]) -> Response:
-    """Return the page at the address of the request; 304 where the caller has it already."""
+def answer(address: Hashable, render: Callable[[], Page]) -> Response:
+    """Return a page, rendered anew or a moment ago for this address; 304 where the caller has it already."""
     renderings: Renderings = current_app.extensions[EXTENSION]
     found = renderings.get(
-        (request.full_path, g.get("token"), g.may_write),
+        (address, g.get("token"), g.may_write, COOKIE in request.cookies),
         render,
         anew=request.cache_control.no_cache is not None,
     )

@@ -17,7 +17,7 @@ from local.ports import free_port
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.bench.load import Load, measure
 from tests.databases import Connection, Databases, one, rows, wait_for
-from tests.processes import service
+from tests.processes import Service, service
 from worker.results import Result, Results, connect
 
 SCHEDULES = """
@@ -43,6 +43,9 @@ class Setup:
 
     api: int  # ports
     floor: int
+    process: Service  # of the API
+    db: Connection
+    redis_url: str
     version: str  # of PostgreSQL
     schedules: int
     model_ids: list[str]
@@ -88,7 +91,7 @@ def prepared(schedules: int, models: int) -> Iterator[Setup]:
         stack.enter_context(service(["tests.bench.floor", str(floor)], {}, folder / "floor.log"))
         wait_for(lambda: "Serving on" in serving.output)
         wait_for(lambda: measure(Load(floor, 0.1, 1, [["GET", "/results/x", ""]])), seconds=10)
-        yield Setup(api, floor, one(db, "SHOW server_version"), schedules, ids, crons)
+        yield Setup(api, floor, serving, db, queue.url, one(db, "SHOW server_version"), schedules, ids, crons)
 
 
 def fill(db: Connection, redis_url: str, schedules: int, models: int) -> tuple[list[str], list[str]]:

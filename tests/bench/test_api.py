@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.bench import pages
 from tests.bench.api import bench
 from tests.bench.stock import prepared
 
@@ -21,3 +22,15 @@ def test_it_measures_each_call_under_each_load(capsys: pytest.CaptureFixture[str
         assert run["per_second"] > 0
         assert 0 < run["p50"] <= run["p99"]
     assert "of the floor" in capsys.readouterr().out
+
+
+def test_it_measures_the_pages_and_what_open_ones_take(capsys: pytest.CaptureFixture[str]) -> None:
+    with prepared(schedules=300, models=100) as setup:
+        report = pages.bench(setup, runs=1, viewers=5, seconds=4.0)
+
+    for name in ("all the same", "all different"):
+        found = report[name]
+        assert found["changes not seen"] == 0
+        assert max(found["seconds until a change shows"]) < 4.0
+        assert found["meanwhile"]["failed"] == 0
+    assert "a change shows after" in capsys.readouterr().out
