@@ -26,6 +26,7 @@ FAILING = "metrics:failing"  # sorted set: models whose last result was not ok, 
 COUNTS = "metrics:counts"  # a hash: results added since Redis was empty, by status
 BEGUN_TTL = 86400  # seconds; a message comes back long before, or not at all
 LONGEST_ERROR = 160  # characters
+ACCURACY = 3  # the place of it in a member
 STATUS_CODES: dict[Status, int] = {"ok": 0, "no_data": 1, "error": 2}
 STATUS_NAMES: dict[int, Status] = {code: status for status, code in STATUS_CODES.items()}
 MILLISECOND = timedelta(milliseconds=1)
@@ -128,6 +129,16 @@ class Failure(NamedTuple):
     model_id: str
 
 
+class Recent(NamedTuple):
+    """What the latest results of a model say."""
+
+    latest: Result | None
+    figures: list[float | None]  # their accuracies, the newest first
+
+
+NOTHING = Recent(None, [])
+
+
 class Totals(NamedTuple):
     """How many results there were, and how many models are in trouble now."""
 
@@ -164,19 +175,26 @@ class Results:
     def latest(self, model_id: str) -> Result | None:
         """Return the result of the latest moment, if there is one that can be read."""
         members: Any = self._client.zrange(key(model_id), 0, 0, desc=True)
-        return next(iter(_readable(model_id, members)), None)
+        return _readable(model_id, members)
 
     def latest_of(self, model_ids: Sequence[str]) -> list[Result | None]:
         """Return the latest result of each model, in one round trip; None where there is none that can be read."""
-        return [next(iter(found), None) for found in self.recent_of(model_ids, 1)]
+        found = self._latest_members(model_ids, 1)
+        return [_readable(model_id, members) for model_id, members in zip(model_ids, found, strict=True)]
 
-    def recent_of(self, model_ids: Sequence[str], count: int) -> list[list[Result]]:
-        """Return the latest results of each model, newest first, at most count (1 or more), in one round trip."""
+    def recent_of(self, model_ids: Sequence[str], count: int) -> list[Recent]:
+        """Return what the latest results of each model say, at most count (1 or more), in one round trip."""
+        return [
+            Recent(_readable(model_id, members[:1]), [_accuracy(member) for member in members])
+            for model_id, members in zip(model_ids, self._latest_members(model_ids, count), strict=True)
+        ]
+
+    def _latest_members(self, model_ids: Sequence[str], count: int) -> list[list[bytes]]:
         with self._client.pipeline(transaction=False) as pipeline:
             for model_id in model_ids:
                 pipeline.zrange(key(model_id), 0, count - 1, desc=True)
-            found = pipeline.execute()
-        return [_readable(model_id, members) for model_id, members in zip(model_ids, found, strict=True)]
+            found: list[list[bytes]] = pipeline.execute()
+        return found
 
     def detail(self, model_id: str) -> Detail | None:
         """Return the confusion matrix of the latest result, if that has one."""
@@ -303,15 +321,22 @@ def decode(model_id: str, member: bytes) -> Result:
         raise Unreadable(f"{key(model_id)} holds what is no result: {member[:LONGEST_ERROR]!r}") from error
 
 
-def _readable(model_id: str, members: Iterable[bytes]) -> list[Result]:
-    """Return those that are results; of others, the log says which model has them."""
-    found = []
-    for member in members:
-        try:
-            found.append(decode(model_id, member))
-        except Unreadable as error:
-            log.warning("%s", error)
-    return found
+def _readable(model_id: str, members: Sequence[bytes]) -> Result | None:
+    """Return the first of members, if there is one and it is a result; otherwise the log says which model has it."""
+    try:
+        return decode(model_id, members[0]) if members else None
+    except Unreadable as error:
+        log.warning("%s", error)
+        return None
+
+
+def _accuracy(member: bytes) -> float | None:
+    """Return the accuracy alone: a tenth of the time of decode(). None, too, where that would raise Unreadable."""
+    try:
+        accuracy = json.loads(member)[ACCURACY]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+    return accuracy if isinstance(accuracy, float) else None
 
 
 def _decode(model_id: str, member: bytes) -> Result:

@@ -87,8 +87,9 @@ def _before() -> datetime | None:
 
 def _render(model_id: str, before: datetime | None) -> Page:
     with services().database.reading() as statements:
-        system, queue, problems = page.look(statements)
+        whole = page.look(statements)
         known = details.find(statements, model_id)
+    queue = whole.queue
     if queue is None:
         raise Unavailable("Redis, which has the results, does not answer at present; try again in a moment.")
     newest = services().results.latest(model_id)
@@ -101,12 +102,10 @@ def _render(model_id: str, before: datetime | None) -> Page:
     detail = services().results.detail(model_id)
     return page.rendered(
         "model.html",
-        system.now,
-        system=system,
-        problems=problems,
+        whole,
         model_id=model_id,
         schedule=schedule,
-        state=known and schedule and state_of(known.schedule, schedule, newest, system, queue),
+        state=known and schedule and state_of(known.schedule, schedule, newest, whole),
         next_run_at=schedule and instant(schedule["next_run_at"]),
         last_run_at=schedule and instant(schedule["last_run_at"]),
         result=newest,

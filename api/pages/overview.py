@@ -67,19 +67,15 @@ def _filters(given: dict[str, str]) -> Filters:
 def _render(filters: Filters, given: dict[str, str]) -> Page:
     counting: Counting = current_app.extensions[COUNTING]
     with services().database.reading() as statements:
-        system, queue, problems = page.look(statements)
+        whole = page.look(statements)
         found = schedule_list.page(statements, lambda: services().results, filters, given.get("after"), SHOWN)
     census = counting.latest(FIRST_COUNT)
     return page.rendered(
         "overview.html",
-        system.now,
-        system=system,
-        queue=queue,
-        workers=page.workers(),
-        problems=problems,
+        whole,
         census=census,
         histogram=census and _histogram(census),
-        rows=rows(found.schedules, lambda: services().results, system, queue),
+        rows=rows(found.schedules, lambda: services().results, whole),
         following=found.following and _address({**given, "after": found.following}),
         filters=filters,
         titles=TITLES,

@@ -1,8 +1,8 @@
 """Pages as they were rendered last, for all who look at the same one.
 
-Open pages ask for themselves every second. What they get was rendered once for all of them, and no more often than
-keeps one in ten seconds of a thread busy; at most two threads render, so that any number of pages leaves the others
-to the rest of the API.
+Open pages ask for themselves every second. What they get was rendered once for all who look at it, and no more often
+than keeps one thread busy, however many pages are looked at. Few threads render or wait for that, so that any number
+of pages leaves the others to the rest of the API.
 """
 
 import gzip
@@ -18,14 +18,16 @@ from typing import NamedTuple
 
 from api.problems import Busy
 
-FRESH = 0.5  # seconds
-SHARE = 10  # times as long as it took to render it, a page is fresh, too
-AT_ONCE = 2  # threads that render
+FRESH = 0.5  # seconds, for which a page is not rendered again
+SHARE = 1.0  # or so many times as long as it takes to render all that are looked at
 STALE = 5.0  # seconds after which nobody is shown a page, even where no thread is free to render it
-PATIENCE = 2.0  # seconds for one to be free
-LITTLE_PATIENCE = 0.1  # seconds, where there is a page of a moment ago
+LOOKED_AT = 5.0  # seconds since the last question, for which somebody still looks at it
+AT_ONCE = 2  # threads that render
+PATIENT = 4  # threads that render, or wait for a thread that does
+PATIENCE = 2.0  # seconds for which they wait
+LITTLE_PATIENCE = 0.1  # seconds, of a thread that is not one of them and has nothing to show
+KEPT = 256  # pages; each has some 10 kB
 FASTEST = 1  # gzip's level
-KEPT = 64  # pages; each has some 50 kB
 
 
 class Page(NamedTuple):
@@ -39,7 +41,6 @@ class Page(NamedTuple):
 class Rendering:
     """A page, and for how long it is fresh."""
 
-    html: bytes
     compressed: bytes  # by gzip
     etag: str
     now: datetime
@@ -56,6 +57,7 @@ class Rendering:
 class _Place:
     """Where one page is kept; whoever has its lock renders it."""
 
+    asked_at: float
     lock: threading.Semaphore = field(default_factory=threading.Semaphore)
     latest: Rendering | None = None
 
@@ -68,6 +70,7 @@ class Renderings:
         self._places: OrderedDict[Hashable, _Place] = OrderedDict()
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self._patient = threading.BoundedSemaphore(PATIENT)
 
     def get(self, address: Hashable, render: Callable[[], Page], *, anew: bool = False) -> Rendering:
         """Return a page as it was a moment ago, or is now. Raises what render() raises, and Busy.
@@ -75,32 +78,50 @@ class Renderings:
         anew: what was rendered before this call does not do.
         """
         asked_at = time.monotonic()
-        place = self._place(address)
+        place = self._place(address, asked_at)
         old = None if anew else place.latest
         if old and asked_at < old.fresh_until:
             return old
         if old and asked_at > old.made_at + STALE:
             old = None
-        patience = LITTLE_PATIENCE if old else PATIENCE
-        with _taken(place.lock, patience) as mine:  # others who want the same page wait for it
+        with _taken(self._patient, 0 if old else LITTLE_PATIENCE) as may_wait:
+            found = self._new(place, render, asked_at, anew=anew) if may_wait else old
+        if found is None:
+            raise Busy("too many pages are asked for at this moment; try again", headers={"Retry-After": "1"})
+        return found
+
+    def _new(self, place: _Place, render: Callable[[], Page], asked_at: float, *, anew: bool) -> Rendering | None:
+        """Return what somebody else rendered meanwhile, or render it; None if it takes too long."""
+        with _taken(place.lock, PATIENCE) as mine:
             latest = place.latest
             if latest and (latest.began_at > asked_at or (asked_at < latest.fresh_until and not anew)):
                 return latest
-            with _taken(self._turns, patience if mine else 0) as may_render:
-                if mine and may_render:
-                    place.latest = _rendered(render)
-                    return place.latest
-        if old is None:
-            raise Busy("too many pages are asked for at this moment; try again", headers={"Retry-After": "1"})
-        return old
+            with _taken(self._turns, PATIENCE if mine else 0) as may_render:
+                if not (mine and may_render):
+                    return None
+                place.latest = self._rendered(render)
+                return place.latest
 
-    def _place(self, address: Hashable) -> _Place:
+    def _place(self, address: Hashable, asked_at: float) -> _Place:
         with self._lock:
-            place = self._places.setdefault(address, _Place())
+            place = self._places.setdefault(address, _Place(asked_at))
+            place.asked_at = asked_at
             self._places.move_to_end(address)
             if len(self._places) > KEPT:
                 self._places.popitem(last=False)
             return place
+
+    def _rendered(self, render: Callable[[], Page]) -> Rendering:
+        began = time.monotonic()
+        page = render()
+        html = page.html.encode()
+        compressed = gzip.compress(html, FASTEST)
+        ended = time.monotonic()
+        with self._lock:
+            looked_at = sum(place.asked_at > ended - LOOKED_AT for place in self._places.values())
+        fresh_until = ended + max(FRESH, SHARE * looked_at * (ended - began))
+        etag = hashlib.blake2b(html, digest_size=12).hexdigest()
+        return Rendering(compressed, etag, page.now, began, ended, fresh_until)
 
 
 @contextmanager
@@ -112,14 +133,3 @@ def _taken(lock: threading.Semaphore, patience: float) -> Iterator[bool]:
     finally:
         if taken:
             lock.release()
-
-
-def _rendered(render: Callable[[], Page]) -> Rendering:
-    began = time.monotonic()
-    page = render()
-    html = page.html.encode()
-    compressed = gzip.compress(html, FASTEST)
-    ended = time.monotonic()
-    etag = hashlib.blake2b(html, digest_size=12).hexdigest()
-    fresh_until = ended + max(FRESH, SHARE * (ended - began))
-    return Rendering(html, compressed, etag, page.now, began, ended, fresh_until)

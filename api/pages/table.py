@@ -12,10 +12,11 @@ from api.cron import words
 from api.details import Details
 from api.pages.drawing import Sparkline, sparkline
 from api.pages.states import UNKNOWN, State, state
+from api.pages.whole import Whole
 from api.pages.words import percent
 from api.store import Schedule
-from api.system import Queue, System
-from worker.results import Result, Results
+from api.system import Queue
+from worker.results import NOTHING, Recent, Result, Results
 
 DRAWN = 20  # results, in a sparkline
 
@@ -34,29 +35,26 @@ class Row(NamedTuple):
     described: str  # the same for those who do not see it
 
 
-def rows(
-    schedules: Sequence[Schedule], results: Callable[[], Results], system: System, queue: Queue | None
-) -> Sequence[Row]:
-    """Return the rows of schedules; queue is None where Redis does not answer."""
-    recent: Sequence[Sequence[Result]] = [[] for _ in schedules]
-    if queue:
+def rows(schedules: Sequence[Schedule], results: Callable[[], Results], whole: Whole) -> Sequence[Row]:
+    """Return the rows of schedules."""
+    recent = [NOTHING for _ in schedules]
+    if whole.queue:
         try:
             recent = results().recent_of([schedule.model_id for schedule in schedules], DRAWN)
         except redis.RedisError:
-            queue = None
-    return [_row(schedule, newest, system, queue) for schedule, newest in zip(schedules, recent, strict=True)]
+            whole = whole._replace(queue=None)
+    return [_row(schedule, one, whole) for schedule, one in zip(schedules, recent, strict=True)]
 
 
-def _row(schedule: Schedule, recent: Sequence[Result], system: System, queue: Queue | None) -> Row:
+def _row(schedule: Schedule, recent: Recent, whole: Whole) -> Row:
     listed = shown.schedule(schedule)
-    result = recent[0] if recent else None
-    figures = [result.accuracy for result in recent]
+    result, figures = recent.latest, recent.figures
     known = [figure for figure in figures if figure is not None]
     return Row(
         schedule=listed,
         words=words(schedule.cron_expression),
         next_run_at=instant(listed["next_run_at"]),
-        state=state_of(schedule, listed, result, system, queue),
+        state=state_of(schedule, listed, result, whole),
         result=result,
         accuracy=known[0] if known else None,
         change=known[0] - known[1] if len(known) > 1 else None,
@@ -65,10 +63,9 @@ def _row(schedule: Schedule, recent: Sequence[Result], system: System, queue: Qu
     )
 
 
-def state_of(
-    schedule: Schedule, listed: ShownSchedule, result: Result | None, system: System, queue: Queue | None
-) -> State:
+def state_of(schedule: Schedule, listed: ShownSchedule, result: Result | None, whole: Whole) -> State:
     """Return how a schedule is doing; listed is the same as the API shows it."""
+    system, queue = whole.system, whole.queue
     if queue is None and listed["status"] == "scheduled":
         return UNKNOWN
     known = Details(system.now, None, system.leader, schedule)

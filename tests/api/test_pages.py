@@ -12,7 +12,7 @@ import redis
 from flask.testing import FlaskClient
 
 from api.main import create_app
-from api.pages import overview
+from api.pages import overview, renderings, whole
 from api.settings import Settings
 from tests.databases import MODEL, OTHER, Connection, Databases, model_ids, run, schedule, schedule_many, set_clock
 from worker.results import Result, Results, Status
@@ -64,7 +64,8 @@ def sent(db: Connection, cron: str = "* * * * *", last: str = "11:59", following
 
 
 @pytest.fixture(autouse=True)
-def _noon(db: Connection) -> None:
+def _noon(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole, "FRESH", 0.0)
     set_clock(db, "2026-11-24 11:59:30+00")
     run(db, "UPDATE leader SET name = 'host:1', since = schedule_now(), looked_at = schedule_now()")
 
@@ -137,6 +138,18 @@ def test_the_same_page_is_not_sent_twice(client: FlaskClient, db: Connection) ->
     assert (again.status_code, again.data) == (304, b"")
     assert again.headers["X-Schedule-Now"].startswith("2026-11-24T11:59:30.")
     assert changed.status_code == 200
+
+
+def test_a_page_of_a_moment_ago_will_do_unless_one_has_just_changed_something(
+    client: FlaskClient, db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renderings, "FRESH", 60.0)
+    assert "no schedule yet" in client.get("/", headers=HTML).text
+    schedule(db)
+
+    assert "no schedule yet" in client.get("/", headers=HTML).text
+    assert MODEL in client.get("/", headers=NOW).text
+    assert MODEL in client.get("/", headers=HTML).text
 
 
 def test_pages_follow_each_other_and_keep_their_filters(client: FlaskClient, db: Connection) -> None:

@@ -6,6 +6,7 @@ second after each answer; how long it takes until it shows a change counts from 
 
 import argparse
 import gzip
+import itertools
 import json
 import os
 import platform
@@ -38,6 +39,7 @@ CHANGE_EVERY = 3.0  # seconds
 HISTORY = 20  # results of a model
 RATE = 50  # requests of other clients in a second
 STATIC = Path("api/static/pages")
+NUMBERS = itertools.count()
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -131,20 +133,22 @@ def watched(setup: Setup, model: str, paths: Sequence[str], seconds: float) -> d
         time.sleep(min(3.0, seconds / 4))
         others = pool.submit(measure, _load(setup, seconds / 2))
         cpu, began = processor_seconds(setup.process.popen.pid), time.monotonic()
-        changes: list[float] = []
+        changes: dict[int, float] = {}  # by number; those of an earlier run have others
         while time.monotonic() < began + seconds - 3 * CHANGE_EVERY or not changes:
-            run(setup.db, "UPDATE metrics_executions SET name = %s WHERE model_id = %s", f"mark-{len(changes)}-", model)
-            changes.append(time.monotonic())
+            number = next(NUMBERS)
+            run(setup.db, "UPDATE metrics_executions SET name = %s WHERE model_id = %s", f"mark-{number}-", model)
+            changes[number] = time.monotonic()
             time.sleep(min(CHANGE_EVERY, seconds / 4))
         share = (processor_seconds(setup.process.popen.pid) - cpu) / (time.monotonic() - began)
         seen = viewers.result()
+    delays = sorted(at - changes[mark] for mark, at in seen.marks if mark in changes)
     return {
         "questions per second": len(seen.latencies) / seconds,
         "statuses": seen.statuses,
         "bytes per second": seen.bytes / seconds,
         "seconds to answer": sorted(seen.latencies),
-        "seconds until a change shows": sorted(at - changes[mark] for mark, at in seen.marks),
-        "changes not seen": len(changes) * len(paths) - len(seen.marks),
+        "seconds until a change shows": delays,
+        "changes not seen": len(changes) * len(paths) - len(delays),
         "processor": share,
         "meanwhile": asdict(others.result()),
     }

@@ -15,6 +15,7 @@ from local.ports import HOST
 
 EVERY = 1.0  # seconds from an answer to the next question
 MARK = re.compile(rb"mark-([0-9]+)-")
+HANGS = 30.0  # seconds
 ENDS = b"\r\n\r\n"
 
 
@@ -48,7 +49,7 @@ async def view(viewers: Viewers, path: str, delay: float, seen: Seen) -> None:
             f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\nAccept-Encoding: gzip\r\n"
             f"If-None-Match: {etag}\r\n\r\n".encode()
         )
-        head = await reader.readuntil(ENDS)
+        head = await asyncio.wait_for(reader.readuntil(ENDS), HANGS)
         found = re.search(rb"(?i)content-length: ([0-9]+)", head)
         body = await reader.readexactly(int(found[1])) if found and b" 304 " not in head[:20] else b""
         seen.latencies.append(time.monotonic() - began)

@@ -12,7 +12,7 @@ import redis
 from tests.databases import MODEL, OTHER, model_ids
 from worker import results
 from worker.confusion import LONGEST_LABEL, MOST_LABELS, Confusion
-from worker.results import Detail, Failure, Result, Results, Totals, decode, encode
+from worker.results import NOTHING, Detail, Failure, Recent, Result, Results, Totals, decode, encode
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 FULL = Result(
@@ -106,13 +106,20 @@ def test_the_latest_of_many_come_in_the_order_of_the_question(redis_client: redi
     assert kept.latest_of([]) == []
 
 
-def test_the_latest_results_of_many_come_newest_first(redis_client: redis.Redis) -> None:
+def test_the_latest_figures_of_many_come_newest_first(redis_client: redis.Redis) -> None:
     kept = Results(redis_client)
-    first, second, third = (replace(FULL, due_at=NOON + timedelta(minutes=minute)) for minute in range(3))
+    first, second, third = (
+        replace(FULL, due_at=NOON + timedelta(minutes=minute), accuracy=minute / 4) for minute in range(3)
+    )
     other = replace(EMPTY, model_id=OTHER)
     kept.save([first, second, third, other])
+    redis_client.zadd(results.key(OTHER), {"no result": 0.0, "[1, 2, 0, true]": 1.0})
 
-    assert kept.recent_of([OTHER, model_ids(1)[0], MODEL], 2) == [[other], [], [third, second]]
+    assert kept.recent_of([OTHER, model_ids(1)[0], MODEL], 3) == [
+        Recent(other, [None, None, None]),
+        NOTHING,
+        Recent(third, [0.5, 0.25, 0.0]),
+    ]
     assert kept.recent_of([], 2) == []
 
 
