@@ -2,7 +2,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 FUZZ ?= 50
 FUZZ_MINUTES ?= 5
-BENCH ?= latency api schedule_list
+BENCH ?= latency api pages schedule_list
 RUNS ?= 5
 UPGRADE ?=
 MINUTES ?= 10
@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz fuzz-api test-compose chaos bench bench-cron bench-compose bench-outages requirements clean
+.PHONY: help run test check fuzz fuzz-api test-compose chaos bench bench-cron bench-compose bench-outages screenshots requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ bench-compose: $(VENV)/installed-dev ## Measure the images, list what is in them
 
 bench-outages: $(VENV)/installed-dev ## Measure how soon things go on after failures of leader, worker, PostgreSQL, Redis (RUNS=5; 7 minutes)
 	@exec $(BIN)/python -m tests.bench.outages $(RUNS)
+
+screenshots: $(VENV)/installed-dev ## Take pictures of the pages into .local/screenshots, and the one for the README (needs Chromium)
+	@$(BIN)/python -m tests.browser.screenshots .local/screenshots
+	@cp .local/screenshots/overview-light-wide.png docs/overview.png
 
 requirements: $(VENV)/installed-dev ## Pin what requirements/*.in ask for (UPGRADE=--upgrade takes newer versions)
 	cd requirements && $(COMPILE) dev.in -o dev.txt

@@ -78,8 +78,9 @@ def replace_database(url: str, name: str) -> str:
 
 
 def run(db: Connection, statement: str, *values: Any) -> None:
+    """Run a statement with values for its %s, or one mapping for its %(name)s."""
     with db.cursor() as cursor:
-        cursor.execute(statement, values or None)
+        cursor.execute(statement, values[0] if values and isinstance(values[0], dict) else values or None)
 
 
 def rows(db: Connection, query: str, *values: Any) -> list[tuple[Any, ...]]:

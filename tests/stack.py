@@ -58,6 +58,12 @@ class Stack:
     def at(self, minute: str) -> None:
         set_clock(self.db, f"2026-11-24 {minute}:00+00")
 
+    def wait_for_fire(self, moment: str) -> None:
+        """Wait until everything of a moment is calculated."""
+        query = "SELECT count(*) FROM fires WHERE due_at = %s AND finished_at IS NOT NULL"
+        wait_for(lambda: one(self.db, query, moment), seconds=30)
+        wait_for(lambda: not self.call("/status")[1]["queue"]["taken"])
+
     def quieten(self) -> None:
         """Begin a test: no schedules, no labels, a little before noon; each has models of its own in Redis."""
         run(self.db, "DELETE FROM metrics_executions; DELETE FROM results; DELETE FROM crons; DELETE FROM fires")

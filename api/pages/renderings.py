@@ -1,8 +1,8 @@
 """Pages as they were rendered last, for all who look at the same one.
 
 Open pages ask for themselves every second. What they get was rendered once for all who look at it, and no more often
-than keeps one thread busy, however many pages are looked at. Few threads render or wait for that, so that any number
-of pages leaves the others to the rest of the API.
+than keeps a tenth of a thread busy, or one thread for all pages. Few threads render or wait for that, so that any
+number of pages leaves the others to the rest of the API.
 """
 
 import gzip
@@ -19,7 +19,8 @@ from typing import NamedTuple
 from api.problems import Busy
 
 FRESH = 0.5  # seconds, for which a page is not rendered again
-SHARE = 1.0  # or so many times as long as it takes to render all that are looked at
+ALONE = 10.0  # or so many times as long as it takes to render it
+TOGETHER = 1.0  # or so many times as long as it would take to render all that are looked at
 STALE = 5.0  # seconds after which nobody is shown a page, even where no thread is free to render it
 LOOKED_AT = 5.0  # seconds since the last question, for which somebody still looks at it
 AT_ONCE = 2  # threads that render
@@ -119,7 +120,7 @@ class Renderings:
         ended = time.monotonic()
         with self._lock:
             looked_at = sum(place.asked_at > ended - LOOKED_AT for place in self._places.values())
-        fresh_until = ended + max(FRESH, SHARE * looked_at * (ended - began))
+        fresh_until = ended + max(FRESH, max(ALONE, TOGETHER * looked_at) * (ended - began))
         etag = hashlib.blake2b(html, digest_size=12).hexdigest()
         return Rendering(compressed, etag, page.now, began, ended, fresh_until)
 

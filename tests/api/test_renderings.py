@@ -52,21 +52,33 @@ def test_who_looks_at_the_same_page_gets_the_same_rendering() -> None:
 
 def test_it_is_rendered_again_once_it_is_no_longer_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renderings, "FRESH", 0.0)
-    monkeypatch.setattr(renderings, "SHARE", 0)
+    monkeypatch.setattr(renderings, "ALONE", 0.0)
+    monkeypatch.setattr(renderings, "TOGETHER", 0.0)
     pages, render = Renderings(), Renderer()
 
     assert [text(pages.get("/", render)) for _ in range(2)] == ["number 1", "number 2"]
 
 
-def test_pages_are_fresh_for_the_longer_the_more_there_is_to_render(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_fresh_for_the_longer_the_longer_it_takes_to_render(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renderings, "FRESH", 0.0)
     pages, render = Renderings(), Renderer(0.1)
-    pages.get("/another one", render)
 
     pages.get("/", render)
-    time.sleep(0.1)  # less than SHARE times as long as both took
+    time.sleep(0.3)  # less than ALONE times as long
 
-    assert text(pages.get("/", render)) == "number 2"
+    assert text(pages.get("/", render)) == "number 1"
+
+
+def test_a_page_is_fresh_for_the_longer_the_more_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renderings, "FRESH", 0.0)
+    monkeypatch.setattr(renderings, "ALONE", 0.0)
+    pages, render = Renderings(), Renderer(0.01)
+    for address in range(20):
+        pages.get(address, render)
+    pages.get("/", render)
+    time.sleep(0.1)  # less than it takes to render them
+
+    assert text(pages.get("/", render)) == "number 21"
 
 
 def test_who_has_just_changed_something_sees_it() -> None:
@@ -79,7 +91,8 @@ def test_who_has_just_changed_something_sees_it() -> None:
 
 def test_two_threads_render_and_others_are_shown_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renderings, "FRESH", 0.0)
-    monkeypatch.setattr(renderings, "SHARE", 0)
+    monkeypatch.setattr(renderings, "ALONE", 0.0)
+    monkeypatch.setattr(renderings, "TOGETHER", 0.0)
     pages, render = Renderings(), Renderer()
     for address in range(8):
         pages.get(address, render)

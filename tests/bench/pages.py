@@ -22,6 +22,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import redis
 
@@ -38,6 +39,8 @@ SECONDS = 20.0
 CHANGE_EVERY = 3.0  # seconds
 HISTORY = 20  # results of a model
 RATE = 50  # requests of other clients in a second
+NAME = "UPDATE metrics_executions SET name = %(mark)s WHERE model_id = %(model_id)s"  # on the first page
+LEADER = "UPDATE leader SET name = %(mark)s"  # on all
 STATIC = Path("api/static/pages")
 NUMBERS = itertools.count()
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -79,8 +82,10 @@ def bench(setup: Setup, runs: int, viewers: int, seconds: float) -> dict[str, An
     print(f"{'weight of the overview':34}{size:9.1f} kB, compressed {compressed:.1f} kB")
     alone = measure(_load(setup, seconds / 2))
     print(f"{'GET result, no page open':34}{alone.p50:9.1f} ms, p99 {alone.p99:.1f} ms")
-    for name, paths in {"all the same": ["/"] * viewers, "all different": addresses_of(models[0], viewers)}.items():
-        report[name] = watched(setup, models[0], paths, seconds)
+    crons = random.Random(6).sample(setup.crons, viewers)
+    filtered = [f"/?{urlencode({'cron': cron})}" for cron in crons]
+    for name, paths, change in [("all the same", ["/"] * viewers, NAME), ("all different", filtered, LEADER)]:
+        report[name] = watched(setup, change, models[0], paths, seconds)
         show(f"{viewers} open pages, {name}", report[name])
     return report
 
@@ -126,7 +131,7 @@ def weight(setup: Setup) -> tuple[int, int]:
     return sum(map(len, parts)), sum(len(gzip.compress(part)) for part in parts)
 
 
-def watched(setup: Setup, model: str, paths: Sequence[str], seconds: float) -> dict[str, Any]:
+def watched(setup: Setup, change: str, model: str, paths: Sequence[str], seconds: float) -> dict[str, Any]:
     """Let pages be open, change something now and then, and measure how soon they show it and what they cost others."""
     with ThreadPoolExecutor() as pool:
         viewers = pool.submit(see, Viewers(setup.api, seconds, list(paths)))
@@ -136,7 +141,7 @@ def watched(setup: Setup, model: str, paths: Sequence[str], seconds: float) -> d
         changes: dict[int, float] = {}  # by number; those of an earlier run have others
         while time.monotonic() < began + seconds - 3 * CHANGE_EVERY or not changes:
             number = next(NUMBERS)
-            run(setup.db, "UPDATE metrics_executions SET name = %s WHERE model_id = %s", f"mark-{number}-", model)
+            run(setup.db, change, {"mark": f"mark-{number}-", "model_id": model})
             changes[number] = time.monotonic()
             time.sleep(min(CHANGE_EVERY, seconds / 4))
         share = (processor_seconds(setup.process.popen.pid) - cpu) / (time.monotonic() - began)
@@ -172,16 +177,6 @@ def show(name: str, found: dict[str, Any]) -> None:
     print(f"at most {delays[-1]:.2f} s; {found['changes not seen']} not seen")
     print(f"{'':4}the API takes {found['processor']:.0%} of a processor; GET result meanwhile:", end=" ")
     print(f"{meanwhile['p50']:.1f} ms, p99 {meanwhile['p99']:.1f} ms, {meanwhile['failed']} failed")
-
-
-def addresses_of(model: str, count: int) -> list[str]:
-    """Return different addresses of the same page: the beginning of an id finds it, in whatever case."""
-    chance = random.Random(6)
-    found: dict[str, None] = {}
-    while len(found) < count:
-        digits = model[: chance.randint(12, 36)]
-        found["/?search=" + "".join(chance.choice([it.upper(), it]) for it in digits)] = None
-    return list(found)
 
 
 def _load(setup: Setup, seconds: float) -> Load:

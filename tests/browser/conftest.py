@@ -20,9 +20,13 @@ PATIENCE = 5000  # milliseconds, for whatever a test waits for
 Open = Callable[..., Page]
 
 
+def chromium_path() -> str | None:
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, NAMES)), None)
+    path = chromium_path()
     if path is None:
         pytest.skip(f"no browser here: none of {', '.join(NAMES)} is on the PATH (Debian: apt install chromium)")
     arguments = [*ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]

@@ -56,19 +56,21 @@ def _some(stack: Stack, redis_server: local_redis.Server) -> None:
 
 def opened(stack: Stack, open_page: Open, path: str, **options: Any) -> Page:
     """Open a page, or the dialog on it, as it looks when all of it is there."""
-    page = open_page(stack.url + path.removesuffix("#dialog"), **options)
+    page = open_page(stack.url + path.partition("#")[0], **options)
     if path.startswith("/models"):
         expect(page.locator("#chart .line")).to_be_visible()
     else:
         expect(page.locator("tbody tr").first).to_be_visible()
-    if path.endswith("#dialog"):
+    if "#" in path:
         page.get_by_role("button", name="New schedule").click()
-        page.get_by_label("Cron expression").fill("5/15 * * * *")
-        expect(page.locator("#cron_expression-error")).to_be_visible()
+        cron, wrong = ("30 2 28-29 3 *", False) if path == "/#dialog" else ("5/15 * * * *", True)
+        page.get_by_role("combobox", name="Time zone").fill("Europe/Warsaw")
+        page.get_by_label("Cron expression").fill(cron)
+        expect(page.locator("#cron_expression-error" if wrong else "#preview tbody small")).to_be_visible()
     return page
 
 
-PATHS = ["/", "/#dialog", f"/models/{MODEL}"]
+PATHS = ["/", "/#dialog", "/#wrong", f"/models/{MODEL}"]
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])

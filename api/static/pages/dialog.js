@@ -93,9 +93,11 @@ function row({ at, local, daylight_saving, stands_for }) {
   made.insertCell().textContent = minute(at);
   made.insertCell().textContent = `${minute(local)} ${local.slice(19)}`;
   const times = stands_for.map((time) => time.slice(11, 16) + time.slice(19)).join(", ");
-  const mark = made.insertCell();
-  if (daylight_saving === "moved") mark.textContent = `clock change: moved from ${times}`;
-  if (daylight_saving === "merged") mark.textContent = `clock change: one run for ${times}`;
+  if (daylight_saving) {
+    const mark = document.createElement("small");
+    mark.textContent = `clock change: ${daylight_saving === "moved" ? "moved from" : "one run for"} ${times}`;
+    made.cells[1].append(mark);
+  }
   return made;
 }
 
