@@ -17,6 +17,7 @@ from api.guard import HEALTH_CHECKS
 
 log = logging.getLogger(__name__)
 
+LIVE = "live"  # what open pages say of themselves
 ID = re.compile("[A-Za-z0-9._-]{1,64}")
 PLAIN = re.compile("[A-Za-z0-9._/:-]+")
 
@@ -45,9 +46,8 @@ def _begin() -> None:
 
 def _log(answer: Response) -> Response:
     answer.headers["X-Request-Id"] = g.request_id
-    probed = request.path in HEALTH_CHECKS and answer.status_code == 200
     log.log(
-        logging.DEBUG if probed else logging.INFO,
+        logging.DEBUG if _is_routine(answer) else logging.INFO,
         "%s %s status=%s ms=%.1f bytes=%s client=%s from=%s",
         _value(request.method),
         _value(tokens.SHAPE.sub(f"{tokens.PREFIX}...", request.path)),
@@ -58,6 +58,12 @@ def _log(answer: Response) -> Response:
         request.remote_addr,
     )
     return answer
+
+
+def _is_routine(answer: Response) -> bool:
+    """Whether a health check, or an open page that looks each second whether something is new, found all well."""
+    asked = request.path in HEALTH_CHECKS or request.headers.get("X-Requested-With") == LIVE
+    return asked and answer.status_code in {200, 304}
 
 
 def _value(text: str) -> str:

@@ -47,7 +47,7 @@ function stop() {
 }
 
 async function ask(anew, signal) {
-  const headers = { Accept: "text/html" };
+  const headers = { Accept: "text/html", "X-Requested-With": "live" };
   if (etag) headers["If-None-Match"] = etag;
   if (anew) headers["Cache-Control"] = "no-cache";
   const limits = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]);
