@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz fuzz-api test-compose chaos bench bench-cron bench-compose bench-outages screenshots requirements clean
+.PHONY: help run test check fuzz fuzz-api test-browser test-compose chaos bench bench-cron bench-compose bench-outages screenshots requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ fuzz: $(VENV)/installed-dev ## Compare with the reference model: new examples ea
 
 fuzz-api: $(VENV)/installed-dev ## Call the API in all ways that its contract allows, and others: new ones each time (FUZZ_MINUTES=5)
 	@exec $(BIN)/python -m pytest --minutes $(FUZZ_MINUTES) --timeout 36000 -rP tests/contracts/test_schemathesis.py $(PYTEST_ARGS)
+
+test-browser: $(VENV)/installed-dev ## Use the pages in a real browser (needs Chromium; 1 minute)
+	@BROWSER_TESTS=1 exec $(BIN)/python -m pytest --numprocesses 2 tests/browser $(PYTEST_ARGS)
 
 test-compose: $(VENV)/installed-dev ## Try the containers: build, start, scale, kill, restore (needs Docker; 3 minutes)
 	@COMPOSE_TESTS=1 exec $(BIN)/python -m pytest tests/compose $(PYTEST_ARGS)

@@ -11,7 +11,8 @@ from api.contract import invalid, quoted
 from api.pages import page
 from api.pages.confusion import heat
 from api.pages.renderings import Page
-from api.pages.table import instant, state_of
+from api.pages.states import state
+from api.pages.table import instant
 from api.problems import Fault, NotFound, Unavailable
 from api.services import services
 from api.store import Schedule
@@ -105,7 +106,7 @@ def _render(model_id: str, before: datetime | None) -> Page:
         whole,
         model_id=model_id,
         schedule=schedule,
-        state=known and schedule and state_of(known.schedule, schedule, newest, whole),
+        state=known and schedule and state(schedule, known.schedule.last_run_at, newest, schedule["reason"], known.now),
         next_run_at=schedule and instant(schedule["next_run_at"]),
         last_run_at=schedule and instant(schedule["last_run_at"]),
         result=newest,

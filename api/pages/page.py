@@ -32,7 +32,7 @@ def answer(address: Hashable, render: Callable[[], Page]) -> Response:
     if compressed:
         shown.headers["Content-Encoding"] = "gzip"
     shown.headers["Vary"] = "Accept-Encoding"
-    shown.headers["Cache-Control"] = "no-cache"  # keep it, but ask before using it again
+    shown.headers["Cache-Control"] = "private, no-cache"  # keep it, but ask before using it again
     shown.headers[NOW] = iso(found.schedule_now(), "milliseconds")
     shown.make_conditional(request)
     return shown

@@ -54,7 +54,7 @@ def _row(schedule: Schedule, recent: Recent, whole: Whole) -> Row:
         schedule=listed,
         words=words(schedule.cron_expression),
         next_run_at=instant(listed["next_run_at"]),
-        state=state_of(schedule, listed, result, whole),
+        state=_state(schedule, listed, result, whole),
         result=result,
         accuracy=known[0] if known else None,
         change=known[0] - known[1] if len(known) > 1 else None,
@@ -63,8 +63,7 @@ def _row(schedule: Schedule, recent: Recent, whole: Whole) -> Row:
     )
 
 
-def state_of(schedule: Schedule, listed: ShownSchedule, result: Result | None, whole: Whole) -> State:
-    """Return how a schedule is doing; listed is the same as the API shows it."""
+def _state(schedule: Schedule, listed: ShownSchedule, result: Result | None, whole: Whole) -> State:
     system, queue = whole.system, whole.queue
     if queue is None and listed["status"] == "scheduled":
         return UNKNOWN

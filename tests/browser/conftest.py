@@ -1,4 +1,4 @@
-"""A real browser before a real stack. Without a Chromium on this machine, the tests skip and say so."""
+"""A real browser before a real stack, by make test-browser. Without a Chromium here, the tests skip and say so."""
 
 import os
 import shutil
@@ -26,6 +26,8 @@ def chromium_path() -> str | None:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    if not os.environ.get("BROWSER_TESTS"):
+        pytest.skip("make test-browser runs it: it needs Chromium, and takes a minute")
     path = chromium_path()
     if path is None:
         pytest.skip(f"no browser here: none of {', '.join(NAMES)} is on the PATH (Debian: apt install chromium)")
