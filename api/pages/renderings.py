@@ -115,7 +115,7 @@ class Renderings:
     def _rendered(self, render: Callable[[], Page]) -> Rendering:
         began = time.monotonic()
         page = render()
-        html = page.html.encode()
+        html = page.html.encode(errors="replace")  # a label may be half of a surrogate pair, as JSON has them
         compressed = gzip.compress(html, FASTEST)
         ended = time.monotonic()
         with self._lock:

@@ -15,6 +15,7 @@ from api.main import create_app
 from api.pages import overview, renderings, whole
 from api.settings import Settings
 from tests.databases import MODEL, OTHER, Connection, Databases, model_ids, run, schedule, schedule_many, set_clock
+from worker.confusion import Confusion
 from worker.results import Result, Results, Status
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -125,6 +126,14 @@ def test_what_people_wrote_stays_text(client: FlaskClient, db: Connection, redis
         assert "<img src=x" not in html
         assert "<script>alert" not in html
         assert "49" not in text_of(html).replace("2026", "")
+
+
+def test_a_label_need_not_be_text_that_can_be_encoded(client: FlaskClient, redis_client: redis.Redis) -> None:
+    """Half of a surrogate pair, which PostgreSQL takes in JSON."""
+    confusion = Confusion(["\ud800", "b"], [[1, 0], [0, 1]])
+    Results(redis_client).save([Result(MODEL, NOON, NOON, "ok", 1.0, 2, confusion=confusion)])
+
+    assert '<th scope="row">?</th>' in page(client, f"/models/{MODEL}")
 
 
 def test_the_same_page_is_not_sent_twice(client: FlaskClient, db: Connection) -> None:
