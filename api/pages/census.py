@@ -27,6 +27,7 @@ from worker.results import Results
 log = logging.getLogger(__name__)
 
 COUNT_EVERY = 60.0  # seconds
+TOO_OLD = 180.0  # seconds after which a count is shown to nobody: nobody looked for a while, or it cannot be counted
 STATEMENT_TIMEOUT = 20  # seconds; nobody waits for it
 HOUR = 60  # minutes
 MOST_CHECKED = 50_000  # failing models of which it is looked up whether they still have a schedule
@@ -91,15 +92,19 @@ class Counting:
         self._settings = settings
         self._lock = threading.Lock()
         self._counted = threading.Event()
-        self._begun_at = float("-inf")  # by time.monotonic()
+        self._begun_at = self._counted_at = float("-inf")  # by time.monotonic()
         self._latest: Census | None = None
 
     def latest(self, patience: float) -> Census | None:
-        """Return what was counted last, which may be a minute old; None where not even the first count is done."""
+        """Return what was counted last, which may be a minute old; None where there is no such count."""
+        now = time.monotonic()
         with self._lock:
-            due = time.monotonic() - self._begun_at >= COUNT_EVERY
+            due = now - self._begun_at >= COUNT_EVERY
             if due:
-                self._begun_at = time.monotonic()
+                self._begun_at = now
+            if now - self._counted_at > TOO_OLD:
+                self._latest = None
+                self._counted.clear()
         if due:
             threading.Thread(target=self._count, name="census", daemon=True).start()
         if self._latest is None:
@@ -108,10 +113,12 @@ class Counting:
 
     def _count(self) -> None:
         try:
-            self._latest = self._taken()
+            found = self._taken()
         except (psycopg2.Error, redis.RedisError) as error:
             log.warning("cannot count the schedules: %s", " ".join(str(error).split()))
-        else:
+            return
+        with self._lock:
+            self._latest, self._counted_at = found, time.monotonic()
             self._counted.set()
 
     def _taken(self) -> Census:

@@ -135,3 +135,24 @@ def test_a_count_that_fails_is_tried_again_and_costs_nobody_the_page(
     monkeypatch.setattr(census, "COUNT_EVERY", 0.05)
 
     wait_for(lambda: total(counting.latest(0)) == 0)
+
+
+def test_what_was_counted_long_ago_is_not_shown(
+    databases: Databases, database_url: str, db: Connection, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looked for a while, or it cannot be counted any more."""
+    url = databases.url_as("metrics_api", database_url)
+    counting = Counting(Settings.from_env({"DATABASE_URL": url, "REDIS_URL": redis_url}))
+    assert total(counting.latest(5.0)) == 0
+    monkeypatch.setattr(census, "COUNT_EVERY", 0.05)
+    monkeypatch.setattr(census, "TOO_OLD", 0.1)
+    schedule_many(db, 3)
+    time.sleep(0.2)
+
+    assert total(counting.latest(5.0)) == 3
+
+    monkeypatch.setattr(
+        counting, "_settings", Settings.from_env({"DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0"})
+    )
+    time.sleep(0.2)
+    assert counting.latest(0.2) is None
