@@ -139,14 +139,15 @@ def take(statements: cursor, found: Results) -> Census:
     rows = statements.fetchall()
     states = {status: models for status, *_, models in rows if status}
     late = _count(statements, LATE, {"now": now})
+    scheduled = max(0, states.get("scheduled", 0) - late)
     return Census(
         counted_at=now,
-        scheduled=max(0, states.get("scheduled", 0) - late),
+        scheduled=scheduled,
         late=late,
         new=states.get("new", 0),
         error=states.get("error", 0),
         paused=_count(statements, PAUSED, {}),
-        failing=_failing(statements, found),
+        failing=min(scheduled, _failing(statements, found)),  # beyond the bound, some have no schedule any more
         minutes=_minutes([row[1:] for row in rows if not row[0]], start),
     )
 

@@ -76,8 +76,22 @@ def test_what_is_beyond_the_bound_is_counted_as_failing(
 ) -> None:
     monkeypatch.setattr(census, "MOST_CHECKED", 2)
     redis_client.zadd(FAILING, {str(uuid.uuid4()): 1.0 for _ in range(5)})
+    add(db, 4, "0 12 * * *", due="12:00")
 
     assert take(statements, results).failing == 3
+
+
+def test_no_more_fail_than_there_are(
+    db: Connection, redis_client: redis.Redis, statements: cursor, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where many schedules were deleted whose models failed."""
+    monkeypatch.setattr(census, "MOST_CHECKED", 2)
+    redis_client.zadd(FAILING, {str(uuid.uuid4()): 1.0 for _ in range(5)})
+    add(db, 1, "0 12 * * *", due="12:00")
+
+    found = take(statements, results)
+
+    assert (found.failing, found.fine) == (1, 0)
 
 
 def test_the_coming_hour_has_what_is_due_in_it(db: Connection, statements: cursor, results: Results) -> None:
