@@ -86,7 +86,7 @@ class Renderings:
         if old and asked_at > old.made_at + STALE:
             old = None
         with _taken(self._patient, 0 if old else LITTLE_PATIENCE) as may_wait:
-            found = self._new(place, render, asked_at, anew=anew) if may_wait else old
+            found = (self._new(place, render, asked_at, anew=anew) if may_wait else None) or old
         if found is None:
             raise Busy("too many pages are asked for at this moment; try again", headers={"Retry-After": "1"})
         return found

@@ -118,6 +118,23 @@ def test_nobody_waits_for_a_free_thread_for_ever(monkeypatch: pytest.MonkeyPatch
             pages.get("another one", render)
 
 
+def test_who_waited_in_vain_is_shown_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renderings, "PATIENCE", 0.05)
+    monkeypatch.setattr(renderings, "FRESH", 0.0)
+    monkeypatch.setattr(renderings, "SHARE", 0)
+    pages, slow = Renderings(), Renderer(0.5)
+    pages.get("/", Renderer())
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for address in range(AT_ONCE):
+            pool.submit(pages.get, address, slow)
+        while slow.count < AT_ONCE:
+            time.sleep(0.001)
+
+        assert text(pages.get("/", slow)) == "number 1"
+        assert slow.count == AT_ONCE
+
+
 def test_an_error_is_not_kept() -> None:
     pages, render = Renderings(), Renderer()
 
