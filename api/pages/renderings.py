@@ -21,6 +21,7 @@ from api.problems import Busy
 FRESH = 0.5  # seconds, for which a page is not rendered again
 ALONE = 10.0  # or so many times as long as it takes to render it
 TOGETHER = 1.0  # or so many times as long as it would take to render all that are looked at
+FRESH_AT_MOST = 10.0  # seconds, but no longer: this one may have waited for a server that is quick again
 STALE = 5.0  # seconds after which nobody is shown a page, even where no thread is free to render it
 LOOKED_AT = 5.0  # seconds since the last question, for which somebody still looks at it
 AT_ONCE = 2  # threads that render
@@ -120,7 +121,8 @@ class Renderings:
         ended = time.monotonic()
         with self._lock:
             looked_at = sum(place.asked_at > ended - LOOKED_AT for place in self._places.values())
-        fresh_until = ended + max(FRESH, max(ALONE, TOGETHER * looked_at) * (ended - began))
+        long_enough = max(FRESH, max(ALONE, TOGETHER * looked_at) * (ended - began))
+        fresh_until = ended + min(FRESH_AT_MOST, long_enough)
         etag = hashlib.blake2b(html, digest_size=12).hexdigest()
         return Rendering(compressed, etag, page.now, began, ended, fresh_until)
 

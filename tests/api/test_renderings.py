@@ -81,6 +81,16 @@ def test_a_page_is_fresh_for_the_longer_the_more_are_looked_at(monkeypatch: pyte
     assert text(pages.get("/", render)) == "number 21"
 
 
+def test_a_page_that_took_long_is_not_fresh_for_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that did not answer for some seconds costs these seconds, not as many for each page that is open."""
+    monkeypatch.setattr(renderings, "FRESH_AT_MOST", 0.1)
+    pages, render = Renderings(), Renderer(0.3)
+    pages.get("/", render)
+    time.sleep(0.15)
+
+    assert text(pages.get("/", render)) == "number 2"
+
+
 def test_who_has_just_changed_something_sees_it() -> None:
     pages, render = Renderings(), Renderer()
     pages.get("/", render)
