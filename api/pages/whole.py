@@ -43,8 +43,9 @@ class Looking:
 
     def latest(self, services: Services, statements: cursor) -> Whole:
         """Return how the whole system is, or was a moment ago."""
+        asked_at = time.monotonic()  # a look may take seconds, and who waits for it need not look again
         with self._lock:
-            if self._latest is None or time.monotonic() > self._latest.looked_at + FRESH:
+            if self._latest is None or asked_at > self._latest.looked_at + FRESH:
                 self._latest = _look(services, statements)
             return self._latest
 
@@ -53,7 +54,7 @@ def _look(services: Services, statements: cursor) -> Whole:
     looked_at = time.monotonic()
     found = system.look(statements)
     queue = _unless_away(lambda: system.queue(services.redis))
-    workers = _unless_away(lambda: system.workers(services.redis))
+    workers = _unless_away(lambda: system.workers(services.redis)) if queue else None
     problems = diagnosis.problems(found, queue, services.settings.queue_age_limit)
     return Whole(found, queue, workers, problems, looked_at)
 
