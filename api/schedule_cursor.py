@@ -59,7 +59,10 @@ def decode(filters: Filters, cursor: str) -> Position | Failure:
             case [str(cron), str(zone), str(model_id)] if is_text(cron + zone) and _is_model_id(model_id):
                 return Position(cron, zone, model_id)
             case [float(since), str(model_id)] if (
-                filters.status == "failing" and math.isfinite(since) and _is_model_id(model_id)
+                filters.status == "failing"
+                and filters.search is None
+                and math.isfinite(since)
+                and _is_model_id(model_id)
             ):
                 return Failure(since, model_id)
     detail = f'after "{cursor[:80]}" is not from a page with these filters; take it from the Link header of one'

@@ -256,6 +256,13 @@ def test_a_place_among_the_failures_is_a_number(statements: cursor, results: Res
         page(statements, lambda: results, filters, forged(filters, since, MODEL), 10)
 
 
+def test_a_search_begins_at_no_place_among_the_failures(statements: cursor, results: Results) -> None:
+    filters = Filters(status="failing", search="churn")
+
+    with pytest.raises(Invalid, match=r"^after "):
+        page(statements, lambda: results, filters, forged(filters, 1.5, MODEL), 10)
+
+
 @pytest.mark.parametrize("position", [schedule_cursor.Position("ż 1", "", None), Failure(1764000000.123, MODEL)])
 def test_a_cursor_needs_no_quoting_in_an_address(position: schedule_cursor.Position | Failure) -> None:
     filters = Filters(cron="ż ?&\n", status="failing")
