@@ -71,7 +71,11 @@ class Listed(TypedDict, total=False):
 def list_schedules(query: Listed) -> Response:
     """List schedules page by page; what is inserted meanwhile neither repeats nor hides any."""
     filters = Filters(
-        query.get("cron"), query.get("zone"), query.get("enabled"), query.get("status"), query.get("search")
+        query.get("cron"),
+        query.get("zone"),
+        query.get("enabled"),
+        query.get("status"),
+        query.get("search") or None,  # "" is in every name, and in that of a schedule that has none
     )
     limit = query.get("limit", DEFAULT_LIMIT)
     with services().database.reading() as statements:

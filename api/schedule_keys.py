@@ -45,7 +45,7 @@ MATCHING = """
          ORDER BY model_id LIMIT %(limit)s)
     ) AS found ORDER BY model_id LIMIT %(limit)s
 """
-BEGINNING_OF_ID = re.compile("[0-9a-f-]{4,36}")
+BEGINNING_OF_ID = re.compile("[0-9a-f]{4,32}")  # without the hyphens
 
 
 class Stretch(NamedTuple):
@@ -65,12 +65,13 @@ def matching(statements: cursor, filters: Filters, position: Position, count: in
     """Return models whose name contains what is searched for, in whatever case, or whose id begins with it."""
     assert filters.search is not None
     literally = re.sub(r"([\\%_])", r"\\\1", filters.search)
-    digits = filters.search.lower().replace("-", "") if BEGINNING_OF_ID.fullmatch(filters.search.lower()) else ""
+    digits = filters.search.lower().replace("-", "")
+    is_beginning = BEGINNING_OF_ID.fullmatch(digits)
     values = {
         **values_of(filters, position, limit=count + 1),
         "pattern": f"%{literally}%",
-        "first": digits.ljust(32, "0")[:32] if digits else None,
-        "last": digits.ljust(32, "f")[:32] if digits else None,
+        "first": digits.ljust(32, "0") if is_beginning else None,
+        "last": digits.ljust(32, "f") if is_beginning else None,
     }
     statements.execute(MATCHING, values)
     return cut([Position(*row) for row in statements.fetchall()], count, None)

@@ -260,6 +260,18 @@ def test_a_path_without_a_uuid_is_refused(client: FlaskClient, path: str) -> Non
     assert answer.json["errors"] == [{"detail": answer.json["detail"], "parameter": "model_id"}]
 
 
+@pytest.mark.parametrize(
+    ("search", "finds"),
+    [("", True), ("550E8400-E29B", True), ("550e8400e29b", True), (MODEL, True), (MODEL.replace("-", "") + "0", False)],
+)
+def test_a_search_for_the_beginning_of_an_id(client: FlaskClient, db: Connection, search: str, finds: bool) -> None:
+    schedule(db)
+
+    answer: Any = client.get("/schedule", query_string={"search": search})
+
+    assert [found["model_id"] for found in answer.json] == [MODEL] * finds
+
+
 def test_the_list_comes_in_pages(client: FlaskClient, db: Connection) -> None:
     ids = sorted(model_ids(5))
     for model_id in ids:
