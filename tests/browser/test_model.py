@@ -160,3 +160,12 @@ def test_a_model_that_nobody_knows_is_said_to_be_unknown(stack: Stack, open_page
     page = open_page(f"{stack.url}/models/{unknown}")
 
     expect(page.get_by_text(f"model {unknown} has neither a schedule nor a result")).to_be_visible()
+
+
+def test_a_chart_that_cannot_be_had_is_asked_for_again(page: Page) -> None:
+    page.route("**/chart", lambda route: route.fulfill(status=503, json={"detail": "too many"}), times=2)
+
+    page.reload()
+
+    expect(page.locator("#chart .legend")).to_have_text("too many")
+    expect(page.locator("#chart .line")).to_be_visible(timeout=2 * SOON)
