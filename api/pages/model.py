@@ -1,12 +1,13 @@
 """A model's page: its accuracy over time, what it confuses, each of its runs."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from flask import Blueprint, Response, jsonify, request, url_for
+from flask import Blueprint, Response, request, url_for
 
-from api import details, etags, fields, shown
+from api import details, fields, shown
 from api.contract import invalid, quoted
 from api.pages import page
 from api.pages.confusion import heat
@@ -51,7 +52,13 @@ def model(model_id: str) -> Response:
 def chart(model_id: str) -> Response:
     """Show what the chart draws: for each run the moment (epoch ms), accuracy, samples, status and missed moments."""
     model_id = _model_id(model_id)
+    newest = services().results.latest(model_id)  # with it, all pages that are open want another chart
+    return page.answer(("chart", model_id, newest and newest.due_at), lambda: _drawn(model_id), "application/json")
+
+
+def _drawn(model_id: str) -> Page:
     with services().database.reading() as statements:
+        whole = page.look(statements)
         known = details.find(statements, model_id)
     found = services().results.history(model_id, None, None, limit=DRAWN, newest_first=True)
     runs = _runs(known and known.schedule, found[::-1])
@@ -66,7 +73,7 @@ def chart(model_id: str) -> Response:
         ]
         for run in runs
     ]
-    return etags.cacheable(jsonify(drawn))
+    return Page(json.dumps(drawn, separators=(",", ":")), whole.now)
 
 
 def _model_id(text: str) -> str:

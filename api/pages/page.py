@@ -15,9 +15,10 @@ from worker.results import iso
 
 RENDERINGS, LOOKING = "cyclic-metrics-renderings", "cyclic-metrics-looking"
 NOW = "X-Schedule-Now"  # header: the clock that all moments go by, for relative times
+HTML = "text/html; charset=utf-8"
 
 
-def answer(address: Hashable, render: Callable[[], Page]) -> Response:
+def answer(address: Hashable, render: Callable[[], Page], content_type: str = HTML) -> Response:
     """Return a page, rendered anew or a moment ago for this address; 304 where the caller has it already."""
     renderings: Renderings = current_app.extensions[RENDERINGS]
     found = renderings.get(
@@ -27,7 +28,7 @@ def answer(address: Hashable, render: Callable[[], Page]) -> Response:
     )
     compressed = request.accept_encodings.quality("gzip") > 0
     body = found.compressed if compressed else gzip.decompress(found.compressed)
-    shown = Response(body, content_type="text/html; charset=utf-8")
+    shown = Response(body, content_type=content_type)
     shown.set_etag(f"{found.etag}-gzip" if compressed else found.etag)
     if compressed:
         shown.headers["Content-Encoding"] = "gzip"

@@ -253,6 +253,24 @@ def test_the_chart_says_what_was_missed_since_the_schedule_is_what_it_is(
     assert points[0][1:4] == [0.5, 10, 0]
 
 
+def test_a_chart_is_drawn_once_for_all_who_look(
+    client: FlaskClient, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All pages of a model ask for it at the same moment, and a thousand runs take a tenth of a second."""
+    save(redis_client, 0.25, 0.5)
+    address = f"/models/{MODEL}/chart"
+    first = client.get(address)
+    with monkeypatch.context() as patched:
+        patched.setattr(Results, "history", None)
+        again = client.get(address, headers={"If-None-Match": first.headers["ETag"]})
+        assert client.get(address).json == first.json
+
+    Results(redis_client).save([Result(MODEL, NOON, NOON, "ok", 0.75, 10)])
+
+    assert (first.mimetype, again.status_code) == ("application/json", 304)
+    assert len(client.get(address).json or []) == 3
+
+
 def test_the_workers_are_counted_where_redis_tells(client: FlaskClient, redis_client: redis.Redis) -> None:
     pubsub: Any = redis_client.pubsub
     with pubsub() as worker, pubsub() as listener:
