@@ -197,9 +197,13 @@ class Results:
         return found
 
     def detail(self, model_id: str) -> Detail | None:
-        """Return the confusion matrix of the latest result, if that has one."""
+        """Return the confusion matrix of the latest result, if that has one that can be read."""
         found: Any = self._client.get(detail_key(model_id))
-        return None if found is None else decode_detail(found)
+        try:
+            return None if found is None else decode_detail(found)
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            log.warning("%s holds what is no confusion matrix: %r", detail_key(model_id), found[:LONGEST_ERROR])
+            return None
 
     def totals(self) -> Totals:
         """Return the figures over all models, in one round trip."""
@@ -212,11 +216,25 @@ class Results:
     def history(
         self, model_id: str, since: datetime | None, before: datetime | None, *, limit: int, newest_first: bool
     ) -> list[Result]:
-        """Return results of the moments from since on (None: the first one) and before before (None: the last one)."""
+        """Return results of the moments from since on (None: the first one) and before before (None: the last one).
+
+        Raises Unreadable.
+        """
+        members = self._members(model_id, since, before, limit, newest_first=newest_first)
+        return [decode(model_id, member) for member in members]
+
+    def newest(self, model_id: str, before: datetime | None, limit: int) -> list[Result | None]:
+        """Return the newest results of the moments before before (None: of all); None for one that cannot be read."""
+        members = self._members(model_id, None, before, limit, newest_first=True)
+        return [_readable(model_id, [member]) for member in members]
+
+    def _members(
+        self, model_id: str, since: datetime | None, before: datetime | None, limit: int, *, newest_first: bool
+    ) -> list[bytes]:
         lowest = "-inf" if since is None else repr(_bound(since))
         highest = "+inf" if before is None else f"({_bound(before)!r}"
         start, end = (highest, lowest) if newest_first else (lowest, highest)
-        members: Any = self._client.zrange(
+        found: list[bytes] = self._client.zrange(  # type: ignore[assignment]  # redis has awaitables in its types
             key(model_id),
             start,
             end,
@@ -225,7 +243,7 @@ class Results:
             offset=0,
             num=limit,
         )
-        return [decode(model_id, member) for member in members]
+        return found
 
     def missing(self, model_ids: Sequence[str], due_at: datetime) -> list[str]:
         """Return the models that have no result of the moment."""
@@ -362,9 +380,11 @@ def encode_detail(result: Result) -> bytes:
 
 
 def decode_detail(value: bytes) -> Detail:
-    """Return what encode_detail() wrote."""
+    """Return what encode_detail() wrote. Raises ValueError and others for anything else."""
     due, labels, counts = json.loads(value)
-    return Detail(EPOCH + due * MILLISECOND, Confusion(labels, counts))
+    if [len(row) for row in counts] != [len(labels)] * len(labels):
+        raise ValueError("the matrix is not square")
+    return Detail(EPOCH + due * MILLISECOND, Confusion(labels, [[int(count) for count in row] for row in counts]))
 
 
 def _json(fields: list[Any]) -> bytes:

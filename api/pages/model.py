@@ -60,7 +60,7 @@ def _drawn(model_id: str) -> Page:
     with services().database.reading() as statements:
         whole = page.look(statements)
         known = details.find(statements, model_id)
-    found = services().results.history(model_id, None, None, limit=DRAWN, newest_first=True)
+    found = services().results.newest(model_id, None, DRAWN)
     runs = _runs(known and known.schedule, found[::-1])
     drawn = [
         [
@@ -104,8 +104,9 @@ def _render(model_id: str, before: datetime | None) -> Page:
     if known is None and newest is None:
         raise NotFound(f"model {model_id} has neither a schedule nor a result")
     # One more than is shown: it says what was missed before the last one, and whether there is another page.
-    found = services().results.history(model_id, None, before, limit=LISTED + 1, newest_first=True)
+    found = services().results.newest(model_id, before, LISTED + 1)
     runs = _runs(known and known.schedule, found[::-1])[::-1]
+    listed = runs[: sum(result is not None for result in found[:LISTED])]
     schedule = known and shown.details(known, newest, lambda: queue)
     detail = services().results.detail(model_id)
     return page.rendered(
@@ -117,8 +118,8 @@ def _render(model_id: str, before: datetime | None) -> Page:
         next_run_at=schedule and instant(schedule["next_run_at"]),
         last_run_at=schedule and instant(schedule["last_run_at"]),
         result=newest,
-        runs=runs[:LISTED],
-        following=_following(model_id, found) if len(found) > LISTED else None,
+        runs=listed,
+        following=_following(model_id, listed[-1]) if listed and len(found) > LISTED else None,
         before=before,
         detail=detail,
         cells=detail and heat(detail.confusion.counts),
@@ -126,18 +127,18 @@ def _render(model_id: str, before: datetime | None) -> Page:
     )
 
 
-def _following(model_id: str, found: Sequence[Result]) -> str:
-    return url_for("model.model", model_id=model_id, before=iso(found[LISTED - 1].due_at, "milliseconds"))
+def _following(model_id: str, last: Run) -> str:
+    return url_for("model.model", model_id=model_id, before=iso(last.result.due_at, "milliseconds"))
 
 
-def _runs(schedule: Schedule | None, results: Sequence[Result]) -> list[Run]:
-    """Return results, the oldest first, each with what was missed since the one before.
+def _runs(schedule: Schedule | None, results: Sequence[Result | None]) -> list[Run]:
+    """Return results that can be read, the oldest first, each with what was missed since the one before.
 
     Only since the schedule is what it is: nobody knows what its cron was earlier.
     """
     runs = []
     before: Result | None = None
-    for result in results:
+    for result in filter(None, results):
         missed = _missed(schedule, before.due_at, result.due_at) if schedule and before else 0
         runs.append(Run(result, missed))
         before = result

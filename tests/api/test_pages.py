@@ -16,7 +16,7 @@ from api.pages import overview, renderings, whole
 from api.settings import Settings
 from tests.databases import MODEL, OTHER, Connection, Databases, model_ids, run, schedule, schedule_many, set_clock
 from worker.confusion import Confusion
-from worker.results import Result, Results, Status
+from worker.results import Result, Results, Status, detail_key, key
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HTML = {"Accept": "text/html"}
@@ -261,7 +261,7 @@ def test_a_chart_is_drawn_once_for_all_who_look(
     address = f"/models/{MODEL}/chart"
     first = client.get(address)
     with monkeypatch.context() as patched:
-        patched.setattr(Results, "history", None)
+        patched.setattr(Results, "newest", None)
         again = client.get(address, headers={"If-None-Match": first.headers["ETag"]})
         assert client.get(address).json == first.json
 
@@ -323,6 +323,22 @@ def test_what_asks_postgresql_for_long_is_cut_off(client: FlaskClient, db: Conne
 
         assert answer.status_code == 503
     other.close()
+
+
+def test_what_redis_holds_that_is_no_result_costs_no_page(client: FlaskClient, redis_client: redis.Redis) -> None:
+    save(redis_client, *(place / 100 for place in range(52)))
+    save(redis_client, 0.5, model_id=OTHER)
+    redis_client.zadd(key(MODEL), {"junk": NOON.timestamp() - 90})
+    redis_client.set(detail_key(MODEL), "junk")
+    redis_client.set(detail_key(OTHER), '[0,["a","b"],[[1]]]')
+
+    first = page(client, f"/models/{MODEL}")
+    [following] = re.findall(r'rel="next" href="(.*?)"', first)
+    second = page(client, following)
+
+    assert [html.count('<tr id="run-') for html in (first, second)] == [49, 3]
+    assert len(client.get(f"/models/{MODEL}/chart").json or []) == 52
+    assert "What it confuses" not in first + page(client, f"/models/{OTHER}")
 
 
 def test_it_looks_at_nothing_that_belongs_to_other_models(client: FlaskClient, redis_client: redis.Redis) -> None:
