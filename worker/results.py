@@ -354,12 +354,14 @@ def _accuracy(member: bytes) -> float | None:
         accuracy = json.loads(member)[ACCURACY]
     except (ValueError, TypeError, LookupError, RecursionError):
         return None
-    return accuracy if isinstance(accuracy, float) else None
+    return accuracy if isinstance(accuracy, float) and 0 <= accuracy <= 1 else None
 
 
 def _decode(model_id: str, member: bytes) -> Result:
     fields = json.loads(member)
     due, lag, code, accuracy, samples, result_id, data, error = fields + [None] * (8 - len(fields))
+    if accuracy is not None and not 0 <= accuracy <= 1:  # NaN neither, which json reads
+        raise ValueError("no accuracy")
     due_at = EPOCH + due * MILLISECOND
     return Result(
         model_id=model_id,

@@ -33,6 +33,14 @@ def test_what_is_read_is_what_was_written(redis_client: redis.Redis, result: Res
     assert Results(redis_client).latest(MODEL) == result
 
 
+@pytest.mark.parametrize("accuracy", ["NaN", "1e999", "-0.1", "1.1"])
+def test_an_accuracy_that_is_none_is_not_read(redis_client: redis.Redis, accuracy: str) -> None:
+    """JSON has no NaN, and what the API says would be no JSON either; Python reads it all the same."""
+    redis_client.zadd(results.key(MODEL), {f"[1764000000000,1,0,{accuracy},9]": 1764000000.0})
+
+    assert Results(redis_client).recent_of([MODEL], 1) == [Recent(None, [None])]
+
+
 def test_it_is_shown_as_documented() -> None:
     assert FULL.as_dict() == {
         "model_id": MODEL,
