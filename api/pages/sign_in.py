@@ -31,6 +31,14 @@ def sign_in() -> ResponseReturnValue:
     return answer
 
 
+@blueprint.get("/sign-in")
+def ask_again() -> Response:
+    """Lead to a page that asks for a token: who enters the address after a wrong one is not told of methods."""
+    answer = redirect("/", 303)
+    assert isinstance(answer, Response)
+    return answer
+
+
 @blueprint.post("/sign-out")
 def sign_out() -> Response:
     """Forget the token."""

@@ -87,6 +87,12 @@ def test_a_wrong_token_is_told_so(client: FlaskClient, token: str) -> None:
     assert 'value="/docs"' in answer.text
 
 
+def test_the_address_of_a_wrong_token_asks_for_one(client: FlaskClient) -> None:
+    answer = client.get("/sign-in", headers=HTML)
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+
+
 @pytest.mark.parametrize(
     "following", ["https://elsewhere.example", "//elsewhere.example", "/\\elsewhere.example", "docs", "", "/\r\nX: y"]
 )

@@ -17,7 +17,7 @@ from api.settings import Settings
 # Pages for people, and their files.
 NO_PART_OF_IT = {
     "static", "docs.swagger_ui",
-    "overview.overview", "model.model", "model.chart", "sign_in.sign_in", "sign_in.sign_out",
+    "overview.overview", "model.model", "model.chart", "sign_in.sign_in", "sign_in.ask_again", "sign_in.sign_out",
 }  # fmt: skip
 
 
