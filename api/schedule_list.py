@@ -7,6 +7,7 @@ from typing import NamedTuple, get_args
 from psycopg2.extensions import cursor
 
 from api import schedule_keys, schedule_walks
+from api.fields import UUID
 from api.schedule_cursor import START, Filters, ListedStatus, Position, decode, encode
 from api.store import COLUMNS, Schedule
 from worker.results import Failure, Results
@@ -141,7 +142,9 @@ def _in_table(position: Position | Failure | None) -> Position:
 def _show(statements: cursor, filters: Filters, keys: Sequence[Position | Failure]) -> list[Schedule]:
     """Return the schedules that still are there and fit, in the order of the keys."""
     status = None if filters.status == "failing" else filters.status  # Redis has said it
-    values = {**filters._asdict(), "status": status, "model_ids": [key.model_id for key in keys]}
+    # Those that fail are what Redis says, and PostgreSQL would refuse them all for one that is no UUID.
+    model_ids = [key.model_id for key in keys if UUID.fullmatch(str(key.model_id))]
+    values = {**filters._asdict(), "status": status, "model_ids": model_ids}
     statements.execute(SHOW, values)
     schedules = {row[0]: Schedule(*row) for row in statements.fetchall()}
     return [schedules[key.model_id] for key in keys if key.model_id in schedules]

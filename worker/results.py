@@ -262,7 +262,10 @@ class Results:
         """
         place: list[str | bytes | int] = ["", ""] if start is None else [repr(start.since), start.model_id]
         found: Any = self._failing_from(keys=[FAILING], args=[*place, count])
-        return [Failure(float(score), member.decode()) for member, score in zip(found[::2], found[1::2], strict=True)]
+        return [
+            Failure(float(score), member.decode(errors="replace"))
+            for member, score in zip(found[::2], found[1::2], strict=True)
+        ]
 
     def count_failing(self) -> int:
         """Return how many models fail."""

@@ -16,6 +16,7 @@ import psycopg2
 import redis
 from psycopg2.extensions import cursor
 
+from api.fields import UUID
 from api.services import REDIS_PATIENCE
 from api.settings import Settings
 from scheduler.cron import InvalidCron, InvalidTimeZone
@@ -161,8 +162,9 @@ def _count(statements: cursor, query: str, values: dict[str, object]) -> int:
 def _failing(statements: cursor, found: Results) -> int:
     """Return how many schedules fail; a model whose schedule is gone or paused keeps its last result."""
     failures = found.failing(None, MOST_CHECKED)
+    model_ids = [failure.model_id for failure in failures if UUID.fullmatch(failure.model_id)]
     unchecked = max(0, found.count_failing() - MOST_CHECKED)
-    return unchecked + _count(statements, FAILING, {"model_ids": [failure.model_id for failure in failures]})
+    return unchecked + _count(statements, FAILING, {"model_ids": model_ids})
 
 
 def _minutes(pairs: Sequence[tuple[str, str, datetime, int]], start: datetime) -> Sequence[int]:

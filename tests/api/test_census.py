@@ -81,6 +81,14 @@ def test_what_is_beyond_the_bound_is_counted_as_failing(
     assert take(statements, results).failing == 3
 
 
+def test_what_is_no_model_does_not_keep_it_from_counting(
+    redis_client: redis.Redis, statements: cursor, results: Results
+) -> None:
+    redis_client.zadd(FAILING, {b"junk": 1.0, b"\xff": 2.0})
+
+    assert take(statements, results).failing == 0
+
+
 def test_no_more_fail_than_there_are(
     db: Connection, redis_client: redis.Redis, statements: cursor, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:

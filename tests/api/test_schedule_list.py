@@ -216,6 +216,15 @@ def test_the_latest_to_fail_comes_first(
     assert listed(statements, results, Filters(status="failing"), 1) == [ids[3], ids[0], ids[1]]
 
 
+def test_what_is_no_model_keeps_none_that_fails_from_the_list(
+    db: Connection, redis_client: redis.Redis, statements: cursor, results: Results
+) -> None:
+    schedule(db)
+    redis_client.zadd(FAILING, {MODEL.encode(): 1, b"junk": 2, b"\xff": 3})
+
+    assert listed(statements, results, Filters(status="failing"), 10) == [MODEL]
+
+
 def test_a_cursor_belongs_to_its_filters(db: Connection, statements: cursor, results: Results) -> None:
     for model_id in model_ids(3):
         schedule(db, model_id)
