@@ -1,6 +1,6 @@
 """Which of the coming minutes have fires: quick enough to look at tens of thousands of pairs together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -17,18 +17,29 @@ def minutes_with_fires(expression: str, timezone: str, start: datetime, count: i
     if clock is None:
         return _one_by_one(expression, timezone, start, count)
     cron = parse(expression)
-    return [place for place, wall in enumerate(clock) if walls.matches(cron, wall)]
+    return sorted(
+        place for minute in cron.minutes for place, wall in clock.get(minute, ()) if walls.matches(cron, wall)
+    )
 
 
 @lru_cache(maxsize=1024)
-def _steady_clock(timezone: str, start: datetime, count: int) -> Sequence[datetime] | None:
-    """Return what the clock on the wall shows at each minute; None where a shift has a part in it."""
+def _steady_clock(timezone: str, start: datetime, count: int) -> Mapping[int, Sequence[tuple[int, datetime]]] | None:
+    """Return what the clock on the wall shows, by its minute: when, and all of it; None where a shift has a part in it.
+
+    By minute, since most expressions name one of them.
+    """
     instant = start.replace(tzinfo=None)
     if first_shift(timezone, instant - LARGE_SHIFT, instant + count * MINUTE):
         return None
     wall = instant + offset(timezone, instant)
     # A zone whose offset is no whole number of minutes fires between ours, as next_fire() has it.
-    return [wall + place * MINUTE for place in range(count)] if wall.second == 0 else None
+    if wall.second:
+        return None
+    clock: dict[int, list[tuple[int, datetime]]] = {}
+    for place in range(count):
+        shown = wall + place * MINUTE
+        clock.setdefault(shown.minute, []).append((place, shown))
+    return clock
 
 
 def _one_by_one(expression: str, timezone: str, start: datetime, count: int) -> Sequence[int]:

@@ -55,7 +55,7 @@ def exact(instant: datetime, timezone: str = "UTC") -> str:
     shown = f"{at:%a %d %b %Y, %H:%M:%S} UTC"
     try:
         local = instant.astimezone(zone(timezone))
-    except InvalidTimeZone:  # past the gate
+    except (InvalidTimeZone, OverflowError):  # past the gate; past the year 9999 there
         return shown
     return shown if timezone == "UTC" else f"{local:%a %d %b %Y, %H:%M:%S} {timezone} ({at:%H:%M} UTC)"
 

@@ -68,6 +68,7 @@ def test_a_cell_is_the_darker_the_more_it_has_of_its_row() -> None:
         (exact(at("2026-11-24 12:00")), "Tue 24 Nov 2026, 12:00:00 UTC"),
         (exact(at("2026-11-24 12:00"), "Europe/Warsaw"), "Tue 24 Nov 2026, 13:00:00 Europe/Warsaw (12:00 UTC)"),
         (exact(at("2026-11-24 12:00"), MODEL), "Tue 24 Nov 2026, 12:00:00 UTC"),  # no such zone
+        (exact(at("9999-12-31 23:00"), "Asia/Tokyo"), "Fri 31 Dec 9999, 23:00:00 UTC"),
     ],
 )
 def test_words(written: str, expected: str) -> None:

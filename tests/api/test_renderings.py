@@ -131,7 +131,8 @@ def test_nobody_waits_for_a_free_thread_for_ever(monkeypatch: pytest.MonkeyPatch
 def test_who_waited_in_vain_is_shown_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renderings, "PATIENCE", 0.05)
     monkeypatch.setattr(renderings, "FRESH", 0.0)
-    monkeypatch.setattr(renderings, "SHARE", 0)
+    monkeypatch.setattr(renderings, "ALONE", 0.0)
+    monkeypatch.setattr(renderings, "TOGETHER", 0.0)
     pages, slow = Renderings(), Renderer(0.5)
     pages.get("/", Renderer())
 
