@@ -155,6 +155,22 @@ def test_what_is_deleted_here_can_be_undone_and_keeps_its_results(stack: Stack, 
     expect(page.get_by_role("button", name="Pause")).to_be_visible(timeout=SOON)
 
 
+def test_an_open_dialog_stays_open_when_something_above_it_goes(stack: Stack, page: Page, model: str) -> None:
+    """So does one that is edited while a problem of the whole system ends."""
+    page.get_by_role("button", name="Edit").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("Typed")
+    page.evaluate("document.querySelector('main').prepend(Object.assign(document.createElement('p'), { id: 'gone' }))")
+
+    run(stack.db, "UPDATE metrics_executions SET timezone = 'Europe/Warsaw' WHERE model_id = %s", model)
+
+    expect(page.locator("#model")).to_contain_text("Europe/Warsaw", timeout=SOON)
+    expect(page.locator("#gone")).to_have_count(0)
+    assert dialog.evaluate("dialog => dialog.matches(':modal')")
+    expect(dialog.get_by_label("Name")).to_be_focused()
+    expect(dialog.get_by_label("Name")).to_have_value("Typed")
+
+
 def test_a_model_that_nobody_knows_is_said_to_be_unknown(stack: Stack, open_page: Open) -> None:
     unknown = uuid.uuid4()
     page = open_page(f"{stack.url}/models/{unknown}")

@@ -190,6 +190,20 @@ def test_sql_shows_by_itself_and_the_focus_stays_where_it_is(stack: Stack, page:
     assert page.evaluate("window.stillThere")
 
 
+def test_the_focus_stays_where_it_is_when_a_row_above_goes(stack: Stack, page: Page) -> None:
+    first, second = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
+    schedule(stack.db, first, "@daily")
+    schedule(stack.db, second, "@daily")
+    button = row(page, second).get_by_role("button", name="Edit")
+    expect(button).to_be_visible(timeout=SOON)
+    button.focus()
+
+    run(stack.db, "DELETE FROM metrics_executions WHERE model_id = %s", first)
+
+    expect(row(page, first)).to_have_count(0, timeout=SOON)
+    expect(button).to_be_focused()
+
+
 def test_a_page_whose_server_is_away_says_so_and_goes_on_by_itself(stack: Stack, page: Page, model: str) -> None:
     schedule(stack.db, model, "@daily")
     expect(row(page, model)).to_be_visible(timeout=SOON)

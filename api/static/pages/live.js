@@ -61,7 +61,9 @@ async function ask(anew, signal) {
   if (!answer.ok) throw new Error(page.querySelector(".problem p")?.textContent ?? `The server says ${answer.status}.`);
   etag = answer.headers.get("ETag");
   document.title = page.title;
+  const focused = document.activeElement;
   update(document.querySelector("main"), page.querySelector("main"));
+  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true }); // it was moved
   tell();
   listeners.forEach((listener) => listener());
 }
@@ -84,6 +86,8 @@ function update(mine, other) {
 
 function updateChildren(mine, other) {
   const byId = new Map([...mine.children].filter((child) => child.id).map((child) => [child.id, child]));
+  const ids = new Set([...other.children].map((child) => child.id));
+  for (const [id, child] of byId) if (!ids.has(id)) child.remove();
   let place = mine.firstChild;
   for (const wanted of [...other.childNodes]) {
     const found = wanted.id ? byId.get(wanted.id) : isAlike(place, wanted) ? place : null;
@@ -91,17 +95,22 @@ function updateChildren(mine, other) {
       mine.insertBefore(document.importNode(wanted, true), place);
       continue;
     }
+    // What is found stays: an open dialog that is moved closes. What has no id makes way.
+    while (place && place !== found && !place.id) place = without(place);
     if (found === place) place = place.nextSibling;
     else mine.insertBefore(found, place);
     if (found.nodeType !== Node.ELEMENT_NODE) {
       if (found.data !== wanted.data) changed(found, wanted.data);
     } else update(found, wanted);
   }
-  while (place) {
-    const next = place.nextSibling;
-    place.remove();
-    place = next;
-  }
+  while (place) place = without(place);
+}
+
+// Removes a node and returns the one after it.
+function without(node) {
+  const next = node.nextSibling;
+  node.remove();
+  return next;
 }
 
 function isAlike(node, wanted) {
