@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import Open
 from tests.databases import log_labels, one, rows, run, schedule, wait_for
@@ -172,6 +172,46 @@ def test_it_can_be_used_by_the_keyboard_alone(stack: Stack, page: Page, model: s
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_the_focus_stays_on_what_somebody_uses_by_keyboard(stack: Stack, page: Page, model: str) -> None:
+    schedule(stack.db, model, "@daily")
+
+    row(page, model).get_by_role("button", name="Pause").press("Enter")
+    expect(row(page, model).get_by_role("button", name="Resume")).to_be_focused()
+    row(page, model).get_by_role("button", name="Edit").press("Enter")
+    expect(page.get_by_label("Cron expression")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(row(page, model).get_by_role("button", name="Edit")).to_be_focused()
+    row(page, model).get_by_role("button", name="Delete").press("Enter")
+    expect(page.get_by_role("button", name="Undo")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(row(page, model).get_by_role("button", name="Delete")).to_be_focused()
+
+
+def test_a_save_that_takes_long_leaves_the_next_dialog_alone(stack: Stack, page: Page, model: str) -> None:
+    """It says by itself what came of it."""
+    schedule(stack.db, model, "@daily")
+    other = str(uuid.uuid4())
+    schedule(stack.db, other, "@hourly")
+    held: list[Route] = []
+    page.route("**/schedule/*", lambda it: held.append(it) if it.request.method == "PATCH" else it.fallback())
+    dialog, save = page.get_by_role("dialog"), page.get_by_role("button", name="Save")
+    for each in (model, other):
+        row(page, each).get_by_role("button", name="Edit").click()
+        expect(dialog).to_be_visible()
+        if each == model:
+            save.dblclick()
+            page.keyboard.press("Escape")
+    run(stack.db, "UPDATE metrics_executions SET name = 'Meanwhile' WHERE model_id = %s", model)
+
+    [route] = held
+    route.continue_()
+
+    expect(page.locator(".toast.bad")).to_contain_text("The schedule is not saved: ")
+    expect(dialog).to_be_visible()
+    expect(page.get_by_label("Cron expression")).to_have_value("@hourly")
+    expect(page.locator("#dialog-error")).to_be_empty()
 
 
 def test_sql_shows_by_itself_and_the_focus_stays_where_it_is(stack: Stack, page: Page, model: str) -> None:

@@ -5,6 +5,8 @@ import { openDialog } from "./dialog.js";
 import { refresh } from "./live.js";
 import { toast } from "./toasts.js";
 
+const busy = new WeakSet(); // buttons; to disable them would cost the focus
+
 const ACTIONS = {
   async run({ path, name }) {
     await call("POST", `${path}/run`);
@@ -18,13 +20,16 @@ const ACTIONS = {
     await call("PATCH", path, { body: { enabled: true } });
     toast(`${name} runs again as scheduled.`);
   },
-  async delete({ path, name }) {
+  async delete({ modelId, path, name }) {
     const { value, etag } = await call("GET", path);
     await call("DELETE", path, { headers: { "If-Match": etag } });
     const { cron_expression, timezone, enabled } = value;
     const body = { name: value.name, cron_expression, timezone, enabled };
     const shown = toast(`${name} has no schedule any more; its results stay.`, {
-      undo: () => attempt(() => call("PUT", path, { body, headers: { "If-None-Match": "*" } })),
+      async undo() {
+        await attempt(() => call("PUT", path, { body, headers: { "If-None-Match": "*" } }));
+        document.querySelector(`[data-model="${modelId}"] [data-action="delete"]`)?.focus();
+      },
     });
     shown.querySelector("button").focus(); // the button that had it is gone
   },
@@ -40,11 +45,13 @@ const ACTIONS = {
 export function listen() {
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("button[data-action]");
-    if (!button) return;
+    if (!button || busy.has(button)) return;
     const { model, name } = button.closest("[data-model]")?.dataset ?? {};
-    button.disabled = true;
+    busy.add(button);
+    button.setAttribute("aria-busy", "true");
     await attempt(() => ACTIONS[button.dataset.action]({ modelId: model, path: `/schedule/${model}`, name }));
-    button.disabled = false;
+    button.removeAttribute("aria-busy");
+    busy.delete(button);
   });
 }
 

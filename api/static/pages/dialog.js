@@ -9,12 +9,14 @@ const FIELDS = ["model_id", "name", "cron_expression", "timezone", "enabled"];
 
 const dialog = document.querySelector("#dialog");
 const form = dialog?.querySelector("form");
-let editing = null; // the schedule and its ETag
+let shown = {}; // the schedule that is edited and its ETag, if one is; another object each time the dialog opens
 let timer;
 let question = new AbortController();
 
 export function openDialog({ modelId = "", schedule, etag }) {
-  editing = schedule ? { schedule, etag } : null;
+  if (dialog.open) return; // somebody is typing
+  shown = { schedule, etag };
+  busy(shown, false);
   dialog.querySelector("h2").textContent = schedule ? "Edit schedule" : "New schedule";
   const { model_id, name, cron_expression, timezone, enabled } = form.elements;
   model_id.value = schedule?.model_id ?? modelId;
@@ -80,9 +82,9 @@ function show({ errors, next_fires, description }) {
     const error = errors.find((each) => each.field === field);
     fault(field, error ? [error.detail, error.hint].filter(Boolean).join(". ") : "");
   }
-  const shown = document.querySelector("#preview");
-  shown.querySelector(".meaning").textContent = description ?? (errors.length ? "It cannot be scheduled like this." : "");
-  const table = shown.querySelector("table");
+  const place = document.querySelector("#preview");
+  place.querySelector(".meaning").textContent = description ?? (errors.length ? "It cannot be scheduled like this." : "");
+  const table = place.querySelector("table");
   table.hidden = !next_fires.length;
   table.querySelector(".local").textContent = `On the clock of ${form.elements.timezone.value.trim()}`;
   table.querySelector("tbody").replaceChildren(...next_fires.map(row));
@@ -107,25 +109,32 @@ function minute(instant) {
 
 function fault(field, text) {
   const input = form.elements[field];
-  const shown = document.querySelector(`#${field}-error`);
-  if (shown && shown.textContent !== text) shown.textContent = text;
+  const words = document.querySelector(`#${field}-error`);
+  if (words && words.textContent !== text) words.textContent = text;
   if (text) input.setAttribute("aria-invalid", "true");
   else input.removeAttribute("aria-invalid");
 }
 
 async function save() {
-  const button = form.querySelector("button.primary");
-  button.disabled = true;
+  const saved = shown;
+  if (saved.busy) return;
+  busy(saved, true);
+  const isShown = () => dialog.open && shown === saved; // it may be closed meanwhile, and opened for another one
   try {
     await send();
-    dialog.close();
-    toast(editing ? "The schedule is changed." : "The schedule is made.");
+    if (isShown()) dialog.close();
+    toast(saved.schedule ? "The schedule is changed." : "The schedule is made.");
     refresh(true);
   } catch (problem) {
-    explain(problem);
-  } finally {
-    button.disabled = false;
+    if (isShown()) explain(problem);
+    else toast(`The schedule is not saved: ${problem.message}`, { bad: true });
   }
+  busy(saved, false);
+}
+
+function busy(saved, is) {
+  saved.busy = is;
+  form.querySelector("button.primary").setAttribute("aria-busy", shown.busy);
 }
 
 function send() {
@@ -136,8 +145,8 @@ function send() {
     timezone: timezone.value.trim(),
     enabled: enabled.checked,
   };
-  if (editing) {
-    return call("PATCH", `/schedule/${editing.schedule.model_id}`, { body, headers: { "If-Match": editing.etag } });
+  if (shown.schedule) {
+    return call("PATCH", `/schedule/${shown.schedule.model_id}`, { body, headers: { "If-Match": shown.etag } });
   }
   body.model_id = model_id.value.trim();
   return call("POST", "/schedule", { body, headers: { "If-None-Match": "*" } });
@@ -159,7 +168,7 @@ function explain(problem) {
 }
 
 function changedMeanwhile() {
-  return editing
+  return shown.schedule
     ? "Somebody changed or deleted this schedule meanwhile. Close the dialog, and edit what is there now."
     : "This model has a schedule already: edit that one.";
 }
