@@ -92,6 +92,21 @@ def test_it_can_be_read_on_a_phone(stack: Stack, open_page: Open, path: str) -> 
     assert beyond == []
 
 
+def test_it_keeps_up_in_a_browser_of_three_years_ago(stack: Stack, open_page: Open) -> None:
+    """Such as Safari 16 and Firefox 115, which have no AbortSignal.any."""
+    page = open_page("about:blank")
+    page.add_init_script("delete AbortSignal.any")
+    page.goto(stack.url)
+
+    run(stack.db, "UPDATE metrics_executions SET name = 'Renamed' WHERE model_id = %s", MODEL)
+
+    expect(page.locator(f"#model-{MODEL}")).to_contain_text("Renamed")
+    expect(page.locator("#stale")).to_be_hidden()
+    page.get_by_role("button", name="New schedule").click()
+    page.get_by_label("Cron expression").fill("@daily")
+    expect(page.locator("#preview")).to_contain_text("At 00:00")
+
+
 def test_without_javascript_it_shows_all(stack: Stack, open_page: Open) -> None:
     page = open_page(stack.url, java_script_enabled=False)
 

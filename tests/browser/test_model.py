@@ -133,6 +133,14 @@ def test_a_new_run_appears_in_all_of_the_page(stack: Stack, page: Page, model: s
     expect(confusion.locator("tbody tr").nth(2).locator("td")).to_have_text(["0", "0", "1"])
 
 
+def test_a_chart_that_could_not_be_fetched_is_fetched_again(stack: Stack, model: str, open_page: Open) -> None:
+    page = open_page("about:blank")
+    page.route("**/chart", lambda route: route.abort(), times=2)
+    page.goto(f"{stack.url}/models/{model}")
+
+    expect(page.locator("#chart .line")).to_be_visible()
+
+
 def test_the_runs_are_listed_page_by_page_with_what_was_missed(page: Page, model: str) -> None:
     rows = page.locator("#runs tbody tr:not(.missed)")
     expect(rows).to_have_count(50)

@@ -11,16 +11,23 @@ export class Problem extends Error {
   }
 }
 
+// Returns a signal that comes after a while, or with another one; AbortSignal.any is younger than browsers in use.
+export function patient(signal) {
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), PATIENCE);
+  signal?.addEventListener("abort", () => (clearTimeout(timer), limit.abort()));
+  return limit.signal;
+}
+
 // Returns the body of the answer and its ETag; throws a Problem.
 export async function call(method, path, { body, headers, signal } = {}) {
-  const patience = AbortSignal.timeout(PATIENCE);
   let answer, value;
   try {
     answer = await fetch(path, {
       method,
       headers: { Accept: "application/json", ...(body && { "Content-Type": "application/json" }), ...headers },
       body: body && JSON.stringify(body),
-      signal: signal ? AbortSignal.any([signal, patience]) : patience,
+      signal: patient(signal),
     });
     value = answer.status === 204 ? null : await answer.json();
   } catch (error) {

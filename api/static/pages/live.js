@@ -1,10 +1,10 @@
 // Keeps a page up to date: asks for it again and again, and changes what has changed.
 
+import { patient } from "./api.js";
 import { keepTelling, learn, tell } from "./times.js";
 
 const EVERY = 1000; // milliseconds from an answer to the next question
 const LONGEST = 15_000; // while there is no answer
-const PATIENCE = 10_000;
 
 let etag = null;
 let failures = 0;
@@ -12,8 +12,8 @@ let timer;
 let question = new AbortController();
 const listeners = [];
 
-// Calls back after each change of the page.
-export function onChange(listener) {
+// Calls back after each answer, whether or not it changed the page.
+export function onAnswer(listener) {
   listeners.push(listener);
 }
 
@@ -33,6 +33,7 @@ export async function refresh(anew = false) {
     await ask(anew, signal);
     failures = 0;
     banner("");
+    listeners.forEach((listener) => listener());
   } catch (error) {
     if (signal.aborted) return; // in favour of another one
     failures += 1;
@@ -50,14 +51,12 @@ async function ask(anew, signal) {
   const headers = { Accept: "text/html", "X-Requested-With": "live" };
   if (etag) headers["If-None-Match"] = etag;
   if (anew) headers["Cache-Control"] = "no-cache";
-  const limits = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]);
-  const answer = await fetch(location.href, { headers, cache: "no-store", signal: limits }).catch(() => {
-    throw new Error("The server does not answer.");
-  });
-  if (answer.status === 401) location.reload();
+  const request = { headers, cache: "no-store", signal: patient(signal) };
+  const answer = await fetch(location.href, request).catch(noAnswer);
+  if (answer.status === 401) return location.reload(); // the page asks for a token
   learn(answer.headers);
   if (answer.status === 304) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const page = new DOMParser().parseFromString(await answer.text().catch(noAnswer), "text/html");
   if (!answer.ok) throw new Error(page.querySelector(".problem p")?.textContent ?? `The server says ${answer.status}.`);
   etag = answer.headers.get("ETag");
   document.title = page.title;
@@ -65,7 +64,10 @@ async function ask(anew, signal) {
   update(document.querySelector("main"), page.querySelector("main"));
   if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true }); // it was moved
   tell();
-  listeners.forEach((listener) => listener());
+}
+
+function noAnswer() {
+  throw new Error("The server does not answer.");
 }
 
 function banner(text) {

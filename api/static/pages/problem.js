@@ -4,7 +4,7 @@ const EVERY = 3000; // milliseconds
 
 async function look() {
   const answer = await fetch(location.href, { method: "HEAD", headers: { Accept: "text/html" } }).catch(() => null);
-  if (answer?.ok) location.reload();
+  if (answer && answer.status !== 503) location.reload();
 }
 
 if (document.body.dataset.problem === "503") setInterval(look, EVERY);
