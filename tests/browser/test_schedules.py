@@ -91,6 +91,24 @@ def test_nonsense_is_refused_in_the_words_of_the_gate_and_changes_nothing(stack:
     assert schedule_of(stack, model)[1] == "5-59/15 * * * *"
 
 
+def test_all_that_is_wrong_stays_said_after_a_try_to_save(page: Page) -> None:
+    """The API looks at the model id first."""
+    page.get_by_role("button", name="New schedule").click()
+    page.get_by_label("Cron expression").fill("5/15 * * * *")
+    expect(page.locator("#cron_expression-error")).to_contain_text("Write 5-59/15.")
+
+    page.get_by_role("button", name="Save").click()
+
+    expect(page.locator("#model_id-error")).to_contain_text("write a UUID")
+    expect(page.locator("#cron_expression-error")).to_contain_text("Write 5-59/15.")
+
+
+def test_the_filter_of_zones_offers_their_names(page: Page) -> None:
+    offered = page.locator("#zones option[value='Europe/Warsaw']")
+
+    expect(offered).to_have_count(1)
+
+
 def test_the_dialog_marks_the_nights_of_daylight_saving(stack: Stack, page: Page) -> None:
     page.get_by_role("button", name="New schedule").click()
     page.get_by_label("Cron expression").fill("30 2 28-29 3 *")

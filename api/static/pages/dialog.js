@@ -27,20 +27,18 @@ export function openDialog({ modelId = "", schedule, etag }) {
   enabled.checked = schedule?.enabled ?? true;
   for (const field of FIELDS) fault(field, "");
   document.querySelector("#dialog-error").textContent = "";
-  offerZones();
   dialog.showModal();
   (model_id.value ? cron_expression : model_id).focus();
   preview();
 }
 
 function offerZones() {
-  const zones = document.querySelector("#zones");
-  if (zones.options.length) return;
   const names = ["UTC", ...Intl.supportedValuesOf("timeZone").filter((name) => name.includes("/"))];
-  zones.append(...names.map((name) => new Option(name, name)));
+  document.querySelector("#zones").append(...names.map((name) => new Option(name, name)));
 }
 
 export function listen() {
+  offerZones(); // to filters too
   if (!dialog) return;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -95,11 +93,8 @@ function row({ at, local, daylight_saving, stands_for }) {
   made.insertCell().textContent = minute(at);
   made.insertCell().textContent = `${minute(local)} ${local.slice(19)}`;
   const times = stands_for.map((time) => time.slice(11, 16) + time.slice(19)).join(", ");
-  if (daylight_saving) {
-    const mark = document.createElement("small");
-    mark.textContent = `clock change: ${daylight_saving === "moved" ? "moved from" : "one run for"} ${times}`;
-    made.cells[1].append(mark);
-  }
+  const mark = { moved: `moved from ${times}`, merged: `one run for ${times}` }[daylight_saving];
+  if (mark) made.cells[1].append(Object.assign(document.createElement("small"), { textContent: `clock change: ${mark}` }));
   return made;
 }
 
@@ -154,7 +149,8 @@ function send() {
 
 // Puts each of the API's words where it belongs.
 function explain(problem) {
-  for (const field of FIELDS) fault(field, "");
+  // The API may have looked no further than the first fault; those of cron and zone are told while they are typed.
+  for (const field of ["model_id", "name"]) fault(field, "");
   const rest = [];
   for (const { pointer, detail, hint } of problem.errors) {
     const text = [detail, hint].filter(Boolean).join(". ");
