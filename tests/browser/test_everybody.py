@@ -107,6 +107,17 @@ def test_it_keeps_up_in_a_browser_of_three_years_ago(stack: Stack, open_page: Op
     expect(page.locator("#preview")).to_contain_text("At 00:00")
 
 
+def test_a_finger_shows_the_values_of_a_run(stack: Stack, open_page: Open) -> None:
+    page = opened(stack, open_page, f"/models/{MODEL}", width=NARROW, has_touch=True)
+    page.locator("#chart svg").scroll_into_view_if_needed()
+    box = page.locator("#chart svg").bounding_box()
+    assert box
+
+    page.touchscreen.tap(box["x"] + box["width"] - 16, box["y"] + 50)
+
+    expect(page.locator("#chart output")).to_have_text("2026-11-24 11:29:00 UTC: 79.00 %, 1000 samples")
+
+
 def test_without_javascript_it_shows_all(stack: Stack, open_page: Open) -> None:
     page = open_page(stack.url, java_script_enabled=False)
 

@@ -133,6 +133,37 @@ def test_a_new_run_appears_in_all_of_the_page(stack: Stack, page: Page, model: s
     expect(confusion.locator("tbody tr").nth(2).locator("td")).to_have_text(["0", "0", "1"])
 
 
+def test_who_looks_at_the_newest_runs_goes_on_to_do_so(stack: Stack, page: Page, model: str) -> None:
+    box = chart(page).bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 80)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 1, box["y"] + 80, steps=4)
+    page.mouse.up()
+    page.mouse.move(0, 0)
+    expect(chart(page)).to_have_attribute("aria-label", re.compile(r"accuracy from 84.1 % to"))
+
+    log_labels(stack.db, '["cat", "dog"]', '["cat", "cat"]', model)
+    stack.settled()
+    stack.at("12:00")
+
+    expect(chart(page)).to_have_attribute("aria-label", re.compile("accuracy from 50.0 % to 85.. %"))
+
+
+def test_the_last_hour_of_many_days_is_shown(stack: Stack, results: Results, model: str, open_page: Open) -> None:
+    due_at = NOON - timedelta(days=30)
+    results.save([Result(model, due_at, due_at, "ok", accuracy=0.1, samples=1)])
+    page = open_page(f"{stack.url}/models/{model}")
+    expect(chart(page)).to_have_attribute("aria-label", re.compile("58 runs"))
+
+    page.get_by_role("button", name="1 h").click()
+
+    expect(chart(page)).to_have_attribute("aria-label", re.compile("5[5-7] runs, accuracy from 84.1 %"))
+    expect(page.get_by_role("button", name="1 h")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Pause").hover()
+    expect(page.locator("#chart output")).to_have_text("24 Nov 11:00 to 24 Nov 12:00, UTC")
+
+
 def test_a_chart_that_could_not_be_fetched_is_fetched_again(stack: Stack, model: str, open_page: Open) -> None:
     page = open_page("about:blank")
     page.route("**/chart", lambda route: route.abort(), times=2)

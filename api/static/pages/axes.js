@@ -27,14 +27,15 @@ export function axisOfFractions(values) {
   return { low: from, high: to, ticks };
 }
 
-// Marks in UTC at round times; where a day begins, or the first mark is, the day is written too.
+// Marks in UTC at round times; where a day begins, the day is written; where none does, before the first time.
 export function axisOfTime(from, to, pixels) {
   const most = Math.max(2, pixels / CLOSEST);
   const step = STEPS.find((each) => (to - from) / each <= most) ?? STEPS.at(-1);
   const marks = [];
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
-    marks.push({ at, text: step >= DAY ? day(at) : at % DAY === 0 ? day(at) : time(at) });
+    marks.push({ at, text: step >= DAY || at % DAY === 0 ? day(at) : time(at) });
   }
+  if (marks.length && !marks.some(({ at }) => at % DAY === 0)) marks[0].text = `${day(marks[0].at)}, ${marks[0].text}`;
   return marks;
 }
 
@@ -44,7 +45,7 @@ export function day(at) {
   return `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]}${year}`;
 }
 
-function time(at) {
+export function time(at) {
   return new Date(at).toISOString().slice(11, 16);
 }
 

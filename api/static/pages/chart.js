@@ -1,7 +1,7 @@
 // A chart of accuracy over time, in SVG: gaps where a run failed or was missed, samples below, zoom, values by pointer
 // and by keyboard.
 
-import { axisOfFractions, axisOfTime, day, instant } from "./axes.js";
+import { axisOfFractions, axisOfTime, day, instant, time } from "./axes.js";
 
 const HEIGHT = 280; // pixels, as in the style
 const MARGIN = { left: 52, right: 14, top: 10, bottom: 22 };
@@ -49,10 +49,14 @@ export class Chart {
 
   show(rows) {
     const chosen = this.#runs[this.#chosen]?.at;
+    const before = this.#runs.at(-1)?.at;
     this.#runs = rows.map(([at, accuracy, samples, status, missed, error]) => (
       { at, accuracy, samples, ok: status === 0, missed, error }
     ));
     this.#chosen = chosen === undefined ? null : this.#nearest(chosen);
+    const passed = this.#runs.at(-1)?.at - before;
+    // Who looks at the last hour goes on to do so.
+    if (passed && this.#view?.[1] >= before) this.#view = this.#view.map((at) => at + passed);
     this.#offerRanges();
     this.#draw();
   }
@@ -88,6 +92,7 @@ export class Chart {
     if (!this.#runs.length) return;
     const [first, last] = this.#all;
     const ranges = RANGES.filter(([, width]) => width < last - first);
+    const newest = this.#runs.at(-1).at;
     const offer = (text, pressed, action) => {
       const button = html("button", { type: "button", className: "chip", textContent: text }, this.#tools);
       button.setAttribute("aria-pressed", pressed);
@@ -98,7 +103,7 @@ export class Chart {
     const width = this.#view && this.#view[1] - this.#view[0];
     offer("All", !this.#view, () => this.#zoom(null));
     for (const [text, size] of ranges) {
-      offer(text, Math.abs(width - size) < 1000, () => this.#zoom([last - size, last]));
+      offer(text, Math.abs(width - size) < 1000, () => this.#zoom([newest - 0.98 * size, newest + 0.02 * size]));
     }
   }
 
@@ -183,7 +188,7 @@ export class Chart {
     if (missed) words.push(`shaded: ${missed} ${missed === 1 ? "moment" : "moments"} missed`);
     if (seen.length) words.push(`bars: up to ${Math.max(...seen.map((run) => run.samples))} samples`);
     this.#legend.textContent = "";
-    for (const word of [...words, "drag to zoom"]) html("span", { textContent: word }, this.#legend);
+    for (const word of [...words, "times are in UTC", "drag to zoom"]) html("span", { textContent: word }, this.#legend);
     this.#svg.setAttribute("aria-label", `Accuracy over time: ${words.join(", ")}. ${KEYS}`);
   }
 
@@ -193,7 +198,7 @@ export class Chart {
     const run = this.#runs[this.#chosen];
     if (!run || !this.#x) {
       const [from, to] = this.#x ? [this.#x.from, this.#x.to] : [null, null];
-      this.#output.textContent = this.#view ? `${day(from)} to ${day(to)}, UTC` : "";
+      this.#output.textContent = this.#view ? `${day(from)} ${time(from)} to ${day(to)} ${time(to)}, UTC` : "";
       return;
     }
     const at = this.#x.of(run.at);
@@ -227,6 +232,7 @@ export class Chart {
       if (!this.#runs.length || event.button) return;
       began = pixel(event);
       this.#svg.setPointerCapture(event.pointerId);
+      this.#choose(this.#nearest(this.#x.at(began))); // a finger comes without moving
     });
     this.#svg.addEventListener("pointermove", (event) => {
       if (!this.#runs.length) return;
@@ -246,7 +252,9 @@ export class Chart {
       began = null;
       this.#mark();
     });
-    this.#svg.addEventListener("pointerleave", () => began === null && this.#choose(null));
+    this.#svg.addEventListener("pointerleave", (event) => {
+      if (began === null && event.pointerType === "mouse") this.#choose(null); // a finger leaves, and one reads
+    });
     this.#svg.addEventListener("dblclick", () => this.#zoom(null));
     this.#svg.addEventListener("wheel", (event) => {
       if (!event.ctrlKey || !this.#runs.length) return; // alone, it scrolls the page
@@ -260,12 +268,19 @@ export class Chart {
     if (!this.#runs.length || event.altKey || event.ctrlKey || event.metaKey) return;
     const last = this.#runs.length - 1;
     const chosen = this.#chosen ?? last + 1;
+    const go = (index) => {
+      this.#choose(index);
+      const { at } = this.#runs[this.#chosen];
+      if (!this.#view || (at >= this.#view[0] && at <= this.#view[1])) return;
+      const half = (this.#view[1] - this.#view[0]) / 2;
+      this.#zoom([at - half, at + half]);
+    };
     const around = () => this.#runs[this.#chosen ?? last].at;
     const actions = {
-      ArrowLeft: () => this.#choose(chosen - (event.shiftKey ? 10 : 1)),
-      ArrowRight: () => this.#choose(chosen + (event.shiftKey ? 10 : 1)),
-      Home: () => this.#choose(0),
-      End: () => this.#choose(last),
+      ArrowLeft: () => go(chosen - (event.shiftKey ? 10 : 1)),
+      ArrowRight: () => go(chosen + (event.shiftKey ? 10 : 1)),
+      Home: () => go(0),
+      End: () => go(last),
       "+": () => this.#zoomBy(0.5, around()),
       "-": () => this.#zoomBy(2, around()),
       Escape: () => this.#zoom(null),
