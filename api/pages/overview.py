@@ -26,9 +26,9 @@ PARAMETERS = ("search", "status", "cron", "zone", "after")
 TITLES = {  # of the filter
     "failing": "the last result has no figure",
     "late": "its moment passed, and it was not sent",
-    "error": "it cannot run",
+    "error": "its cron or zone is not valid",
     "new": "the scheduler has not seen it yet",
-    "paused": "paused",
+    "paused": "nothing runs until it is resumed",
     "scheduled": "sent in time",
 }
 

@@ -7,6 +7,7 @@ from api.answers import ShownSchedule
 from worker.results import Result
 
 Kind = Literal["good", "bad", "idle"]
+NOT_YET = "its first run is still to come"
 SOON = timedelta(seconds=5)  # after its moment, a result is on its way, which is nothing to speak of
 
 
@@ -41,6 +42,6 @@ def state(
     if last_run_at and (result is None or result.due_at < last_run_at) and now > last_run_at + SOON:
         return State("no result yet", "idle", reason)
     if result is None:
-        return State("waiting", "idle", reason)
+        return State("waiting", "idle", reason if last_run_at else NOT_YET)  # its moment stands beside it
     about_last_run = result.due_at == last_run_at  # and so not about a result that is on its way
     return State(*RESULTS[result.status], result.error or (reason if about_last_run else None))

@@ -83,12 +83,13 @@ def test_nothing_serious_keeps_people_out(stack: Stack, open_page: Open, path: s
     assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in SERIOUS] == []
 
 
+@pytest.mark.parametrize("width", [320, NARROW, 900])
 @pytest.mark.parametrize("path", PATHS)
-def test_it_can_be_read_on_a_phone(stack: Stack, open_page: Open, path: str) -> None:
-    page = opened(stack, open_page, path, width=NARROW)
+def test_it_can_be_read_on_a_phone_and_on_a_tablet(stack: Stack, open_page: Open, path: str, width: int) -> None:
+    page = opened(stack, open_page, path, width=width)
 
-    assert page.evaluate("document.documentElement.scrollWidth") == NARROW
-    beyond = page.evaluate(BEYOND, NARROW)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    beyond = page.evaluate(BEYOND, width)
     assert beyond == []
 
 
@@ -105,6 +106,13 @@ def test_it_keeps_up_in_a_browser_of_three_years_ago(stack: Stack, open_page: Op
     page.get_by_role("button", name="New schedule").click()
     page.get_by_label("Cron expression").fill("@daily")
     expect(page.locator("#preview")).to_contain_text("At 00:00")
+
+
+def test_all_labels_of_a_large_confusion_matrix_can_be_read(stack: Stack, open_page: Open) -> None:
+    page = opened(stack, open_page, f"/models/{MODEL}", width=NARROW)
+
+    heights = page.locator(".confusion tbody tr").evaluate_all("rows => rows.map(row => row.offsetHeight)")
+    assert max(heights) < 80
 
 
 def test_a_finger_shows_the_values_of_a_run(stack: Stack, open_page: Open) -> None:
