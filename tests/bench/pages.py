@@ -153,7 +153,7 @@ def watched(setup: Setup, change: str, model: str, paths: Sequence[str], seconds
         "bytes per second": seen.bytes / seconds,
         "seconds to answer": sorted(seen.latencies),
         "seconds until a change shows": delays,
-        "changes not seen": len(changes) * len(paths) - len(delays),
+        "changes overtaken": len(changes) * len(paths) - len(delays),
         "processor": share,
         "meanwhile": asdict(others.result()),
     }
@@ -174,7 +174,7 @@ def show(name: str, found: dict[str, Any]) -> None:
     print(f"{name}: {rate:.0f} questions/s, {size:.0f} kB/s, {found['statuses']}")
     print(f"{'':4}answers: p50 {1000 * quantile(answers, 0.5):.1f} ms, p99 {1000 * quantile(answers, 0.99):.1f} ms")
     print(f"{'':4}a change shows after {quantile(delays, 0.5):.2f} s (median of {len(delays)}),", end=" ")
-    print(f"at most {delays[-1]:.2f} s; {found['changes not seen']} not seen")
+    print(f"at most {delays[-1]:.2f} s; {found['changes overtaken']} were overtaken by the next")
     print(f"{'':4}the API takes {found['processor']:.0%} of a processor; GET result meanwhile:", end=" ")
     print(f"{meanwhile['p50']:.1f} ms, p99 {meanwhile['p99']:.1f} ms, {meanwhile['failed']} failed")
 

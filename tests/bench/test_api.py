@@ -30,7 +30,7 @@ def test_it_measures_the_pages_and_what_open_ones_take(capsys: pytest.CaptureFix
 
     for name in ("all the same", "all different"):
         found = report[name]
-        assert found["changes not seen"] == 0
+        assert found["changes overtaken"] == 0
         assert max(found["seconds until a change shows"]) < 2.0 + 1.0
         assert found["meanwhile"]["failed"] == 0
     assert "a change shows after" in capsys.readouterr().out
