@@ -1,6 +1,6 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
-FUZZ ?= 50
+FUZZ ?= 80
 FUZZ_MINUTES ?= 5
 BENCH ?= latency api pages schedule_list
 RUNS ?= 5
@@ -22,10 +22,10 @@ help: ## Show this list
 run: $(VENV)/installed-local ## Start everything here: PostgreSQL, Redis, worker, scheduler, API (PORT, DATA_DIR, TEST_DATA, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python -m local
 
-test: $(VENV)/installed-dev ## Run the tests, two at a time, since most of them wait (PYTEST_ARGS="-k words")
-	@exec $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST_ARGS)
+test: $(VENV)/installed-dev ## Run the tests, three at a time, since most of them wait (PYTEST_ARGS="-k words")
+	@exec $(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(PYTEST_ARGS)
 
-fuzz: $(VENV)/installed-dev ## Compare with the reference model: new examples each time (FUZZ=50 times as many as in make test; 7 minutes)
+fuzz: $(VENV)/installed-dev ## Compare with the reference model: new examples each time (FUZZ=80 times as many as in make test; 7 minutes)
 	@exec $(BIN)/python -m pytest --fuzz $(FUZZ) --timeout 3600 tests/scheduler/test_daylight_saving.py tests/sql/test_gate_fuzz.py $(PYTEST_ARGS)
 
 fuzz-api: $(VENV)/installed-dev ## Call the API in all ways that its contract allows, and others: new ones each time (FUZZ_MINUTES=5)

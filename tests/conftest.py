@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give the ordinary suite the same examples each time; a search for new ones is make fuzz."""
     times = config.getoption("fuzz")
     hypothesis.settings.register_profile(
-        "here", max_examples=400 * max(1, times), derandomize=times == 0, deadline=None, database=None
+        "here", max_examples=250 * max(1, times), derandomize=times == 0, deadline=None, database=None
     )
     hypothesis.settings.load_profile("here")
 

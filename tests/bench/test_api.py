@@ -26,11 +26,11 @@ def test_it_measures_each_call_under_each_load(capsys: pytest.CaptureFixture[str
 
 def test_it_measures_the_pages_and_what_open_ones_take(capsys: pytest.CaptureFixture[str]) -> None:
     with prepared(schedules=300, models=100) as setup:
-        report = pages.bench(setup, runs=1, viewers=3, seconds=2.0)
+        report = pages.bench(setup, runs=1, viewers=3, seconds=1.5)
 
     for name in ("all the same", "all different"):
         found = report[name]
         assert found["changes overtaken"] == 0
-        assert max(found["seconds until a change shows"]) < 2.0 + 1.0
+        assert max(found["seconds until a change shows"]) < 3.0
         assert found["meanwhile"]["failed"] == 0
     assert "a change shows after" in capsys.readouterr().out
