@@ -46,7 +46,7 @@ check: $(VENV)/installed-dev ## Check format, lint, types and imports
 chaos: $(VENV)/installed-dev ## Break everything at random for MINUTES=10, then count the results (SEED=1 repeats a run; LOSSES=1 also loses data)
 	@MINUTES="$(MINUTES)" SEED="$(SEED)" LOSSES="$(LOSSES)" exec $(BIN)/python -m tests.chaos
 
-bench: $(VENV)/installed-dev ## Measure how soon models run and edits count, the API, its list (15 minutes; BENCH=api one of them)
+bench: $(VENV)/installed-dev ## Measure how soon models run and edits count, the API, its list, the pages (20 minutes; BENCH=api one of them)
 	@for name in $(BENCH); do $(BIN)/python -m tests.bench.$$name || exit 1; done
 
 bench-cron: $(VENV)/installed-dev ## Measure what a cron expression costs, and the gate (12 minutes)
