@@ -19,6 +19,7 @@ from api.bodies import read_json
 from api.problems import Busy, Fault, Invalid, Problem
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
+Value = TypeVar("Value")
 
 SHOWN = 80  # characters of a wrong value
 MOST_FAULTS = 100  # that an answer names
@@ -72,7 +73,7 @@ def operation(described: Operation) -> Callable[[View], View]:
 
         def answered(arguments: dict[str, Any]) -> ResponseReturnValue:
             if "model_id" in arguments:
-                arguments["model_id"] = _model_id(arguments["model_id"])
+                arguments["model_id"] = parameter("model_id", arguments["model_id"], fields.uuid)
             if request.args:
                 _only(parameters)
             if query:
@@ -110,6 +111,14 @@ def quoted(value: object) -> str:
     return written if len(written) <= SHOWN else f"{written[:SHOWN]}…"
 
 
+def parameter(name: str, text: str, read: Callable[[str], Value]) -> Value:
+    """Return what a parameter says; its ValueError says what would be right. Raises Invalid."""
+    try:
+        return read(text)
+    except ValueError as error:
+        raise invalid([Fault(f"{name} is {quoted(text)}; {error}", parameter=name)]) from None
+
+
 @contextmanager
 def _turn(turns: threading.Semaphore) -> Iterator[None]:
     if not turns.acquire(blocking=False):  # to wait would keep a thread
@@ -118,13 +127,6 @@ def _turn(turns: threading.Semaphore) -> Iterator[None]:
         yield
     finally:
         turns.release()
-
-
-def _model_id(value: str) -> str:
-    try:
-        return fields.uuid(value)
-    except ValueError as error:
-        raise invalid([Fault(f"model_id is {quoted(value)}; {error}", parameter="model_id")]) from None
 
 
 def _only(known: Mapping[str, bool]) -> None:

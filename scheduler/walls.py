@@ -45,7 +45,7 @@ def matches(cron: Cron, wall: datetime) -> bool:
 
 
 def floor_minute(instant: datetime) -> datetime:
-    """Return the full minute at or before a naive instant."""
+    """Return the full minute at or before an instant."""
     return instant.replace(second=0, microsecond=0)
 
 

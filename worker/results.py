@@ -185,7 +185,7 @@ class Results:
     def recent_of(self, model_ids: Sequence[str], count: int) -> list[Recent]:
         """Return what the latest results of each model say, at most count (1 or more), in one round trip."""
         return [
-            Recent(_readable(model_id, members[:1]), [_accuracy(member) for member in members])
+            Recent(_readable(model_id, members), [_accuracy(member) for member in members])
             for model_id, members in zip(model_ids, self._latest_members(model_ids, count), strict=True)
         ]
 
@@ -320,7 +320,7 @@ def detail_key(model_id: str) -> str:
 def encode(result: Result) -> bytes:
     """Return a result as short as it gets: milliseconds, codes, and no nulls at the end."""
     fields = [
-        (result.due_at - EPOCH) // MILLISECOND,
+        epoch_milliseconds(result.due_at),
         (result.calculated_at - result.due_at) // MILLISECOND,
         STATUS_CODES[result.status],
         result.accuracy,
@@ -381,7 +381,7 @@ def _decode(model_id: str, member: bytes) -> Result:
 
 def encode_detail(result: Result) -> bytes:
     """Return a result's moment and its confusion matrix, or nothing where it has none."""
-    return b"" if result.confusion is None else _json([(result.due_at - EPOCH) // MILLISECOND, *result.confusion])
+    return b"" if result.confusion is None else _json([epoch_milliseconds(result.due_at), *result.confusion])
 
 
 def decode_detail(value: bytes) -> Detail:
@@ -401,12 +401,17 @@ def _begun(model_id: str, due_at: datetime) -> str:
 
 
 def _score(due_at: datetime) -> float:
-    return (due_at - EPOCH) // MILLISECOND / 1000
+    return epoch_milliseconds(due_at) / 1000
 
 
 def _bound(instant: datetime) -> float:
     """Return the score of the first millisecond that is not before an instant, which may be the last one there is."""
     return -((EPOCH - instant) // MILLISECOND) / 1000
+
+
+def epoch_milliseconds(instant: datetime) -> int:
+    """Return an instant in full milliseconds since 1970, exactly: timestamp() is a float."""
+    return (instant - EPOCH) // MILLISECOND
 
 
 def iso(instant: datetime, timespec: str = "auto") -> str:

@@ -21,7 +21,7 @@ from api.services import REDIS_PATIENCE
 from api.settings import Settings
 from scheduler.cron import InvalidCron, InvalidTimeZone
 from scheduler.outlook import minutes_with_fires
-from scheduler.walls import MINUTE
+from scheduler.walls import MINUTE, floor_minute
 from worker import postgres, results
 from worker.results import Results
 
@@ -135,7 +135,7 @@ def take(statements: cursor, found: Results) -> Census:
     """Count."""
     statements.execute("SELECT public.schedule_now()")
     [(now,)] = statements.fetchall()
-    start = now.replace(second=0, microsecond=0)
+    start = floor_minute(now)
     statements.execute(PAIRS, {"until": start + HOUR * MINUTE})
     rows = statements.fetchall()
     states = {status: models for status, *_, models in rows if status}

@@ -2,30 +2,28 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from flask import Blueprint, Response, request, url_for
 
 from api import details, fields, shown
-from api.contract import invalid, quoted
+from api.contract import parameter
 from api.pages import page
 from api.pages.confusion import heat
 from api.pages.renderings import Page
 from api.pages.states import state
 from api.pages.table import instant
-from api.problems import Fault, NotFound, Unavailable
+from api.problems import NotFound, Unavailable
 from api.services import services
 from api.store import Schedule
 from scheduler.cron import InvalidCron, InvalidTimeZone, count_fires
-from worker.results import STATUS_CODES, Result, iso
+from worker.results import MILLISECOND, STATUS_CODES, Result, epoch_milliseconds, iso
 
 blueprint = Blueprint("model", __name__)
 
 LISTED = 50  # runs on a page
 DRAWN = 1000  # results in the chart, at most
-MILLISECOND = timedelta(milliseconds=1)
-EPOCH_MS = 1000  # milliseconds in a second
 
 
 class Run(NamedTuple):
@@ -43,15 +41,16 @@ class Run(NamedTuple):
 @blueprint.get("/models/<model_id>")
 def model(model_id: str) -> Response:
     """Show a model, also one whose schedule is gone but not its results."""
-    model_id = _model_id(model_id)
-    before = _before()
+    model_id = parameter("model_id", model_id, fields.uuid)
+    earlier_than = request.args.get("before")
+    before = parameter("before", earlier_than, fields.instant) if earlier_than else None
     return page.answer((model_id, before), lambda: _render(model_id, before))
 
 
 @blueprint.get("/models/<model_id>/chart")
 def chart(model_id: str) -> Response:
     """Show what the chart draws: for each run the moment (epoch ms), accuracy, samples, status and missed moments."""
-    model_id = _model_id(model_id)
+    model_id = parameter("model_id", model_id, fields.uuid)
     newest = services().results.latest(model_id)  # with it, all pages that are open want another chart
     return page.answer(("chart", model_id, newest and newest.due_at), lambda: _drawn(model_id), "application/json")
 
@@ -64,7 +63,7 @@ def _drawn(model_id: str) -> Page:
     runs = _runs(known and known.schedule, found[::-1])
     drawn = [
         [
-            int(run.result.due_at.timestamp() * EPOCH_MS),
+            epoch_milliseconds(run.result.due_at),
             run.result.accuracy,
             run.result.samples,
             STATUS_CODES[run.result.status],
@@ -74,23 +73,6 @@ def _drawn(model_id: str) -> Page:
         for run in runs
     ]
     return Page(json.dumps(drawn, separators=(",", ":")), whole.now)
-
-
-def _model_id(text: str) -> str:
-    try:
-        return fields.uuid(text)
-    except ValueError as error:
-        raise invalid([Fault(f"model_id is {quoted(text)}; {error}", parameter="model_id")]) from None
-
-
-def _before() -> datetime | None:
-    text = request.args.get("before")
-    if not text:
-        return None
-    try:
-        return fields.instant(text)
-    except ValueError as error:
-        raise invalid([Fault(f"before is {quoted(text)}; {error}", parameter="before")]) from None
 
 
 def _render(model_id: str, before: datetime | None) -> Page:

@@ -1,12 +1,11 @@
 """The overview: what runs, when next, how good the models are, what is wrong."""
 
-from datetime import timedelta
 from typing import Any, NamedTuple, cast
 
 from flask import Blueprint, Response, current_app, request, url_for
 
 from api import fields, schedule_list
-from api.contract import invalid, quoted
+from api.contract import invalid, parameter
 from api.pages import page
 from api.pages.census import HOUR, Census, Counting
 from api.pages.drawing import Bar, bars
@@ -15,6 +14,7 @@ from api.pages.table import rows
 from api.problems import Fault
 from api.schedule_cursor import Filters, ListedStatus
 from api.services import services
+from scheduler.walls import MINUTE, floor_minute
 
 blueprint = Blueprint("overview", __name__)
 
@@ -51,8 +51,7 @@ def overview() -> Response:
 
 def _filters(given: dict[str, str]) -> Filters:
     for name, value in given.items():
-        if not fields.is_text(value):
-            raise invalid([Fault(f"{name} is {quoted(value)}; write it without NUL", parameter=name)])
+        parameter(name, value, fields.text)
     status = given.get("status")
     if status and status not in schedule_list.STATUSES:
         raise invalid([Fault(f'status is "{status[:80]}"; write {", ".join(TITLES)}', parameter="status")])
@@ -77,7 +76,6 @@ def _render(filters: Filters, given: dict[str, str]) -> Page:
         histogram=census and _histogram(census),
         rows=rows(found.schedules, lambda: services().results, whole),
         following=found.following and _address({**given, "after": found.following}),
-        filters=filters,
         titles=TITLES,
         given=given,
     )
@@ -88,8 +86,8 @@ def _address(parameters: dict[str, Any]) -> str:
 
 
 def _histogram(census: Census) -> Histogram:
-    start = census.counted_at.replace(second=0, microsecond=0)
-    times = [f"{start + timedelta(minutes=place):%H:%M}" for place in range(HOUR + 1)]
+    start = floor_minute(census.counted_at)
+    times = [f"{start + place * MINUTE:%H:%M}" for place in range(HOUR + 1)]
     total, most = sum(census.minutes), max(census.minutes)
     summary = f"{total:,} runs in the hour from {times[0]} UTC"
     if total:
