@@ -1,6 +1,6 @@
 """What went wrong, for people: the page that asks for a token, or one that says what is the matter."""
 
-from flask import Response, g, render_template, request
+from flask import Response, render_template, request
 
 from api.pages import sign_in
 from api.problems import Problem, Unauthorized
@@ -19,7 +19,7 @@ def show(problem: Problem) -> Response:
     if isinstance(problem, Unauthorized):
         html = sign_in.form(request.full_path.rstrip("?"))
     else:
-        html = render_template("pages/problem.html", problem=problem, may_write=g.get("may_write", False))
-    answer = Response(html, problem.status, content_type="text/html; charset=utf-8")
+        html = render_template("pages/problem.html", problem=problem)
+    answer = Response(html, problem.status)
     answer.headers.update(problem.headers)
     return answer

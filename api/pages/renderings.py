@@ -35,7 +35,7 @@ FASTEST = 1  # gzip's level
 class Page(NamedTuple):
     """What there is to show, and the time by the system's clock when it was so."""
 
-    html: str
+    text: str
     now: datetime
 
 
@@ -106,7 +106,9 @@ class Renderings:
 
     def _place(self, address: Hashable, asked_at: float) -> _Place:
         with self._lock:
-            place = self._places.setdefault(address, _Place(asked_at))
+            place = self._places.get(address)
+            if place is None:
+                place = self._places[address] = _Place(asked_at)
             place.asked_at = asked_at
             self._places.move_to_end(address)
             if len(self._places) > KEPT:
@@ -116,14 +118,14 @@ class Renderings:
     def _rendered(self, render: Callable[[], Page]) -> Rendering:
         began = time.monotonic()
         page = render()
-        html = page.html.encode(errors="replace")  # a label may be half of a surrogate pair, as JSON has them
-        compressed = gzip.compress(html, FASTEST)
+        text = page.text.encode(errors="replace")  # a label may be half of a surrogate pair, as JSON has them
+        compressed = gzip.compress(text, FASTEST)
         ended = time.monotonic()
         with self._lock:
             looked_at = sum(place.asked_at > ended - LOOKED_AT for place in self._places.values())
         long_enough = max(FRESH, max(ALONE, TOGETHER * looked_at) * (ended - began))
         fresh_until = ended + min(FRESH_AT_MOST, long_enough)
-        etag = hashlib.blake2b(html, digest_size=12).hexdigest()
+        etag = hashlib.blake2b(text, digest_size=12).hexdigest()
         return Rendering(compressed, etag, page.now, began, ended, fresh_until)
 
 

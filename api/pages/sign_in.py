@@ -2,7 +2,7 @@
 
 import re
 
-from flask import Blueprint, Response, redirect, render_template, request
+from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from api import tokens
@@ -32,19 +32,16 @@ def sign_in() -> ResponseReturnValue:
 
 
 @blueprint.get("/sign-in")
-def ask_again() -> Response:
+def ask_again() -> ResponseReturnValue:
     """Lead to a page that asks for a token: who enters the address after a wrong one is not told of methods."""
-    answer = redirect("/", 303)
-    assert isinstance(answer, Response)
-    return answer
+    return redirect("/", 303)
 
 
 @blueprint.post("/sign-out")
-def sign_out() -> Response:
+def sign_out() -> ResponseReturnValue:
     """Forget the token."""
     answer = redirect("/", 303)
     answer.delete_cookie(COOKIE, httponly=True, samesite="Lax")
-    assert isinstance(answer, Response)
     return answer
 
 

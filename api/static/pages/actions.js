@@ -33,9 +33,9 @@ const ACTIONS = {
     });
     shown.querySelector("button").focus(); // the button that had it is gone
   },
-  async edit({ modelId, path }) {
+  async edit({ path }) {
     const { value, etag } = await call("GET", path);
-    openDialog({ schedule: value, etag, modelId });
+    openDialog({ schedule: value, etag });
   },
   async add({ modelId }) {
     openDialog({ modelId });

@@ -27,7 +27,7 @@ function html(name, attributes, parent) {
 }
 
 export class Chart {
-  #runs = []; // { at, accuracy, samples, ok, missed, error }, the oldest first
+  #runs = []; // { at, accuracy, samples, missed, error }, the oldest first
   #view = null; // [from, to] in epoch ms; null shows all
   #chosen = null; // the index of a run
   #place; #tools; #output; #svg; #overlay; #legend; #x; #y;
@@ -50,9 +50,7 @@ export class Chart {
   show(rows) {
     const chosen = this.#runs[this.#chosen]?.at;
     const before = this.#runs.at(-1)?.at;
-    this.#runs = rows.map(([at, accuracy, samples, status, missed, error]) => (
-      { at, accuracy, samples, ok: status === 0, missed, error }
-    ));
+    this.#runs = rows.map(([at, accuracy, samples, , missed, error]) => ({ at, accuracy, samples, missed, error }));
     this.#chosen = chosen === undefined ? null : this.#nearest(chosen);
     const passed = this.#runs.at(-1)?.at - before;
     // Who looks at the last hour goes on to do so.
@@ -120,7 +118,7 @@ export class Chart {
     const [from, to] = this.#view ?? this.#all;
     const inner = width - MARGIN.left - MARGIN.right;
     const x = (at) => MARGIN.left + ((at - from) / (to - from)) * inner;
-    this.#x = { of: x, at: (pixel) => from + ((pixel - MARGIN.left) / inner) * (to - from), from, to };
+    this.#x = { of: x, at: (pixel) => from + ((pixel - MARGIN.left) / inner) * (to - from) };
     const seen = this.#runs.filter((run) => run.at >= from && run.at <= to);
     const bottom = HEIGHT - MARGIN.bottom - SAMPLES;
     const known = seen.filter((run) => run.accuracy !== null).map((run) => run.accuracy);
@@ -170,8 +168,7 @@ export class Chart {
       } else {
         const goesOn = before && before.accuracy !== null && !run.missed;
         path += `${goesOn ? "L" : "M"}${x(run.at).toFixed(1)} ${y(run.accuracy).toFixed(1)}`;
-        const alone = !goesOn;
-        if (dots || alone) svg("circle", { class: "dot", cx: x(run.at), cy: y(run.accuracy), r: 2.2 }, plot);
+        if (dots || !goesOn) svg("circle", { class: "dot", cx: x(run.at), cy: y(run.accuracy), r: 2.2 }, plot);
       }
       before = run;
     }
@@ -197,8 +194,8 @@ export class Chart {
     this.#overlay?.replaceChildren();
     const run = this.#runs[this.#chosen];
     if (!run || !this.#x) {
-      const [from, to] = this.#x ? [this.#x.from, this.#x.to] : [null, null];
-      this.#output.textContent = this.#view ? `${day(from)} ${time(from)} to ${day(to)} ${time(to)}, UTC` : "";
+      const ends = this.#view?.map((at) => `${day(at)} ${time(at)}`);
+      this.#output.textContent = ends ? `${ends.join(" to ")}, UTC` : "";
       return;
     }
     const at = this.#x.of(run.at);

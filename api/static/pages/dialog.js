@@ -78,7 +78,7 @@ async function preview() {
 function show({ errors, next_fires, description }) {
   for (const field of ["cron_expression", "timezone"]) {
     const error = errors.find((each) => each.field === field);
-    fault(field, error ? [error.detail, error.hint].filter(Boolean).join(". ") : "");
+    fault(field, error ? words(error) : "");
   }
   const place = document.querySelector("#preview");
   place.querySelector(".meaning").textContent = description ?? (errors.length ? "It cannot be scheduled like this." : "");
@@ -102,10 +102,15 @@ function minute(instant) {
   return instant.slice(0, 16).replace("T", " ");
 }
 
+// What is wrong, and what would be right.
+function words({ detail, hint }) {
+  return [detail, hint].filter(Boolean).join(". ");
+}
+
 function fault(field, text) {
   const input = form.elements[field];
-  const words = document.querySelector(`#${field}-error`);
-  if (words && words.textContent !== text) words.textContent = text;
+  const place = document.querySelector(`#${field}-error`);
+  if (place && place.textContent !== text) place.textContent = text;
   if (text) input.setAttribute("aria-invalid", "true");
   else input.removeAttribute("aria-invalid");
 }
@@ -152,11 +157,10 @@ function explain(problem) {
   // The API may have looked no further than the first fault; those of cron and zone are told while they are typed.
   for (const field of ["model_id", "name"]) fault(field, "");
   const rest = [];
-  for (const { pointer, detail, hint } of problem.errors) {
-    const text = [detail, hint].filter(Boolean).join(". ");
-    const field = pointer?.slice(2);
-    if (FIELDS.includes(field)) fault(field, text);
-    else rest.push(text);
+  for (const error of problem.errors) {
+    const field = error.pointer?.slice(2);
+    if (FIELDS.includes(field)) fault(field, words(error));
+    else rest.push(words(error));
   }
   if (!problem.errors.length) rest.push(problem.status === 412 ? changedMeanwhile() : problem.message);
   document.querySelector("#dialog-error").textContent = rest.join(" ");

@@ -18,8 +18,8 @@ function relative(instant) {
   return seconds > 0 ? `in ${count} ${unit}` : `${count} ${unit} ago`;
 }
 
-export function tell(root = document) {
-  for (const time of root.querySelectorAll("time[data-relative]")) {
+export function tell() {
+  for (const time of document.querySelectorAll("time[data-relative]")) {
     const text = relative(Date.parse(time.dateTime));
     if (time.textContent !== text) time.textContent = text;
   }
