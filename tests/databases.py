@@ -83,6 +83,14 @@ def run(db: Connection, statement: str, *values: Any) -> None:
         cursor.execute(statement, values[0] if values and isinstance(values[0], dict) else values or None)
 
 
+@contextmanager
+def past_the_triggers(db: Connection) -> Iterator[None]:
+    """Write what the gate would refuse, or would set itself."""
+    run(db, "SET session_replication_role = replica")
+    yield
+    run(db, "SET session_replication_role = origin")
+
+
 def rows(db: Connection, query: str, *values: Any) -> list[tuple[Any, ...]]:
     with db.cursor() as cursor:
         cursor.execute(query, values or None)

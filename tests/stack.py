@@ -3,7 +3,7 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,8 @@ class Stack:
 
 
 @contextmanager
-def running(
-    databases: Databases, redis_url: str, folder: Path, variables: Mapping[str, str] | None = None
-) -> Iterator[Stack]:
-    """Start worker, scheduler and API; variables are further ones of them all."""
+def running(databases: Databases, redis_url: str, folder: Path) -> Iterator[Stack]:
+    """Start worker, scheduler and API."""
     with ExitStack() as started:
         owner_url = started.enter_context(databases.lend())
         with redis.Redis.from_url(redis_url) as client:
@@ -87,7 +85,6 @@ def running(
                 "DATABASE_URL": databases.url_as(f"metrics_{name}", owner_url),
                 "REDIS_URL": redis_url,
                 "PORT": str(port),
-                **(variables or {}),
             }
             services[name] = started.enter_context(service(module, env, folder / name))
         db = psycopg2.connect(owner_url)

@@ -14,7 +14,7 @@ from api.pages import census
 from api.pages.census import Census, Counting, take
 from api.settings import Settings
 from scheduler.pairs import Pair, next_moment
-from tests.databases import Connection, Databases, run, schedule, schedule_many, set_clock, wait_for
+from tests.databases import Connection, Databases, past_the_triggers, run, schedule, schedule_many, set_clock, wait_for
 from worker.results import FAILING, Results
 
 NOW = datetime(2026, 11, 24, 11, 59, 30, tzinfo=UTC)
@@ -37,14 +37,13 @@ def results(redis_client: redis.Redis) -> Results:
 
 def add(db: Connection, count: int, cron: str, *, due: str | None, error: str | None = None) -> None:
     """Add schedules of a pair of their own, as old as the day."""
-    run(db, "SET session_replication_role = replica")
-    run(
-        db,
-        "INSERT INTO metrics_executions (model_id, cron_expression, active_since)"
-        " SELECT gen_random_uuid(), %s, '2026-11-24 00:00Z' FROM generate_series(1, %s)",
-        cron, count,
-    )  # fmt: skip
-    run(db, "SET session_replication_role = origin")
+    with past_the_triggers(db):
+        run(
+            db,
+            "INSERT INTO metrics_executions (model_id, cron_expression, active_since)"
+            " SELECT gen_random_uuid(), %s, '2026-11-24 00:00Z' FROM generate_series(1, %s)",
+            cron, count,
+        )  # fmt: skip
     if due or error:
         moment = f"2026-11-24 {due}Z" if due else None
         run(db, "INSERT INTO crons VALUES (%s, 'UTC', %s, NULL, %s, 'x')", cron, moment, error)

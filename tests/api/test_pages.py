@@ -14,7 +14,18 @@ from flask.testing import FlaskClient
 from api.main import create_app
 from api.pages import overview, renderings, whole
 from api.settings import Settings
-from tests.databases import MODEL, OTHER, Connection, Databases, model_ids, run, schedule, schedule_many, set_clock
+from tests.databases import (
+    MODEL,
+    OTHER,
+    Connection,
+    Databases,
+    model_ids,
+    past_the_triggers,
+    run,
+    schedule,
+    schedule_many,
+    set_clock,
+)
 from worker.confusion import Confusion
 from worker.results import Result, Results, Status, detail_key, key
 
@@ -54,8 +65,8 @@ def save(redis_client: redis.Redis, *figures: float | str | None, model_id: str 
 
 def sent(db: Connection, cron: str = "* * * * *", last: str = "11:59", following: str = "12:00") -> None:
     """Let the scheduler have sent a pair, which is as old as the day."""
-    run(db, "SET session_replication_role = replica; UPDATE metrics_executions SET active_since = '2026-11-24 00:00Z'")
-    run(db, "SET session_replication_role = origin")
+    with past_the_triggers(db):
+        run(db, "UPDATE metrics_executions SET active_since = '2026-11-24 00:00Z'")
     run(
         db,
         "INSERT INTO crons (cron_expression, timezone, last_due_at, next_due_at, tzdata_version)"
@@ -237,9 +248,8 @@ def test_the_chart_says_what_was_missed_since_the_schedule_is_what_it_is(
 ) -> None:
     schedule(db, MODEL, "*/5 * * * *")
     sent(db, "*/5 * * * *")
-    run(db, "SET session_replication_role = replica")
-    run(db, "UPDATE metrics_executions SET active_since = '2026-11-24 10:30Z'")
-    run(db, "SET session_replication_role = origin")
+    with past_the_triggers(db):
+        run(db, "UPDATE metrics_executions SET active_since = '2026-11-24 10:30Z'")
     minutes = [-120, -90, -60, -55, -40, -38, -35]  # from noon on
     Results(redis_client).save(
         Result(MODEL, NOON + timedelta(minutes=minute), NOON, "ok", 0.5, 10) for minute in minutes

@@ -104,8 +104,9 @@ def shown_models(setup: Setup) -> list[str]:
     return models
 
 
-def seconds_for(port: int, path: str, *, anew: bool = True) -> tuple[float, bytes]:
-    headers = {"Accept": "text/html", **({"Cache-Control": "no-cache"} if anew else {})}
+def seconds_for(port: int, path: str) -> tuple[float, bytes]:
+    """Return how long it takes to render a page and to send it, and the page."""
+    headers = {"Accept": "text/html", "Cache-Control": "no-cache"}  # not one of a moment ago
     request = urllib.request.Request(f"http://{HOST}:{port}{path}", headers=headers)
     began = time.perf_counter()
     with urllib.request.urlopen(request, timeout=30) as answer:

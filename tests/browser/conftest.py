@@ -1,41 +1,31 @@
 """A real browser before a real stack, by make test-browser. Without a Chromium here, the tests skip and say so."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from local import redis as local_redis
+from tests.browser import chromium as installed
 from tests.databases import Databases
 from tests.stack import Stack, running
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# It looks for its maker's servers otherwise, and as root, as in containers, it starts without its sandbox only.
-ARGUMENTS = ["--disable-background-networking", "--disable-component-update", "--disable-gpu", "--no-first-run"]
 PATIENCE = 5000  # milliseconds, for whatever a test waits for
 
 Open = Callable[..., Page]
-
-
-def chromium_path() -> str | None:
-    return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     if not os.environ.get("BROWSER_TESTS"):
         pytest.skip("make test-browser runs it: it needs Chromium, and takes a minute")
-    path = chromium_path()
-    if path is None:
-        pytest.skip(f"no browser here: none of {', '.join(NAMES)} is on the PATH (Debian: apt install chromium)")
-    arguments = [*ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+    if installed.path() is None:
+        names = ", ".join(installed.NAMES)
+        pytest.skip(f"no browser here: none of {names} is on the PATH (Debian: apt install chromium)")
+    with installed.running() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +37,11 @@ def stack(
 ) -> Iterator[Stack]:
     with running(databases, redis_server.url, tmp_path_factory.mktemp("stack")) as stack:
         yield stack
+
+
+@pytest.fixture(autouse=True)
+def _quiet(stack: Stack) -> None:
+    stack.quieten()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from scheduler.cron import last_fire, next_fire
-from tests.databases import log_labels, run
+from tests.databases import log_labels, past_the_triggers, run
 from tests.stack import Stack
 from worker.confusion import Confusion
 from worker.results import Result, Results
@@ -63,13 +63,12 @@ def stage(stack: Stack, results: Results) -> None:
             model_id(model), model.name, model.cron, model.zone, model.enabled,
         )  # fmt: skip
         results.save(history(model))
-    run(stack.db, "SET session_replication_role = replica")
-    run(
-        stack.db,
-        "UPDATE metrics_executions SET active_since = %s WHERE name <> %s",
-        NOW - timedelta(days=90), "Lead scoring (trial)",
-    )  # fmt: skip
-    run(stack.db, "SET session_replication_role = origin")
+    with past_the_triggers(stack.db):
+        run(
+            stack.db,
+            "UPDATE metrics_executions SET active_since = %s WHERE name <> %s",
+            NOW - timedelta(days=90), "Lead scoring (trial)",
+        )  # fmt: skip
     run(stack.db, "DELETE FROM crons")
     for cron, zone in {(model.cron, model.zone) for model in MODELS if model.enabled}:
         run(

@@ -1,19 +1,17 @@
 """Screenshots of the pages, light and dark, wide and narrow: python -m tests.browser.screenshots FOLDER."""
 
-import os
 import secrets
 import sys
 import tempfile
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from local import postgres as local_postgres
 from local import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
-from tests.browser import scene
-from tests.browser.conftest import ARGUMENTS, chromium_path
+from tests.browser import chromium, scene
 from tests.databases import Databases
 from tests.stack import Stack, running
 from worker.results import Results, connect
@@ -42,9 +40,7 @@ def main() -> None:
 
 def shoot(stack: Stack, folder: Path) -> None:
     spam = next(scene.model_id(model) for model in scene.MODELS if model.name == scene.SPAM)
-    arguments = [*ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=arguments)
+    with chromium.running() as browser:
         for width, pixels in WIDTHS.items():
             for scheme in SCHEMES:
                 context = browser.new_context(viewport={"width": pixels, "height": HEIGHT}, color_scheme=scheme)
@@ -56,7 +52,6 @@ def shoot(stack: Stack, folder: Path) -> None:
                     page.screenshot(path=file, full_page=name != "dialog")
                     print(file)
                 context.close()
-        browser.close()
 
 
 def prepare(page: Page, name: str) -> None:

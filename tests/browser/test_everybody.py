@@ -35,7 +35,6 @@ BEYOND = """width => [...document.querySelectorAll("body *")].filter(it =>
 @pytest.fixture(autouse=True)
 def _some(stack: Stack, redis_server: local_redis.Server) -> None:
     """Schedules of all kinds, one with whatever makes its row long."""
-    stack.quieten()
     schedule_many(stack.db, 3, "*/5 9-17 * * mon-fri")
     schedule(stack.db, MODEL, "1-59/2,7,9,11,13 0-4,8,12,18-23 1,15 jan-jun *", "America/Argentina/ComodRivadavia")
     run(stack.db, "UPDATE metrics_executions SET name = %s WHERE model_id = %s", LONG, MODEL)

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from local import redis as local_redis
 from tests.browser.conftest import Open
-from tests.databases import log_labels, run, schedule
+from tests.databases import log_labels, past_the_triggers, run, schedule
 from tests.stack import Stack
 from worker.results import Result, Results
 
@@ -20,11 +20,6 @@ RUNS = 60  # one a minute, the last one at 11:59
 MISSED = {20, 21, 22}
 FAILED = {40}
 SOON = 2000  # milliseconds
-
-
-@pytest.fixture(autouse=True)
-def _quiet(stack: Stack) -> None:
-    stack.quieten()
 
 
 @pytest.fixture
@@ -38,13 +33,12 @@ def model(stack: Stack, results: Results) -> str:
     """A model with an hour behind it, in which three moments were missed and one run failed."""
     model_id = str(uuid.uuid4())
     schedule(stack.db, model_id)
-    run(stack.db, "SET session_replication_role = replica")
-    run(
-        stack.db,
-        "UPDATE metrics_executions SET active_since = %s WHERE model_id = %s",
-        NOON - timedelta(days=1), model_id,
-    )  # fmt: skip
-    run(stack.db, "SET session_replication_role = origin")
+    with past_the_triggers(stack.db):
+        run(
+            stack.db,
+            "UPDATE metrics_executions SET active_since = %s WHERE model_id = %s",
+            NOON - timedelta(days=1), model_id,
+        )  # fmt: skip
     results.save(of(model_id, number) for number in range(RUNS) if number not in MISSED)
     return model_id
 

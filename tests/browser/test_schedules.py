@@ -13,11 +13,6 @@ from tests.stack import Stack
 SOON = 2000  # milliseconds in which changes have to show by themselves
 
 
-@pytest.fixture(autouse=True)
-def _quiet(stack: Stack) -> None:
-    stack.quieten()
-
-
 @pytest.fixture
 def model() -> str:
     return str(uuid.uuid4())

@@ -12,7 +12,18 @@ import redis
 from sklearn.metrics import accuracy_score
 
 from local import redis as local_redis
-from tests.databases import MODEL, Databases, log_labels, one, rows, run, schedule, schedule_many, wait_for
+from tests.databases import (
+    MODEL,
+    Databases,
+    log_labels,
+    one,
+    past_the_triggers,
+    rows,
+    run,
+    schedule,
+    schedule_many,
+    wait_for,
+)
 from tests.stack import Stack, running
 
 DATA = Path("sql/900_test_data.sql")
@@ -127,9 +138,8 @@ def test_a_bad_row_that_got_past_the_gate_costs_only_itself(stack: Stack, model:
     bad = str(uuid.uuid4())
     for model_id in (model, bad):
         log_labels(stack.db, "[1]", "[1]", model_id)
-    run(stack.db, "SET session_replication_role = replica")
-    schedule(stack.db, bad, cron, zone)
-    run(stack.db, "SET session_replication_role = origin")
+    with past_the_triggers(stack.db):
+        schedule(stack.db, bad, cron, zone)
     schedule(stack.db, model)
     run(stack.db, "SELECT pg_notify('metrics_executions', '{\"pairs\": null}')")  # look at all, as it does now and then
     stack.settled()

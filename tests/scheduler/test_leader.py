@@ -13,7 +13,19 @@ from scheduler import new_pairs, run_requests
 from scheduler.broker import Sent
 from scheduler.leader import Leader
 from scheduler.zones import TZDATA_VERSION
-from tests.databases import MODEL, OTHER, Connection, model_ids, one, rows, run, schedule, schedule_many, set_clock
+from tests.databases import (
+    MODEL,
+    OTHER,
+    Connection,
+    model_ids,
+    one,
+    past_the_triggers,
+    rows,
+    run,
+    schedule,
+    schedule_many,
+    set_clock,
+)
 from tests.queue import sent, taken
 from tests.scheduler.conftest import BEFORE, NOON, Start, work
 from worker.messages import PUBLISHED, QUEUE
@@ -570,10 +582,9 @@ def test_a_bad_row_that_got_past_the_gate_costs_only_itself(
     db: Connection, start: Start, redis_client: redis.Redis
 ) -> None:
     set_clock(db, BEFORE)
-    run(db, "SET session_replication_role = replica")
-    schedule(db, OTHER, "R R * * *")
-    run(db, "UPDATE metrics_executions SET active_since = '2026-11-24 11:00:00+00'")
-    run(db, "SET session_replication_role = origin")
+    with past_the_triggers(db):
+        schedule(db, OTHER, "R R * * *")
+        run(db, "UPDATE metrics_executions SET active_since = '2026-11-24 11:00:00+00'")
     schedule(db, MODEL)
     leader = start()
     work(leader)

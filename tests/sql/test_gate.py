@@ -13,7 +13,18 @@ from psycopg2.errors import CheckViolation, ForeignKeyViolation, NotNullViolatio
 
 from tests import cron_model
 from tests.cron_expressions import INVALID, VALID
-from tests.databases import MODEL, OTHER, Connection, one, rows, run, schedule, schedule_many, set_clock
+from tests.databases import (
+    MODEL,
+    OTHER,
+    Connection,
+    one,
+    past_the_triggers,
+    rows,
+    run,
+    schedule,
+    schedule_many,
+    set_clock,
+)
 
 
 @pytest.fixture
@@ -207,9 +218,8 @@ def test_the_problems_of_a_schedule_are_those_of_its_normal_form(db: Connection)
 
 
 def test_a_row_that_got_past_the_gate_is_brought_into_its_normal_form_with_the_next_change(db: Connection) -> None:
-    run(db, "SET session_replication_role = replica")
-    schedule(db, cron=" 0 9 * *  MON")
-    run(db, "SET session_replication_role = origin")
+    with past_the_triggers(db):
+        schedule(db, cron=" 0 9 * *  MON")
 
     run(db, "UPDATE metrics_executions SET timezone = 'Europe/Warsaw'")
 
@@ -261,9 +271,8 @@ def test_it_guards_updates_too(db: Connection) -> None:
 @pytest.mark.parametrize("change", ["name = 'other'", "run_requested_at = now()", "cron_expression = cron_expression"])
 def test_an_update_of_another_column_is_not_checked(db: Connection, change: str) -> None:
     """A row that got past the gate shows it: the check would refuse it."""
-    run(db, "SET session_replication_role = replica")
-    schedule(db, cron="61 * * * *", zone="Mars/Olympus")
-    run(db, "SET session_replication_role = origin")
+    with past_the_triggers(db):
+        schedule(db, cron="61 * * * *", zone="Mars/Olympus")
 
     run(db, f"UPDATE metrics_executions SET {change}")
 

@@ -21,6 +21,7 @@ from tests.databases import (
     Databases,
     log_labels,
     one,
+    past_the_triggers,
     replace_database,
     rows,
     run,
@@ -484,9 +485,8 @@ def test_dump_and_restore_keep_rows_and_gate(db: Connection, database_url: str) 
     ]:
         run(db, "INSERT INTO metrics_executions (model_id, name, cron_expression, timezone, enabled)"
                 " VALUES (gen_random_uuid(), 'a name', %s, %s, %s)", expression, zone, zone != "UTC")  # fmt: skip
-    run(db, "SET session_replication_role = replica")
-    schedule(db, OTHER, "R R * * *", "Mars/Olympus")  # what got past the gate is kept as well
-    run(db, "SET session_replication_role = origin")
+    with past_the_triggers(db):
+        schedule(db, OTHER, "R R * * *", "Mars/Olympus")  # what got past the gate is kept as well
     log_labels(db, "[1]", "[1]")
     run(db, "INSERT INTO crons VALUES ('@daily', 'UTC', '2030-01-01', NULL, NULL, 'x')")
     run(db, "INSERT INTO fires (due_at, leader) VALUES ('2026-01-01', 'x')")
