@@ -3,7 +3,7 @@
 import secrets
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -42,7 +42,9 @@ class Stack:
         self._exits.callback(connection.close)
         return connection
 
-    def start(self, name: str, module: list[str], *, database_url: str = "", redis_url: str = "") -> Service:
+    def start(
+        self, name: str, module: list[str], *, database_url: str = "", redis_url: str = "", **variables: str
+    ) -> Service:
         """Start a process, and watch it; its first word is its role. URLs lead elsewhere than straight to the servers.
 
         A worker is ready when this returns.
@@ -51,6 +53,7 @@ class Stack:
         env = {
             "DATABASE_URL": self.databases.url_as(role, database_url or self.databases.server.url),
             "REDIS_URL": redis_url or self.queue.url,
+            **variables,
         }
         started = self._exits.enter_context(service(module, env, self._folder / f"{name}.log"))
         self.services[name] = started
@@ -123,11 +126,11 @@ def _runs(pid: int) -> bool:
 
 
 @contextmanager
-def running() -> Iterator[Stack]:
-    """Run the servers, with the tables."""
+def running(settings: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """Run the servers, with the tables; settings are PostgreSQL's."""
     with ExitStack() as exits:
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory()))
-        server = exits.enter_context(local_postgres.running())
+        server = exits.enter_context(local_postgres.running(settings=settings))
         queue = exits.enter_context(local_redis.running(folder / "redis"))
         passwords = {role: secrets.token_urlsafe(9) for role in PASSWORD_VARIABLES}
         apply(server.url, passwords=passwords, test_data=False)
