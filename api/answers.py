@@ -94,13 +94,17 @@ class ShownResult(TypedDict):
 
     model_id: ShownModelId
     due_at: Annotated[Moment, Field(description="The moment; with model_id, the result's identity.")]
-    calculated_at: Annotated[Moment, Field(description="When the row was read.")]
+    calculated_at: Annotated[Moment, Field(description="When the row was read, or seen to be unchanged.")]
     status: Annotated[Status, Field(description="no_data: no row, or no labels; error: see error.", examples=["ok"])]
     metrics: ShownMetrics
     samples: Annotated[int, Field(description="Labels that were compared.", examples=[150])]
     result_id: Annotated[int | None, Field(description="The row: results.id.", examples=[8])]
     data_timestamp: Annotated[Moment | None, Field(description="The row's timestamp.")]
     error: Annotated[str | None, Field(description="Why there is no figure.", examples=[None])]
+    unchanged: Annotated[
+        bool,
+        Field(description="The row is that of the result before, unchanged, and so are the figures.", examples=[False]),
+    ]
 
 
 class LastFire(TypedDict):

@@ -14,13 +14,22 @@ COMMENT ON FUNCTION public.due_models(timestamptz) IS
     'Models that are to be calculated for this moment: enabled, unchanged since before it, and due at it.';
 
 
+DO $$
+BEGIN
+    -- Of an earlier version, without the last column; CREATE OR REPLACE cannot add one.
+    IF pg_get_function_result(to_regprocedure('public.latest_results(uuid[])')) NOT LIKE '%version%' THEN
+        DROP FUNCTION public.latest_results(uuid[]);
+    END IF;
+END;
+$$;
+
 CREATE OR REPLACE FUNCTION public.latest_results(model_ids uuid[])
-RETURNS TABLE (model_id uuid, id bigint, y_true json, y_pred json, "timestamp" timestamptz)
+RETURNS TABLE (model_id uuid, id bigint, y_true json, y_pred json, "timestamp" timestamptz, version text)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT newest.model_id, newest.id, newest.y_true, newest.y_pred, newest."timestamp"
+    SELECT newest.model_id, newest.id, newest.y_true, newest.y_pred, newest."timestamp", newest.xmin::text
     FROM unnest(latest_results.model_ids) AS wanted (model_id)
     CROSS JOIN LATERAL (
-        SELECT result.* FROM public.results AS result
+        SELECT result.*, result.xmin FROM public.results AS result
         WHERE result.model_id = wanted.model_id
             -- a row of a clock that runs ahead must not be the newest for ever
             AND result."timestamp" <= (SELECT public.schedule_now() + interval '5 minutes')
@@ -30,7 +39,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 
 COMMENT ON FUNCTION public.latest_results(uuid[]) IS
-    'The newest row of results of each model; none for a model without rows.';
+    'The newest row of results of each model; none for a model without rows. version: another one after each change of the row.';
 
 
 CREATE OR REPLACE FUNCTION public.late_after() RETURNS interval

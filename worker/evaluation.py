@@ -15,7 +15,10 @@ TOO_LARGE = "the row is too large for the worker's memory"
 
 def evaluate(row: NewestRow, moment: datetime) -> Result:
     """Return what a row is worth; whatever is wrong with it is its own result, never the end of the batch."""
-    result = Result(row.model_id, moment, row.read_at, "error", result_id=row.result_id, data_timestamp=row.timestamp)
+    result = Result(
+        row.model_id, moment, row.read_at, "error", result_id=row.result_id, data_timestamp=row.timestamp,
+        row_version=row.version or "",
+    )  # fmt: skip
     if row.y_true is None or row.y_pred is None:
         return replace(result, status="no_data", error="the model has no row in results")
     try:

@@ -2,9 +2,10 @@
 
 For each model a sorted set: the score is the moment in epoch seconds (with milliseconds),
 the member a compact JSON array. The pair (model, moment) is a result's identity.
-Of the latest result alone, a string of compact JSON: its confusion matrix.
+Of the latest result alone, a string of compact JSON: its confusion matrix, and which row it is of.
 """
 
+import itertools
 import json
 import logging
 from collections.abc import Iterable, Sequence
@@ -28,34 +29,69 @@ BEGUN_TTL = 86400  # seconds; a message comes back long before, or not at all
 LONGEST_ERROR = 160  # characters
 ACCURACY = 3  # the place of it in a member
 STATUS_CODES: dict[Status, int] = {"ok": 0, "no_data": 1, "error": 2}
-STATUS_NAMES: dict[int, Status] = {code: status for status, code in STATUS_CODES.items()}
+UNCHANGED = 3  # in a member: ok, and the same as before, since the row is the same
+STATUS_NAMES: dict[int, Status] = {code: status for status, code in STATUS_CODES.items()} | {UNCHANGED: "ok"}
+SCORING = 1  # to be raised when the same row would be worth something else
+AT_A_TIME = 100  # results in a call of a script, which nothing else of Redis's goes beside
 MILLISECOND = timedelta(milliseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Looking and then adding in two steps lets a second worker in between.
+# Looking and then adding in two steps lets a second worker in between. Many in one call: each costs a client and Redis
+# a fraction of a call of its own.
 ADD = """
-local results, failing, counts, detail = unpack(KEYS)
-local score, member, history, ttl, status, model_id, confusion = unpack(ARGV)
-if redis.call('ZCOUNT', results, score, score) > 0 then
-    return 0
-end
-redis.call('ZADD', results, score, member)
-redis.call('ZREMRANGEBYRANK', results, 0, -(history + 1))
-redis.call('EXPIRE', results, ttl)
-redis.call('HINCRBY', counts, status, 1)
-if redis.call('ZCOUNT', results, '(' .. score, '+inf') == 0 then
-    if status == 'ok' then
-        redis.call('ZREM', failing, model_id)
-    else
-        redis.call('ZADD', failing, 'NX', score, model_id)
+local failing, counts = KEYS[1], KEYS[2]
+local history, ttl = ARGV[1], ARGV[2]
+for at = 3, #KEYS, 2 do
+    local results, detail = KEYS[at], KEYS[at + 1]
+    local score, member, status, model_id, confusion = unpack(ARGV, (at - 3) / 2 * 5 + 3, (at - 3) / 2 * 5 + 7)
+    if redis.call('ZCOUNT', results, score, score) == 0 then
+        redis.call('ZADD', results, score, member)
+        redis.call('ZREMRANGEBYRANK', results, 0, -(history + 1))
+        redis.call('EXPIRE', results, ttl)
+        redis.call('HINCRBY', counts, status, 1)
+        if redis.call('ZCOUNT', results, '(' .. score, '+inf') == 0 then
+            if status == 'ok' then
+                redis.call('ZREM', failing, model_id)
+            else
+                redis.call('ZADD', failing, 'NX', score, model_id)
+            end
+            if confusion == '' then
+                redis.call('DEL', detail)
+            else
+                redis.call('SET', detail, confusion, 'EX', ttl)
+            end
+        end
     end
-    if confusion == '' then
-        redis.call('DEL', detail)
-    else
-        redis.call('SET', detail, confusion, 'EX', ttl)
+end
+"""
+
+# The detail, which only an ok result has that is its model's latest, ends with the version of the row that it is of,
+# and the member with the row: then all that changes is the moment. By text, since Lua would round what is in between.
+REPEAT = """
+local counts = KEYS[1]
+local due, score, lag, unchanged, history, ttl = unpack(ARGV)
+local repeated = {}
+for at = 2, #KEYS, 2 do
+    local results, detail = KEYS[at], KEYS[at + 1]
+    local row, version = ARGV[at + 5], ARGV[at + 6]
+    local kept = redis.call('GET', detail)
+    if kept and kept:sub(-#version) == version then
+        local member = redis.call('ZRANGE', results, -1, -1)[1] or ''
+        local latest, figures = member:match('^%[(%d+),%-?%d+,%d,(.*)$')
+        local same = latest and kept:sub(2, #latest + 2) == latest .. ',' and figures:sub(-#row) == row
+        if same and tonumber(latest) < tonumber(due) then
+            redis.call('ZADD', results, score, '[' .. due .. ',' .. lag .. ',' .. unchanged .. ',' .. figures)
+            redis.call('ZREMRANGEBYRANK', results, 0, -(history + 1))
+            redis.call('EXPIRE', results, ttl)
+            redis.call('SET', detail, '[' .. due .. kept:sub(#latest + 2), 'EX', ttl)
+            repeated[#repeated + 1] = at / 2 - 1
+        end
     end
 end
-return 1
+if #repeated > 0 then
+    redis.call('HINCRBY', counts, 'ok', #repeated)
+end
+return repeated
 """
 
 # Those after the place of (score, member) in the order, newest first. By ranks, since many may share a score, and the
@@ -98,7 +134,9 @@ class Result:
     result_id: int | None = None  # results.id of the row
     data_timestamp: datetime | None = None  # results.timestamp of the row
     error: str | None = None
+    unchanged: bool = False  # the row is the one of the result before, and so are the figures
     confusion: Confusion | None = field(default=None, compare=False)  # kept of the latest result alone, as its Detail
+    row_version: str = field(default="", compare=False)  # kept as well; empty: the row is read again the next time
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as the API shows it."""
@@ -112,7 +150,17 @@ class Result:
             "result_id": self.result_id,
             "data_timestamp": self.data_timestamp and iso(self.data_timestamp, "microseconds"),
             "error": self.error,
+            "unchanged": self.unchanged,
         }
+
+
+class SeenRow(NamedTuple):
+    """A model and which row of results is its newest, without the labels."""
+
+    model_id: str
+    result_id: int
+    timestamp: datetime
+    row_version: str  # another one after whichever change of the row
 
 
 class Detail(NamedTuple):
@@ -159,18 +207,39 @@ class Results:
         self._history = history
         self._ttl = ttl_days * 24 * 3600  # seconds
         self._add = client.register_script(ADD)
+        self._repeat = client.register_script(REPEAT)
         self._failing_from = client.register_script(FAILING_FROM)
 
     def save(self, results: Iterable[Result]) -> None:
         """Store results, each unless its model has one of that moment: the first one counts."""
-        with self._client.pipeline(transaction=False) as pipeline:
-            for result in results:
-                keys = [key(result.model_id), FAILING, COUNTS, detail_key(result.model_id)]
-                score = repr(_score(result.due_at))
-                values: list[str | bytes | int] = [score, encode(result), self._history, self._ttl, result.status]
+        remaining = iter(results)
+        while portion := list(itertools.islice(remaining, AT_A_TIME)):
+            keys = [FAILING, COUNTS]
+            values: list[str | bytes | int] = [self._history, self._ttl]
+            for result in portion:
+                keys += [key(result.model_id), detail_key(result.model_id)]
+                values += [repr(_score(result.due_at)), encode(result), result.status]
                 values += [result.model_id, encode_detail(result)]
-                self._add(keys=keys, args=values, client=pipeline)
-            pipeline.execute()
+            self._add(keys=keys, args=values)
+
+    def repeat(self, seen: Sequence[SeenRow], due_at: datetime, calculated_at: datetime) -> list[str]:
+        """Store the result of a moment for each model whose latest one is of this very row, and ok; which they are.
+
+        The figures are those of that result. Without a round trip for each of them, and without the labels.
+        """
+        due = epoch_milliseconds(due_at)
+        lag = (calculated_at - due_at) // MILLISECOND
+        repeated = []
+        for start in range(0, len(seen), AT_A_TIME):
+            portion = seen[start : start + AT_A_TIME]
+            keys = [COUNTS]
+            values: list[str | bytes | int] = [due, repr(_score(due_at)), lag, UNCHANGED, self._history, self._ttl]
+            for row in portion:
+                keys += [key(row.model_id), detail_key(row.model_id)]
+                values += [f",{row.result_id},{_microseconds(row.timestamp)}]", _version_end(row.row_version)]
+            places: Any = self._repeat(keys=keys, args=values)
+            repeated += [portion[place].model_id for place in places]
+        return repeated
 
     def latest(self, model_id: str) -> Result | None:
         """Return the result of the latest moment, if there is one that can be read."""
@@ -322,11 +391,11 @@ def encode(result: Result) -> bytes:
     fields = [
         epoch_milliseconds(result.due_at),
         (result.calculated_at - result.due_at) // MILLISECOND,
-        STATUS_CODES[result.status],
+        UNCHANGED if result.unchanged else STATUS_CODES[result.status],
         result.accuracy,
         result.samples,
         result.result_id,
-        result.data_timestamp and (result.data_timestamp - EPOCH) // timedelta(microseconds=1),
+        result.data_timestamp and _microseconds(result.data_timestamp),
         result.error and result.error[:LONGEST_ERROR],
     ]
     while fields[-1] is None:
@@ -376,20 +445,33 @@ def _decode(model_id: str, member: bytes) -> Result:
         result_id=result_id,
         data_timestamp=None if data is None else EPOCH + timedelta(microseconds=data),
         error=error,
+        unchanged=code == UNCHANGED,
     )
 
 
 def encode_detail(result: Result) -> bytes:
-    """Return a result's moment and its confusion matrix, or nothing where it has none."""
-    return b"" if result.confusion is None else _json([epoch_milliseconds(result.due_at), *result.confusion])
+    """Return a result's moment, its confusion matrix and its row's version, or nothing where it has no matrix."""
+    if result.confusion is None:
+        return b""
+    return _json([epoch_milliseconds(result.due_at), *result.confusion, _version(result.row_version)])
 
 
 def decode_detail(value: bytes) -> Detail:
     """Return what encode_detail() wrote. Raises ValueError and others for anything else."""
-    due, labels, counts = json.loads(value)
+    due, labels, counts, _ = json.loads(value)
     if [len(row) for row in counts] != [len(labels)] * len(labels):
         raise ValueError("the matrix is not square")
     return Detail(EPOCH + due * MILLISECOND, Confusion(labels, [[int(count) for count in row] for row in counts]))
+
+
+def _version(row_version: str) -> str:
+    """Return what must be the same where a result is to be repeated."""
+    return f"{SCORING}.{row_version}" if row_version else ""
+
+
+def _version_end(row_version: str) -> str:
+    """Return how a detail of this version ends."""
+    return f',"{_version(row_version)}"]'
 
 
 def _json(fields: list[Any]) -> bytes:
@@ -412,6 +494,10 @@ def _bound(instant: datetime) -> float:
 def epoch_milliseconds(instant: datetime) -> int:
     """Return an instant in full milliseconds since 1970, exactly: timestamp() is a float."""
     return (instant - EPOCH) // MILLISECOND
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - EPOCH) // timedelta(microseconds=1)
 
 
 def iso(instant: datetime, timespec: str = "auto") -> str:

@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,10 +20,17 @@ from worker.limit import TookTooLong, limited
 from worker.messages import Batch
 from worker.patience import AWAY, StillAway, UnreadableRows, patiently
 from worker.results import Result
+from worker.store import NewestRow
 
 log = logging.getLogger(__name__)
 
+SAVE_EVERY = 0.1  # seconds
+ENOUGH = 2 / 3  # of the time limit; after that no further model is begun, so that what is begun comes to its end
 MOST_ATTEMPTS = 2  # with a model alone, after the batch was interrupted that it was part of
+
+
+class ShortOfTime(Exception):
+    """What is left of the batch is for others."""
 
 
 @app.task(bind=True, name=messages.CALCULATE)  # type: ignore[untyped-decorator]  # Celery has no types
@@ -67,6 +74,7 @@ class Delivery:
     def __post_init__(self) -> None:
         """Begin with all of them."""
         self.waiting = dict.fromkeys(self.batch.model_ids)
+        self._enough = time.monotonic() + ENOUGH * settings.time_limit
 
     def run(self) -> None:
         """Come to an end with each model: a result, or another message in the queue."""
@@ -75,7 +83,7 @@ class Delivery:
                 self._run()
         except TookTooLong:
             self._give_back("no time is left")
-        except StillAway as reason:
+        except (StillAway, ShortOfTime) as reason:
             self._give_back(str(reason))
 
     def _run(self) -> None:
@@ -114,7 +122,7 @@ class Delivery:
             reason = TOO_LARGE
         except UnreadableRows as error:
             reason = str(error)
-        except StillAway:
+        except (StillAway, ShortOfTime):
             raise
         except Exception as error:
             # Of one row, such as a timestamp that Python has no year for, but who knows which one.
@@ -130,15 +138,38 @@ class Delivery:
 
     def _work_through(self) -> datetime:
         """Store the results of those that wait, and take them out; the answer is when the last row was read."""
-        read_at = self.batch.due_at
+        read_at = self._repeat()
         portions = store.newest_rows(_database(), list(self.waiting), requested=self.batch.requested)
         with closing(portions):
             for rows in portions:
-                _results().save([evaluate(row, self.batch.due_at) for row in rows])
-                for row in rows:
-                    del self.waiting[row.model_id]
-                    read_at = row.read_at
+                for evaluated in self._evaluated(rows):
+                    _results().save(evaluated)
+                    for result in evaluated:
+                        del self.waiting[result.model_id]
+                        read_at = result.calculated_at
+                    if self.waiting and time.monotonic() > self._enough:
+                        raise ShortOfTime(f"{settings.time_limit} s do not suffice for all of it")
         return read_at
+
+    def _repeat(self) -> datetime:
+        """Do those whose newest row is that of their latest result; the answer is when that was seen."""
+        seen, seen_at = store.seen_rows(_database(), list(self.waiting), requested=self.batch.requested)
+        if seen_at is None:
+            return self.batch.due_at
+        for model_id in _results().repeat(seen, self.batch.due_at, seen_at):
+            del self.waiting[model_id]
+        return seen_at
+
+    def _evaluated(self, rows: list[NewestRow]) -> Iterator[list[Result]]:
+        """Yield the results of rows, those of a tenth of a second at once: whatever ends the process, few are lost."""
+        evaluated: list[Result] = []
+        began = time.monotonic()
+        rows.reverse()
+        while rows:
+            evaluated.append(evaluate(rows.pop(), self.batch.due_at))  # and with that a large row is gone from memory
+            if not rows or time.monotonic() - began > SAVE_EVERY:
+                yield evaluated
+                evaluated, began = [], time.monotonic()
 
     def _leave(self, reason: str) -> None:
         """Let the models that wait go on alone, each in a message of its own; one that is alone gets an error."""

@@ -62,6 +62,10 @@ class Stack:
             self._pools[name] = children(started)
         return started
 
+    def pool(self, name: str) -> list[int]:
+        """Return the process ids of a worker's pool."""
+        return self._pools[name]
+
     def forget(self, ended: Service) -> None:
         """Watch no longer what the bench has ended."""
         [name] = [name for name, watched in self.services.items() if watched is ended]

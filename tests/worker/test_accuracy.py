@@ -28,6 +28,10 @@ def confusion(y_true: list[Any], y_pred: list[Any]) -> Confusion:
         ([0], [1]),
         ([1.0, 2.0, 3.0], [1, 2, 4]),
         ([-1, 1], [1, 1]),
+        ([0, 255, 7], [255, 255, 7]),
+        ([256, 255, 0], [0, 255, 0]),
+        ([3, 3, 3], [300, 3, 3]),
+        ([True, True, False], [False, True, False]),
     ],
 )
 def test_it_is_that_of_scikit_learn(y_true: list[Any], y_pred: list[Any]) -> None:
@@ -36,6 +40,32 @@ def test_it_is_that_of_scikit_learn(y_true: list[Any], y_pred: list[Any]) -> Non
 
 def test_large_integers_stay_exact() -> None:
     assert score("[9007199254740993, 18446744073709551617]", "[9007199254740992, 18446744073709551617]")[:2] == (0.5, 2)
+
+
+@pytest.mark.parametrize("number", [2**53, 2**63, 2**64, -(2**63) - 2, 10**30])
+def test_integers_next_to_each_other_are_different_labels(number: int) -> None:
+    y_true, y_pred = [number, number + 1], [number, number]
+
+    assert score(str(y_true), str(y_pred))[:2] == (0.5, 2)
+    assert confusion(y_true, y_pred) == ([number, number + 1], [[1, 0], [1, 0]])
+
+
+@pytest.mark.parametrize("label", ['"\\ud800"', '"\\udfff\\ud800"', "9" * 4000, '"\\u0000"'])
+def test_a_label_may_be_whatever_json_takes(label: str) -> None:
+    assert score(f"[{label}, {label}]", f"[{label}, {label[:-1]}1{label[-1]}]")[:2] == (0.5, 2)
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 3], ["a", "b"], [True, False], [2**70, 1, 2.0]])
+def test_many_labels_are_scored_like_few(labels: list[Any]) -> None:
+    """Long texts are read in another way."""
+    few = score(json.dumps(labels), json.dumps(labels[::-1]))
+
+    many = score(json.dumps(labels * 200_000), json.dumps(labels[::-1] * 200_000))
+
+    assert many.accuracy == few.accuracy
+    assert many.confusion is not None
+    assert few.confusion is not None
+    assert many.confusion.labels == few.confusion.labels
 
 
 def test_strings_are_compared_as_they_are() -> None:

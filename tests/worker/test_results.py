@@ -12,7 +12,7 @@ import redis
 from tests.databases import MODEL, OTHER, model_ids
 from worker import results
 from worker.confusion import LONGEST_LABEL, MOST_LABELS, Confusion
-from worker.results import NOTHING, Detail, Failure, Recent, Result, Results, Totals, decode, encode
+from worker.results import NOTHING, Detail, Failure, Recent, Result, Results, SeenRow, Totals, decode, encode
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 FULL = Result(
@@ -21,10 +21,14 @@ FULL = Result(
 )  # fmt: skip
 EMPTY = Result(MODEL, NOON, NOON, "no_data", error="the model has no row in results")
 CONFUSION = Confusion(["cat", "dog", None], [[70, 1, 0], [2, 60, 3], [1, 0, 13]])
-DETAILED = replace(FULL, confusion=CONFUSION)
+DETAILED = replace(FULL, confusion=CONFUSION, row_version="7001")
+SEEN = SeenRow(MODEL, 42, datetime(2026, 11, 16, 6, 0, 0, 123456, tzinfo=UTC), "7001")
+LATER = NOON + timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("result", [FULL, EMPTY, replace(FULL, due_at=NOON + timedelta(milliseconds=123))])
+@pytest.mark.parametrize(
+    "result", [FULL, EMPTY, replace(FULL, unchanged=True), replace(FULL, due_at=NOON + timedelta(milliseconds=123))]
+)
 def test_what_is_read_is_what_was_written(redis_client: redis.Redis, result: Result) -> None:
     assert decode(MODEL, encode(result)) == result
 
@@ -52,6 +56,7 @@ def test_it_is_shown_as_documented() -> None:
         "result_id": 42,
         "data_timestamp": "2026-11-16T06:00:00.123456Z",
         "error": None,
+        "unchanged": False,
     }
 
 
@@ -141,6 +146,8 @@ def test_a_confusion_matrix_is_kept_beside_the_result(redis_client: redis.Redis)
     assert kept.detail(OTHER) is None
     assert 2 * 24 * 3600 - 10 < redis_client.ttl(results.detail_key(MODEL)) <= 2 * 24 * 3600
     assert encode(DETAILED) == encode(FULL)
+    redis_client.set(results.detail_key(OTHER), '[1764000000000,["cat"],[[1]]]')
+    assert kept.detail(OTHER) is None  # of an earlier version, until the model's next result
     assert DETAILED.as_dict() == FULL.as_dict()
 
 
@@ -156,6 +163,113 @@ def test_only_a_newer_result_changes_the_confusion_matrix(redis_client: redis.Re
 
     kept.save([replace(DETAILED, due_at=NOON + timedelta(minutes=1), confusion=other)])
     assert kept.detail(MODEL) == Detail(NOON + timedelta(minutes=1), other)
+
+
+def test_the_result_of_an_unchanged_row_is_repeated(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client, ttl_days=2)
+    accuracy = 0.1 + 0.2  # which takes all digits
+    kept.save([replace(DETAILED, accuracy=accuracy)])
+    for name in (results.key(MODEL), results.detail_key(MODEL)):
+        redis_client.expire(name, 10)
+
+    repeated = kept.repeat([SEEN, SEEN._replace(model_id=OTHER)], LATER, LATER + timedelta(milliseconds=5))
+
+    assert repeated == [MODEL]
+    latest = replace(
+        FULL, due_at=LATER, calculated_at=LATER + timedelta(milliseconds=5), accuracy=accuracy, unchanged=True
+    )
+    assert kept.latest(MODEL) == latest
+    assert kept.detail(MODEL) == Detail(LATER, CONFUSION)
+    assert kept.totals().added == {"ok": 2, "no_data": 0, "error": 0}
+    for name in (results.key(MODEL), results.detail_key(MODEL)):
+        assert redis_client.ttl(name) > 10
+    assert kept.repeat([SEEN], LATER + timedelta(minutes=1), LATER) == [MODEL]
+    assert redis_client.zcard(results.key(MODEL)) == 3
+    assert kept.latest_of([OTHER]) == [None]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        SEEN._replace(row_version="7002"),
+        SEEN._replace(row_version="17001"),
+        SEEN._replace(row_version="001"),
+        SEEN._replace(row_version=""),
+        SEEN._replace(result_id=43),
+        SEEN._replace(result_id=2),
+        SEEN._replace(timestamp=SEEN.timestamp + timedelta(microseconds=1)),
+    ],
+)
+def test_that_of_another_row_is_not(redis_client: redis.Redis, seen: SeenRow) -> None:
+    kept = Results(redis_client)
+    kept.save([DETAILED])
+
+    assert kept.repeat([seen], LATER, LATER) == []
+    assert kept.latest(MODEL) == FULL
+
+
+@pytest.mark.parametrize("due_at", [NOON, NOON - timedelta(milliseconds=1), NOON - timedelta(days=1)])
+def test_nor_for_a_moment_that_is_not_later(redis_client: redis.Redis, due_at: datetime) -> None:
+    kept = Results(redis_client)
+    kept.save([DETAILED])
+
+    assert kept.repeat([SEEN], due_at, NOON) == []
+    assert redis_client.zcard(results.key(MODEL)) == 1
+
+
+def test_nor_one_that_was_not_ok_or_is_not_the_latest(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client)
+    kept.save([DETAILED, replace(EMPTY, due_at=LATER, row_version="7001")])
+    after = LATER + timedelta(minutes=1)
+
+    assert kept.repeat([SEEN], after, after) == []
+
+    kept.save([replace(DETAILED, due_at=after)])
+    redis_client.zremrangebyrank(results.key(MODEL), -1, -1)
+    assert kept.repeat([SEEN], after + timedelta(minutes=1), after) == []
+
+
+@pytest.mark.parametrize("junk", ["", "[", "no detail", '[1,"1.7001"]', "[1764000000000,[],[]]"])
+def test_nor_what_somebody_else_wrote(redis_client: redis.Redis, junk: str) -> None:
+    kept = Results(redis_client)
+    kept.save([DETAILED])
+    redis_client.set(results.detail_key(MODEL), junk)
+    redis_client.zadd(results.key(MODEL), {junk: 2e9})
+
+    assert kept.repeat([SEEN], LATER, LATER) == []
+
+
+def test_an_unchanged_row_that_is_to_be_scored_in_another_way_is_scored(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Results(redis_client)
+    kept.save([DETAILED])
+
+    monkeypatch.setattr(results, "SCORING", results.SCORING + 1)
+
+    assert kept.repeat([SEEN], LATER, LATER) == []
+
+
+def test_repeated_results_are_as_many_as_are_kept(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client, history=3)
+    kept.save([DETAILED])
+
+    for minute in range(1, 6):
+        assert kept.repeat([SEEN], NOON + timedelta(minutes=minute), NOON + timedelta(minutes=minute)) == [MODEL]
+
+    found = kept.newest(MODEL, None, 10)
+    assert [it and it.due_at.minute for it in found] == [5, 4, 3]
+
+
+def test_many_are_saved_and_repeated_in_their_places(redis_client: redis.Redis) -> None:
+    kept = Results(redis_client)
+    ids = model_ids(250)
+    kept.save(replace(DETAILED, model_id=model_id) for model_id in ids[::2])
+
+    repeated = kept.repeat([SEEN._replace(model_id=model_id) for model_id in ids], LATER, LATER)
+
+    assert repeated == ids[::2]
+    assert {it.model_id for it in kept.latest_of(ids) if it and it.due_at == LATER} == set(ids[::2])
 
 
 def test_no_confusion_matrix_stands_beside_a_failure(redis_client: redis.Redis) -> None:

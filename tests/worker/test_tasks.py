@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import redis
@@ -125,17 +126,78 @@ def test_a_model_that_ends_every_process_gets_an_error_in_the_end(
     assert (result.status, result.error) == ("error", "calculation was interrupted three times")
 
 
-def test_what_does_not_fit_into_the_time_limit_goes_on_alone(
+def test_a_batch_that_does_not_fit_into_the_time_limit_goes_on_and_nothing_is_done_twice(
     db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
-    ids = big_batch(db, 12, 1_000_000)
-    with worker(env | {"TIME_LIMIT": "2"}, tmp_path) as running:
+    ids = big_batch(db, 16, 1_000_000)
+    with worker(env | {"TIME_LIMIT": "3"}, tmp_path) as running:
         broker.send(Batch(ids, NOON).message(NOON))
 
         wait_for(lambda: count(redis_client) == len(ids), seconds=40)
 
-        assert "calculation took longer than 2 s" in running.output
+        assert "models back: 3 s do not suffice" in running.output
+        assert "goes on" not in running.output
+        assert "took longer" not in running.output
     assert {result.status for model_id in ids if (result := latest(redis_client, model_id))} == {"ok"}
+
+
+def test_a_model_that_takes_too_long_is_an_error_of_its_own(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    [slow] = big_batch(db, 1, 6_000_000)
+    ids = [slow, *model_ids(3)]
+    for model_id in ids[1:]:
+        schedule(db, model_id)
+        log_labels(db, "[1]", "[1]", model_id)
+    with worker(env | {"TIME_LIMIT": "1"}, tmp_path):
+        broker.send(Batch(ids, NOON).message(NOON))
+
+        wait_for(lambda: count(redis_client) == len(ids), seconds=40)
+
+    found = {model_id: latest(redis_client, model_id) for model_id in ids}
+    assert (found[slow].status, found[slow].error) == ("error", "calculation took longer than 1 s")  # type: ignore[union-attr]
+    assert {found[model_id].status for model_id in ids[1:]} == {"ok"}  # type: ignore[union-attr]
+
+
+def test_a_row_that_has_not_changed_is_not_read_again(
+    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """Whatever is done to a row, or to its model, is seen."""
+    schedule(db)
+    log_labels(db, "[1, 2]", "[1, 1]")
+    found = []
+    changes = [
+        "SELECT",
+        "SELECT",
+        "UPDATE results SET y_pred = '[1, 2]'",
+        "SELECT",
+        "INSERT INTO results (model_id, y_true, y_pred) SELECT model_id, '[1, 2]', '[2, 1]' FROM metrics_executions",
+        "DELETE FROM results WHERE id = 2",
+        "SELECT",
+    ]
+    with worker(env, tmp_path):
+        for minute, change in enumerate(changes):
+            run(db, change)
+            due_at = NOON + timedelta(minutes=minute)
+            broker.send(Batch([MODEL], due_at).message(due_at))
+            wait_for(lambda due_at=due_at: (it := latest(redis_client)) and it.due_at == due_at)  # type: ignore[misc]
+            found.append(latest(redis_client))
+
+    shown = [(it.status, it.accuracy, it.samples, it.result_id, it.unchanged) for it in found if it]
+    assert shown == [
+        ("ok", 0.5, 2, 1, False),
+        ("ok", 0.5, 2, 1, True),
+        ("ok", 1.0, 2, 1, False),
+        ("ok", 1.0, 2, 1, True),
+        ("ok", 0.0, 2, 2, False),
+        ("ok", 1.0, 2, 1, False),
+        ("ok", 1.0, 2, 1, True),
+    ]
+    first, second = found[0], found[1]
+    assert first
+    assert second
+    assert second.calculated_at > first.calculated_at
+    assert second.data_timestamp == first.data_timestamp
 
 
 def test_sigterm_finishes_a_batch_or_gives_it_back(
