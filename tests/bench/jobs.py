@@ -23,6 +23,13 @@ from worker import results
 from worker.results import Result, Results
 
 MODELS, LABELS = 20_000, 1000
+SHAPES = [  # of other rows, for planning: models, labels, what a label looks like in JSON
+    (20_000, 10, "{}"),
+    (20_000, 100, "{}"),
+    (10_000, 1000, '"class {}"'),
+    (4_000, 10_000, "{}"),
+    (400, 100_000, "{}"),
+]
 LARGE_MODELS, LARGE_LABELS = 100, 1_000_000
 LEAD = timedelta(seconds=0.5)  # from the setting of the clock to the moment
 KINDS = 50  # different arrays of labels among the fresh rows
@@ -55,6 +62,7 @@ def bench(figures: Figures, wanted: Wanted) -> None:
         figures.describe(stack.db)
         jobs = Jobs(stack)
         bench_many(jobs, figures, wanted)
+        bench_shapes(jobs, figures, wanted)
         bench_large(jobs, figures, wanted)
         bench_memory(stack, figures, wanted)
 
@@ -75,6 +83,20 @@ def bench_many(jobs: "Jobs", figures: Figures, wanted: Wanted) -> None:
     ):
         name = f"whole job, {models:,} models, each with {what}"
         figures.add(name, "models/s", [models / seconds for seconds in took], goal)
+
+
+def bench_shapes(jobs: "Jobs", figures: Figures, wanted: Wanted) -> None:
+    for full, labels, shape in SHAPES:
+        models = wanted.size(full)
+        jobs.schedule(models)
+        rates = []
+        for _ in range(wanted.runs):
+            accuracies = jobs.log(labels, KINDS, shape)
+            rates.append(models / jobs.seconds())
+            jobs.check(accuracies, labels)
+        figures.add(
+            f"whole job, {models:,} models, each with a fresh row of {labels:,} {shape.format(7)}", "models/s", rates
+        )
 
 
 def bench_large(jobs: "Jobs", figures: Figures, wanted: Wanted) -> None:
@@ -136,13 +158,17 @@ class Jobs:
         run(self._stack.db, "VACUUM ANALYZE metrics_executions")
         wait_for(lambda: one(self._stack.db, "SELECT count(next_due_at) FROM crons") == 1, seconds=60)
 
-    def log(self, labels: int, kinds: int) -> list[float]:
+    def log(self, labels: int, kinds: int, shape: str = "{}") -> list[float]:
         """Log a row of each model; the accuracies that they have."""
+        texts = [shape.format(label) for label in range(10)]
         true = [self._chance.choices(range(10), k=labels) for _ in range(kinds)]
         predicted = [
             [label if self._chance.random() < 0.9 else self._chance.randrange(10) for label in side] for side in true
         ]
-        run(self._stack.db, LOG, *([str(side) for side in sides] for sides in (true, predicted)), kinds)
+        y_true, y_pred = (
+            [f"[{', '.join(texts[label] for label in side)}]" for side in sides] for sides in (true, predicted)
+        )
+        run(self._stack.db, LOG, y_true, y_pred, kinds)
         run(self._stack.db, "VACUUM ANALYZE results")
         pairs = zip(true, predicted, strict=True)
         return [sum(map(int.__eq__, side, other)) / labels for side, other in pairs]
