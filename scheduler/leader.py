@@ -12,6 +12,7 @@ from scheduler.broker import Broker, State
 from scheduler.fires import Fires
 from scheduler.forgotten import Forgotten
 from scheduler.new_pairs import NewPairs
+from scheduler.old_results import OldResults
 from scheduler.run_requests import RunRequests
 from scheduler.settings import Settings
 
@@ -41,10 +42,12 @@ class Leader:
         self._forgotten = Forgotten(database, broker, settings)
         self._new_pairs = NewPairs(database)
         self._run_requests = RunRequests(database, broker, self._forgotten, settings)
+        self._old_results = OldResults(database, settings)
         self._look: store.Look | None = None
         self._error: str | None = None
         self._noted_error: str | None = None
         self._noted_at = self._cleaned_up = time.monotonic()
+        self._pause = LOOK_EVERY
 
     def turn(self) -> None:
         """Do the most urgent thing, or wait until there is one."""
@@ -110,13 +113,18 @@ class Leader:
         self._database.notifies.clear()
 
     def _clean_up(self, look: store.Look) -> None:
-        if time.monotonic() - self._cleaned_up >= CLEAN_UP_EVERY and _is_free(look, LULL):
+        self._pause = LOOK_EVERY
+        if not _is_free(look, LULL):
+            return
+        if time.monotonic() - self._cleaned_up >= CLEAN_UP_EVERY:
             self._fires.retire_old()
             self._new_pairs.delete_unused()
             self._cleaned_up = time.monotonic()
+        else:
+            self._pause = min(LOOK_EVERY, self._old_results.delete_some())
 
     def _wait(self) -> None:
-        seconds = LOOK_EVERY
+        seconds = self._pause
         if self._look is not None and self._look.next_due_at is not None:
             now = store.now(self._database)  # the look may be some milliseconds old
             seconds = min(seconds, max(0.0, (self._look.next_due_at - now).total_seconds()))

@@ -19,6 +19,7 @@ class Settings:
     batch_size: int  # models in one message
     catch_up: timedelta  # a moment missed longer ago is only counted
     fires_retention: timedelta
+    results_retention: timedelta | None  # None: every row of results stays
     queue_limit: int  # messages waiting, above which nothing is added
 
     @classmethod
@@ -30,6 +31,9 @@ class Settings:
             batch_size=positive(env, "BATCH_SIZE", 100),
             catch_up=timedelta(days=positive(env, "CATCH_UP", 7)),
             fires_retention=timedelta(days=positive(env, "FIRES_RETENTION", 30)),
+            results_retention=(
+                timedelta(days=positive(env, "RESULTS_RETENTION", 1)) if "RESULTS_RETENTION" in env else None
+            ),
             queue_limit=positive(env, "QUEUE_LIMIT", 100_000),
         )
 

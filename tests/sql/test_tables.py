@@ -230,6 +230,7 @@ ALLOWED = {
         "fires": "SIUD",
         "retired_fires": "SU",
         "leader": "SU",
+        "results": "D",
     },
     "metrics_worker": {"metrics_executions": "S", "results": "S"},
     "metrics_client": {
@@ -272,6 +273,20 @@ def test_the_scheduler_may_clear_requests_and_change_nothing_else(
     run(scheduler, "UPDATE metrics_executions SET run_requested_at = NULL")
     with pytest.raises(InsufficientPrivilege):
         run(scheduler, "UPDATE metrics_executions SET enabled = false")
+    scheduler.close()
+
+
+def test_the_scheduler_may_find_and_delete_results_and_not_read_their_labels(
+    db: Connection, databases: Databases, database_url: str
+) -> None:
+    log_labels(db, "[1]", "[1]")
+    scheduler = psycopg2.connect(databases.url_as("metrics_scheduler", database_url))
+    scheduler.autocommit = True
+
+    for refused in ("SELECT y_true FROM results", "UPDATE results SET timestamp = now()"):
+        with pytest.raises(InsufficientPrivilege):
+            run(scheduler, refused)
+    run(scheduler, "DELETE FROM results WHERE model_id = %s", MODEL)
     scheduler.close()
 
 
