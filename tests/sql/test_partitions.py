@@ -1,4 +1,4 @@
-"""A table of results in partitions, made by the very statements of docs/scaling.md."""
+"""A table of results in partitions, made by the very statements of docs/partitions.md."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ Follow = Callable[[str], None]
 
 def statements(heading: str) -> str:
     """Return what the document gives below a heading, to be pasted into psql."""
-    section = Path("docs/scaling.md").read_text().split(f"\n### {heading}\n")[1].split("\n##")[0]
+    section = Path("docs/partitions.md").read_text().split(f"\n## {heading}\n")[1].split("\n##")[0]
     groups = groupby(section.splitlines(), key=lambda line: line.startswith("    ") or not line)
     return "\n".join(line for indented, lines in groups if indented for line in lines)
 

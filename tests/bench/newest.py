@@ -1,0 +1,134 @@
+"""How long the newest rows of 100 models take in a small and in a large table: python -m tests.bench.newest.
+
+As a worker reads them, with its rights and its query. Each table is in a database of its own on one
+server, and they are read by turns. The models are others each time, so that in the large table
+most of what is read is not in shared_buffers (PostgreSQL's default, 128 MB), but in the kernel's cache.
+"""
+
+import random
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import psycopg2
+
+from sql.apply import apply
+from tests.bench.figures import Figures, Wanted, Watch
+from tests.bench.stack import Stack, running
+from tests.databases import Connection, model_ids, one, replace_database, run
+from worker import postgres
+from worker.store import newest_rows
+
+ROWS_EACH = 100  # of a model
+AT_ONCE = 100  # models that are read at once, as in one message
+READS = 100  # in one run
+TABLES = [(1000, 10), (100_000, 10), (1000, 1000)]  # models, labels of a row
+SETTINGS = {"max_wal_size": "8GB", "maintenance_work_mem": "512MB"}
+
+# A model's rows lie far from each other, as they do where many models log by turns.
+FILL = """
+    ALTER TABLE metrics_executions DISABLE TRIGGER USER;
+    INSERT INTO metrics_executions (model_id, cron_expression)
+        SELECT lpad(to_hex(n), 32, '0')::uuid, '* * * * *' FROM generate_series(1, {models}) AS n;
+    ALTER TABLE results DROP CONSTRAINT results_labels_check;
+    DROP INDEX results_newest;
+    INSERT INTO results (model_id, y_true, y_pred, timestamp)
+        SELECT lpad(to_hex(n), 32, '0')::uuid, labels.json, labels.json, now() - age * interval '1 hour'
+        FROM (SELECT json_agg((hashint4(n) & 65535) % 10) AS json FROM generate_series(1, {labels}) AS n) AS labels,
+            generate_series({rows}, 1, -1) AS age, generate_series(1, {models}) AS n
+"""
+PARTS = {
+    "table": "pg_table_size('{0}')",
+    "primary key": "pg_relation_size('{0}_pkey')",
+    "other indexes": "pg_indexes_size('{0}') - pg_relation_size('{0}_pkey')",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A database with as many models; url is its owner's."""
+
+    models: int
+    labels: int
+    url: str
+
+    def __str__(self) -> str:
+        return f"{self.models * ROWS_EACH:,} rows of {self.labels:,} labels"
+
+
+def main() -> None:
+    """Run the bench."""
+    wanted = Wanted.from_command_line("newest", __doc__)
+    figures = Figures("newest")
+    bench(figures, wanted)
+    figures.write(wanted.json)
+
+
+def bench(figures: Figures, wanted: Wanted) -> None:
+    """Measure everything."""
+    with running(SETTINGS) as stack:
+        figures.describe(stack.db)
+        tables = [make(stack, max(AT_ONCE, wanted.size(models)), labels) for models, labels in TABLES]
+        for table in tables:
+            add_sizes(figures, table)
+        cold, warm = time_reads(stack, tables, wanted.runs)
+    for table in tables:
+        figures.add(f"newest rows of {AT_ONCE} models, {table}, just restarted", "ms", cold[table])
+        figures.add(f"newest rows of {AT_ONCE} models, {table}", "ms", warm[table])
+        figures.add(f"newest row, {table}", "µs", [1000 * took / AT_ONCE for took in warm[table]])
+    small, large = tables[:2]
+    ratios = [slow / fast for slow, fast in zip(warm[large], warm[small], strict=True)]
+    figures.add(f"{large} to {small}", "times", ratios, "at most 1.5")
+
+
+def make(stack: Stack, models: int, labels: int) -> Table:
+    """Make a database with schedules and rows."""
+    name = f"of_{models}_models_and_{labels}_labels"
+    run(stack.db, f"CREATE DATABASE {name}")
+    url = replace_database(stack.databases.server.url, name)
+    apply(url, passwords={}, test_data=False)
+    with closing(psycopg2.connect(url)) as db:
+        db.autocommit = True
+        run(db, FILL.format(models=models, labels=labels, rows=ROWS_EACH))
+        apply(url, passwords={}, test_data=False)  # makes the index that filling goes better without
+        for table in ("metrics_executions", "results"):
+            run(db, f"VACUUM ANALYZE {table}")
+    return Table(models, labels, url)
+
+
+def add_sizes(figures: Figures, table: Table) -> None:
+    """Add what a row takes on disk."""
+    with closing(psycopg2.connect(table.url)) as db:
+        for part, size in PARTS.items():
+            took = one(db, f"SELECT {size.format('results')}") / (table.models * ROWS_EACH)
+            figures.add(f"results, {table}, {part}", "B/row", [took])
+
+
+def time_reads(
+    stack: Stack, tables: Sequence[Table], runs: int
+) -> tuple[dict[Table, list[float]], dict[Table, list[float]]]:
+    """Return milliseconds of a read after a restart, and of the many that follow, of each run."""
+    cold: dict[Table, list[float]] = {table: [] for table in tables}
+    warm: dict[Table, list[float]] = {table: [] for table in tables}
+    for _ in range(runs):
+        stack.databases.server.process.stop()
+        stack.databases.restart()
+        for table in tables:
+            with closing(postgres.connect(stack.databases.url_as("metrics_worker", table.url), "bench")) as session:
+                ids = model_ids(table.models)
+                cold[table].append(read(session, ids))
+                warm[table].append(sum(read(session, ids) for _ in range(READS)) / READS)
+    return cold, warm
+
+
+def read(session: Connection, ids: Sequence[str]) -> float:
+    """Read the newest rows of some models, and return how many milliseconds it took."""
+    chosen = random.sample(ids, AT_ONCE)
+    with Watch() as watch:
+        found = [row for portion in newest_rows(session, chosen, requested=False) for row in portion]
+    assert len(found) == len(chosen)
+    return watch.seconds * 1000
+
+
+if __name__ == "__main__":
+    main()
