@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 from typing import NamedTuple
 
-from psycopg2.errors import InsufficientPrivilege, LockNotAvailable, QueryCanceled
+import psycopg2
 from psycopg2.extensions import connection
 
 from scheduler.settings import Settings
@@ -98,8 +98,10 @@ class OldResults:
     def _try(self, retention: timedelta) -> float:
         try:
             self._delete_portion(retention)
-        except (InsufficientPrivilege, LockNotAvailable, QueryCanceled) as error:
-            # Of no concern to the moments: nobody waits for an old row to go.
+        except psycopg2.Error as error:
+            if self._database.closed:
+                raise
+            # A lock, a foreign key, a missing right: of no concern to the moments, and nobody waits for a row to go.
             log.warning("old rows of results stay for now: %s", first_line(error))
             self._portion = LEAST
             return REST

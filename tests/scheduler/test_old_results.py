@@ -8,13 +8,15 @@ from itertools import pairwise
 
 import psycopg2
 import pytest
+import redis
 
 from scheduler import old_results
 from scheduler.old_results import REST, WALK_EVERY, OldResults
 from scheduler.settings import Settings
 from tests.bench.moments import approach
 from tests.databases import MODEL, OTHER, Connection, Databases, one, rows, run, schedule, set_clock, wait_for
-from tests.scheduler.conftest import NOON, SETTINGS, Run, Start, work
+from tests.queue import sent
+from tests.scheduler.conftest import BEFORE, NOON, SETTINGS, Run, Start, work
 from worker import postgres
 
 ADD = """
@@ -182,14 +184,49 @@ def test_a_table_that_somebody_has_locked_is_left_for_a_minute(
         assert "old rows of results stay for now: canceling statement due to lock timeout" in caplog.text
 
 
-def test_where_it_has_no_right_to_it_says_so(db: Connection, old: OldResults, caplog: pytest.LogCaptureFixture) -> None:
-    run(db, "REVOKE DELETE ON results FROM metrics_scheduler")
+@pytest.mark.parametrize(
+    ("change", "undo", "reason"),
+    [
+        (
+            "REVOKE DELETE ON results FROM metrics_scheduler",
+            "GRANT DELETE ON results TO metrics_scheduler",
+            "permission denied for table results",
+        ),
+        (
+            "CREATE TABLE notes AS SELECT id FROM results; ALTER TABLE notes ADD FOREIGN KEY (id) REFERENCES results",
+            "DROP TABLE notes",
+            'update or delete on table "results" violates foreign key constraint',
+        ),
+    ],
+    ids=["no right", "a foreign key"],
+)
+def test_where_it_may_not_it_says_so_and_the_scheduler_goes_on(
+    db: Connection, start: Start, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture,
+    change: str, undo: str, reason: str,
+) -> None:  # fmt: skip
+    set_clock(db, BEFORE)
+    schedule(db)
+    run(db, ADD, MODEL, ["40 days", "50 days"])
+    leader = start(RESULTS_RETENTION="30")
+    run(db, change)
     try:
-        assert old.delete_some() == REST
+        work(leader)
+        set_clock(db, NOON)
+        work(leader)
     finally:
-        run(db, "GRANT DELETE ON results TO metrics_scheduler")
+        run(db, undo)
 
-    assert "old rows of results stay for now: permission denied for table results" in caplog.text
+    assert len(sent(redis_client)) == 1
+    assert one(db, "SELECT error FROM leader") is None
+    assert len(rows(db, AGES, MODEL)) == 2
+    assert f"old rows of results stay for now: {reason}" in caplog.text
+
+
+def test_a_lost_connection_is_for_others_to_mend(db: Connection, session: Connection, old: OldResults) -> None:
+    run(db, "SELECT pg_terminate_backend(%s)", session.info.backend_pid)
+
+    with pytest.raises(psycopg2.Error):
+        old.delete_some()
 
 
 def test_an_empty_table_is_soon_walked(old: OldResults) -> None:
