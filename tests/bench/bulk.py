@@ -11,6 +11,7 @@ from pathlib import Path
 from local.services import SCHEDULER
 from tests.bench.figures import Figures, Wanted, Watch
 from tests.bench.moments import approach
+from tests.bench.sizes import add_sizes
 from tests.bench.stack import Stack, running
 from tests.databases import one, run, wait_for
 
@@ -65,6 +66,9 @@ def bench(figures: Figures, wanted: Wanted) -> None:
         figures.describe(stack.db)
         path = Path(one(stack.db, "SHOW data_directory")) / "schedules.tsv"
         run(stack.db, EXPORT.format(schedules=schedules, path=path))
+        run(stack.db, STATEMENTS["COPY"].format(path=path))
+        run(stack.db, "VACUUM ANALYZE metrics_executions")
+        add_sizes(figures, stack.db, "metrics_executions", f"{schedules:,} rows")
         for _ in range(wanted.runs):
             for what, seconds in time_without_triggers(stack, path).items():
                 plain[what].append(seconds)

@@ -1,11 +1,13 @@
 """How long the newest rows of 100 models take in a small and in a large table: python -m tests.bench.newest.
 
 As a worker reads them, with its rights and its query. Each table is in a database of its own on one
-server, and they are read by turns. The models are others each time, so that in the large table
-most of what is read is not in shared_buffers (PostgreSQL's default, 128 MB), but in the kernel's cache.
+server, all are vacuumed, and they are read by turns: first 100 models by chance, whose rows of the
+large table are mostly not in shared_buffers (PostgreSQL's default, 128 MB), but in the kernel's
+cache; then the same models again, when they are.
 """
 
 import random
+import statistics
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,15 +16,18 @@ import psycopg2
 
 from sql.apply import apply
 from tests.bench.figures import Figures, Wanted, Watch
+from tests.bench.sizes import add_sizes
 from tests.bench.stack import Stack, running
-from tests.databases import Connection, model_ids, one, replace_database, run
+from tests.databases import Connection, model_ids, replace_database, run
 from worker import postgres
 from worker.store import newest_rows
 
 ROWS_EACH = 100  # of a model
 AT_ONCE = 100  # models that are read at once, as in one message
 READS = 100  # in one run
+PATIENCE = 600.0  # seconds that filling a table, or building its index, may take
 TABLES = [(1000, 10), (100_000, 10), (1000, 1000)]  # models, labels of a row
+STATES = RESTARTED, OTHERS, AGAIN = "just restarted", "others each time", "read again"
 SETTINGS = {"max_wal_size": "8GB", "maintenance_work_mem": "512MB"}
 
 # A model's rows lie far from each other, as they do where many models log by turns.
@@ -37,11 +42,6 @@ FILL = """
         FROM (SELECT json_agg((hashint4(n) & 65535) % 10) AS json FROM generate_series(1, {labels}) AS n) AS labels,
             generate_series({rows}, 1, -1) AS age, generate_series(1, {models}) AS n
 """
-PARTS = {
-    "table": "pg_table_size('{0}')",
-    "primary key": "pg_relation_size('{0}_pkey')",
-    "other indexes": "pg_indexes_size('{0}') - pg_relation_size('{0}_pkey')",
-}
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ def main() -> None:
     """Run the bench."""
     wanted = Wanted.from_command_line("newest", __doc__)
     figures = Figures("newest")
+    postgres.SILENCE = PATIENCE
     bench(figures, wanted)
     figures.write(wanted.json)
 
@@ -70,15 +71,17 @@ def bench(figures: Figures, wanted: Wanted) -> None:
         figures.describe(stack.db)
         tables = [make(stack, max(AT_ONCE, wanted.size(models)), labels) for models, labels in TABLES]
         for table in tables:
-            add_sizes(figures, table)
-        cold, warm = time_reads(stack, tables, wanted.runs)
+            with closing(psycopg2.connect(table.url)) as db:
+                add_sizes(figures, db, "results", str(table))
+        took = time_reads(stack, tables, wanted.runs)
     for table in tables:
-        figures.add(f"newest rows of {AT_ONCE} models, {table}, just restarted", "ms", cold[table])
-        figures.add(f"newest rows of {AT_ONCE} models, {table}", "ms", warm[table])
-        figures.add(f"newest row, {table}", "µs", [1000 * took / AT_ONCE for took in warm[table]])
+        for state in STATES:
+            figures.add(f"newest rows of {AT_ONCE} models, {table}, {state}", "ms", took[table][state])
+        figures.add(f"newest row, {table}", "µs", [1000 * each / AT_ONCE for each in took[table][AGAIN]])
     small, large = tables[:2]
-    ratios = [slow / fast for slow, fast in zip(warm[large], warm[small], strict=True)]
-    figures.add(f"{large} to {small}", "times", ratios, "at most 1.5")
+    for state in (OTHERS, AGAIN):
+        ratios = [slow / fast for slow, fast in zip(took[large][state], took[small][state], strict=True)]
+        figures.add(f"{large} to {small}, {state}", "times", ratios, "at most 1.5")
 
 
 def make(stack: Stack, models: int, labels: int) -> Table:
@@ -96,34 +99,25 @@ def make(stack: Stack, models: int, labels: int) -> Table:
     return Table(models, labels, url)
 
 
-def add_sizes(figures: Figures, table: Table) -> None:
-    """Add what a row takes on disk."""
-    with closing(psycopg2.connect(table.url)) as db:
-        for part, size in PARTS.items():
-            took = one(db, f"SELECT {size.format('results')}") / (table.models * ROWS_EACH)
-            figures.add(f"results, {table}, {part}", "B/row", [took])
-
-
-def time_reads(
-    stack: Stack, tables: Sequence[Table], runs: int
-) -> tuple[dict[Table, list[float]], dict[Table, list[float]]]:
-    """Return milliseconds of a read after a restart, and of the many that follow, of each run."""
-    cold: dict[Table, list[float]] = {table: [] for table in tables}
-    warm: dict[Table, list[float]] = {table: [] for table in tables}
+def time_reads(stack: Stack, tables: Sequence[Table], runs: int) -> dict[Table, dict[str, list[float]]]:
+    """Return milliseconds of a read: the first one after a restart, and the mean of many, of each run."""
+    took: dict[Table, dict[str, list[float]]] = {table: {state: [] for state in STATES} for table in tables}
     for _ in range(runs):
         stack.databases.server.process.stop()
         stack.databases.restart()
         for table in tables:
             with closing(postgres.connect(stack.databases.url_as("metrics_worker", table.url), "bench")) as session:
                 ids = model_ids(table.models)
-                cold[table].append(read(session, ids))
-                warm[table].append(sum(read(session, ids) for _ in range(READS)) / READS)
-    return cold, warm
+                took[table][RESTARTED].append(read(session, random.sample(ids, AT_ONCE)))
+                chosen = [random.sample(ids, AT_ONCE) for _ in range(READS)]
+                pairs = [(read(session, each), read(session, each)) for each in chosen]
+                for state, times in zip((OTHERS, AGAIN), zip(*pairs, strict=True), strict=True):
+                    took[table][state].append(statistics.mean(times))
+    return took
 
 
-def read(session: Connection, ids: Sequence[str]) -> float:
-    """Read the newest rows of some models, and return how many milliseconds it took."""
-    chosen = random.sample(ids, AT_ONCE)
+def read(session: Connection, chosen: Sequence[str]) -> float:
+    """Read the newest rows of models, and return how many milliseconds it took."""
     with Watch() as watch:
         found = [row for portion in newest_rows(session, chosen, requested=False) for row in portion]
     assert len(found) == len(chosen)

@@ -12,7 +12,7 @@ from tests.bench.figures import Figures, Wanted
 
 @pytest.mark.parametrize(
     ("module", "scale", "figures_of_it"),
-    [(bulk, 0.001, 4 * len(bulk.STATEMENTS)), (newest, 0.002, 6 * len(newest.TABLES) + 1)],
+    [(bulk, 0.001, 4 * len(bulk.STATEMENTS) + 3), (newest, 0.002, 7 * len(newest.TABLES) + 2)],
     ids=["bulk", "newest"],
 )
 def test_it_measures_and_writes(module: ModuleType, scale: float, figures_of_it: int, tmp_path: Path) -> None:
