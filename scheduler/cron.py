@@ -29,7 +29,7 @@ def next_fire(expression: str, timezone: str, after: datetime) -> datetime:
     """
     cron = parse(expression)
     instant, elapsed = _minute(timezone, after)
-    candidate = walls.after(expression, _skip_repeated(cron, timezone, instant, instant + elapsed))
+    candidate = walls.after(cron, _skip_repeated(cron, timezone, instant, instant + elapsed))
     while candidate.year - after.year <= LONGEST_WAIT:
         found = candidate - elapsed
         shift = first_shift(timezone, instant, min(found, instant + NEAR))
@@ -45,7 +45,7 @@ def next_fire(expression: str, timezone: str, after: datetime) -> datetime:
             if candidate < shift.wall_after:
                 candidate = walls.ceil_minute(shift.wall_after)
         elif not repeats(cron, shift):
-            candidate = walls.at_or_after(expression, shift.wall_after)
+            candidate = walls.at_or_after(cron, shift.wall_after)
     raise _never(expression, timezone)
 
 
@@ -56,7 +56,7 @@ def last_fire(expression: str, timezone: str, until: datetime) -> datetime:
     """
     cron, instant = parse(expression), _naive_utc(until)
     elapsed = offset(timezone, instant)
-    candidate = walls.at_or_before(expression, instant + elapsed)
+    candidate = walls.at_or_before(cron, instant + elapsed)
     while until.year - candidate.year <= LONGEST_WAIT:
         # The hour before the candidate counts: in it, the candidate may have been fired already.
         reach = candidate - elapsed - LARGE_SHIFT
@@ -73,11 +73,11 @@ def last_fire(expression: str, timezone: str, until: datetime) -> datetime:
         if (
             makes_up(cron, shift)
             and made_up <= instant + elapsed
-            and walls.at_or_before(expression, made_up - MINUTE) >= shift.wall_before
+            and walls.at_or_before(cron, made_up - MINUTE) >= shift.wall_before
         ):
             return _aware_utc(made_up - elapsed)
         instant, elapsed = shift.at - SECOND, shift.before
-        candidate = walls.at_or_before(expression, shift.wall_before - MINUTE)
+        candidate = walls.at_or_before(cron, shift.wall_before - MINUTE)
     raise _never(expression, timezone)
 
 

@@ -36,21 +36,21 @@ def next_fires(expression: str, timezone: str, after: datetime, count: int) -> I
     for _ in range(count):
         after = next_fire(expression, timezone, after)
         local = after.astimezone(zone(timezone))
-        stands_for = _made_up(cron, expression, timezone, after, local) or _repeated(cron, timezone, after, local)
+        stands_for = _made_up(cron, timezone, after, local) or _repeated(cron, timezone, after, local)
         yield Fire(after, local, stands_for)
 
 
-def _made_up(cron: Cron, expression: str, timezone: str, at: datetime, local: datetime) -> tuple[datetime, ...]:
+def _made_up(cron: Cron, timezone: str, at: datetime, local: datetime) -> tuple[datetime, ...]:
     """Return the lost times that a fire makes up for, and its own if the expression names it as well."""
     instant, wall = at.replace(tzinfo=None), local.replace(tzinfo=None)
     shift = last_shift(timezone, instant - MINUTE, instant)  # the first full minute after it
     if shift is None or not makes_up(cron, shift):
         return ()
     named = []
-    following = walls.at_or_after(expression, shift.wall_before)
+    following = walls.at_or_after(cron, shift.wall_before)
     while following < shift.wall_after:
         named.append(following)
-        following = walls.after(expression, following)
+        following = walls.after(cron, following)
     if named and following == wall:
         named.append(local)
     return tuple(named)

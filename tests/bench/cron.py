@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg2
 
 from local import postgres as local_postgres
-from scheduler import dialect, walls, zones
+from scheduler import dialect, zones
 from scheduler.cron import InvalidCron, last_fire, next_fire
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests import cron_model
@@ -91,7 +91,7 @@ def time_cold(
         instant = shift.at + timedelta(minutes=chance.randrange(-180, 180))
     took = []
     for _ in range(3):
-        for cache in (dialect.parse, walls._parsed_croniter, zones._shifts):  # noqa: SLF001  # what a new process lacks
+        for cache in (dialect.parse, zones._shifts):  # noqa: SLF001  # what a new process lacks
             cache.cache_clear()
         took.append(seconds(function, expression, zone, instant.replace(tzinfo=UTC)))
     return min(took), expression, zone
