@@ -1,4 +1,4 @@
-"""The Celery application of the scheduler.
+"""The Celery application of the scheduler, for beat: what is sent goes past it (scheduler.broker).
 
 celery -A scheduler.app beat --scheduler scheduler.beat:DatabaseScheduler
 """
@@ -9,16 +9,5 @@ from celery import Celery
 # imported one would make an early SIGTERM end in a traceback.
 import scheduler.beat  # noqa: F401
 from scheduler.settings import settings
-from worker import messages
 
 app = Celery("scheduler", broker=settings().redis_url)
-app.conf.update(
-    broker_transport_options={
-        "socket_connect_timeout": messages.PATIENCE,
-        "socket_timeout": messages.PATIENCE,
-        "socket_keepalive": True,
-    },
-    broker_use_ssl=messages.broker_tls(settings().redis_url),
-    task_default_queue=messages.QUEUE,
-    task_ignore_result=True,
-)

@@ -41,7 +41,7 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         self._leader: Leader | None = None
         self._failures = 0
         super().__init__(*args, **kwargs)
-        self._broker = Broker(self.app, results.connect(settings().redis_url))
+        self._broker = Broker(results.connect(settings().redis_url))
 
     def setup_schedule(self) -> None:
         """Refuse what somebody put into beat_schedule: nothing here would ever run it."""
@@ -84,7 +84,7 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         if try_to_lead(self._database):
             self._leader = Leader(self._database, self._broker, settings(), self._name)
             log.info("%s leads", self._name)
-            self._broker.warm_up()
+            self._broker.check()
         else:
             time.sleep(STANDBY_PAUSE)
 

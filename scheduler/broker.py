@@ -1,21 +1,18 @@
 """Redis as the scheduler sees it: a queue that takes messages, and a memory that may forget."""
 
 import logging
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import redis
-from celery import Celery
-from kombu.connection import Connection
-from kombu.exceptions import OperationalError
 
-from worker import messages
-from worker.messages import Batch
+from worker import envelope, messages
+from worker.messages import Batch, Message
 
 log = logging.getLogger(__name__)
 
+TOGETHER = 32  # messages in one command, some 200 KB: a round trip costs little then, and workers have enough to do
 FULL = 0.9  # of maxmemory; the rest is for the workers, who could not even take a message from a Redis that is full
 
 # A Redis that restarted while messages were sent must not look as if it had them all: neither one that returned
@@ -27,7 +24,7 @@ if same and (redis.call('GET', KEYS[1]) or '') == ARGV[1] then
 end
 """
 
-LOST = (redis.RedisError, OperationalError, OSError)  # what any of the methods may raise
+LOST = (redis.RedisError, OSError)  # what any of the methods may raise
 
 
 class Sent(NamedTuple):
@@ -54,20 +51,15 @@ class State(NamedTuple):
 class Broker:
     """Sends messages, without retries: the scheduler has its own idea of when to try again."""
 
-    def __init__(self, app: Celery, client: redis.Redis) -> None:
-        """Send through the app, and look at the queue with the client; both are of one Redis."""
-        self._app = app
+    def __init__(self, client: redis.Redis) -> None:
+        """Send to the Redis of the client."""
         self._client = client
         self._marker = ""
         self._run_id = ""
         self._remember = client.register_script(REMEMBER)
 
-    def warm_up(self) -> None:
-        """Load and connect what the first message would otherwise wait for, some 50 ms."""
-        with Connection("memory://") as nowhere:  # type: ignore[no-untyped-call]  # kombu is typed in part
-            self._app.send_task(messages.CALCULATE, connection=nowhere)
-        with self._app.producer_pool.acquire(block=True) as producer:
-            producer.maybe_declare(self._app.amqp.queues[messages.QUEUE])
+    def check(self) -> None:
+        """Say so where Redis is not set up as it should be."""
         memory: Any = self._client.info("memory")
         if (policy := memory["maxmemory_policy"]) != "noeviction":
             log.warning("Redis may evict messages and results (maxmemory-policy %s): set noeviction", policy)
@@ -84,19 +76,23 @@ class Broker:
         self._run_id = server["run_id"]
         return State(waiting, memory["used_memory"], memory["maxmemory"], self._marker)
 
-    def send(self, message: messages.Message) -> None:
-        """Put one message into the queue."""
-        with self._app.producer_pool.acquire(block=True) as producer:
-            self._app.send_task(**message._asdict(), producer=producer, retry=False)
+    def send(self, *sent: Message) -> None:
+        """Put messages into the queue, in their order."""
+        for start in range(0, len(sent), TOGETHER):
+            self._client.lpush(messages.QUEUE, *map(envelope.write, sent[start : start + TOGETHER]))
 
-    def send_models(self, batches: Generator[list[tuple[Any, ...]]], due_at: datetime, now: datetime) -> Sent:
-        """Send each batch of rows of one model id as one message, and close the batches."""
+    def send_models(self, batches: Iterable[Sequence[str]], due_at: datetime, now: datetime) -> Sent:
+        """Send each batch of model ids as one message, the first of them at once."""
         models = count = 0
-        with closing(batches):
-            for rows in batches:
-                self.send(Batch([model_id for (model_id,) in rows], due_at).message(queued_at=now))
-                models += len(rows)
-                count += 1
+        group: list[Message] = []
+        for model_ids in batches:
+            group.append(Batch(model_ids, due_at).message(queued_at=now))
+            models += len(model_ids)
+            count += 1
+            if count == 1 or len(group) == TOGETHER:
+                self.send(*group)
+                group.clear()
+        self.send(*group)
         return Sent(models, count)
 
     def remember(self, marker: str) -> None:

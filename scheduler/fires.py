@@ -11,9 +11,8 @@ from scheduler.broker import Broker, Sent
 from scheduler.cron import InvalidCron, InvalidTimeZone, count_fires, last_fire
 from scheduler.pairs import Pair, columns, moment_columns, next_moment
 from scheduler.settings import Settings
-from scheduler.store import execute, rows
+from scheduler.store import batches, execute, rows
 from scheduler.zones import TZDATA_VERSION
-from worker.postgres import stream
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +106,8 @@ class Fires:
 
     def send(self, due_at: datetime, now: datetime) -> Sent:
         """Send the models due at a moment."""
-        batches = stream(self._database, DUE_MODELS, {"due_at": due_at}, self._batch_size)
-        return self._broker.send_models(batches, due_at, now)
+        models = batches(self._database, DUE_MODELS, self._batch_size, due_at=due_at)
+        return self._broker.send_models(models, due_at, now)
 
     def record(self, due_at: datetime, pairs: Sequence[Pair], sent: Sent, began: datetime, ended: datetime) -> None:
         """Move the pairs on to their next moments, and write the log; sending took from began to ended."""

@@ -14,8 +14,7 @@ from psycopg2.extensions import connection
 from scheduler.broker import Broker
 from scheduler.pairs import Pair, columns, next_moment
 from scheduler.settings import Settings
-from scheduler.store import now, rows
-from worker.postgres import stream
+from scheduler.store import batches, now, rows, snapshot
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +99,10 @@ class Forgotten:
         if not self._moments:
             return False
         due_at = max(self._moments)
-        values = {**columns(self._pairs(due_at)), "due_at": due_at}
-        models = stream(self._database, MODELS_OF_PAIRS, values, self._batch_size)
-        sent = self._broker.send_models(models, due_at, queued_at)
+        pairs = columns(self._pairs(due_at))
+        with snapshot(self._database):
+            models = batches(self._database, MODELS_OF_PAIRS, self._batch_size, **pairs, due_at=due_at)
+            sent = self._broker.send_models(models, due_at, queued_at)
         log.info("sent %s again: %s models in %s messages", due_at.isoformat(), sent.models, sent.messages)
         del self._moments[due_at]
         self._remember()

@@ -97,12 +97,13 @@ class Leader:
         return None
 
     def _fire(self, due_at: datetime, now: datetime) -> bool:
-        # The pairs first: one that somebody adds while the models are sent is not taken for sent.
-        pairs = self._fires.pairs(due_at)
+        # A snapshot: a pair that somebody adds while the models are sent is not taken for sent.
+        with store.snapshot(self._database):
+            sent = self._fires.send(due_at, now)
+            ended = self._forgotten.sent()
+            pairs = self._fires.pairs(due_at)
         # Recorded last: a crash in between repeats messages, and the workers know a repeated one by (model, moment).
         # The other order would lose them.
-        sent = self._fires.send(due_at, now)
-        ended = self._forgotten.sent()
         self._fires.record(due_at, pairs, sent, now, ended)
         return True
 

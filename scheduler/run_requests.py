@@ -3,6 +3,7 @@
 import itertools
 import logging
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from scheduler.broker import Broker
 from scheduler.forgotten import Forgotten
 from scheduler.settings import Settings
 from scheduler.store import execute, rows
-from worker.messages import Batch
+from worker.messages import Batch, Message
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +57,7 @@ class RunRequests:
         limit = AT_A_TIME + len(self._sent)
         requests = [RunRequest(*row) for row in rows(self._database, RUN_REQUESTS, limit=limit)]
         new = [request for request in requests if request not in self._sent]
-        for requested_at, group in itertools.groupby(new, key=lambda request: request.requested_at):
-            model_ids = [request.model_id for request in group]
-            for start in range(0, len(model_ids), self._batch_size):
-                batch = Batch(model_ids[start : start + self._batch_size], requested_at, requested=True)
-                self._broker.send(batch.message(queued_at=requested_at))
+        self._broker.send(*self._messages(new))
         if new:
             self._forgotten.sent()
             log.info("sent %s requested runs", len(new))
@@ -69,6 +66,13 @@ class RunRequests:
         self._sent = {request: self._sent.get(request, present) for request in requests}
         self._clear([request for request, sent_at in self._sent.items() if present - sent_at >= KEPT_FOR])
         return bool(new)
+
+    def _messages(self, requests: list[RunRequest]) -> Iterator[Message]:
+        for requested_at, group in itertools.groupby(requests, key=lambda request: request.requested_at):
+            model_ids = [request.model_id for request in group]
+            for start in range(0, len(model_ids), self._batch_size):
+                batch = Batch(model_ids[start : start + self._batch_size], requested_at, requested=True)
+                yield batch.message(queued_at=requested_at)
 
     def send_again(self) -> None:
         """Redis has lost something: send again what is still in the table."""

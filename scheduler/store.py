@@ -1,9 +1,13 @@
 """What every part of the scheduler asks PostgreSQL, and what it notes there of itself."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from psycopg2.extensions import connection
+from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, ISOLATION_LEVEL_REPEATABLE_READ, connection
+
+AHEAD = 2000  # rows in memory, where batches are smaller
 
 # The clock once, as a constant of the statement: the indexes serve only such a one.
 LOOK = """
@@ -43,6 +47,29 @@ def execute(database: connection, statement: str, **values: Any) -> None:
     """Run a statement that returns nothing."""
     with database.cursor() as cursor:
         cursor.execute(statement, values)
+
+
+@contextmanager
+def snapshot(database: connection) -> Iterator[None]:
+    """Let all queries see the same moment of the database, whatever is committed meanwhile."""
+    database.set_isolation_level(ISOLATION_LEVEL_REPEATABLE_READ)
+    try:
+        yield
+    finally:
+        if not database.closed:
+            database.rollback()
+            database.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
+
+
+def batches(database: connection, query: str, size: int, **values: Any) -> Iterator[list[Any]]:
+    """Yield the values of a query's only column, so many at a time, within a snapshot."""
+    cursor = database.cursor(name="batches")  # of the server; it ends with the snapshot
+    cursor.execute(query, values)
+    wanted = size  # the first ones come at once
+    while found := cursor.fetchmany(wanted):
+        for start in range(0, len(found), size):
+            yield [value for (value,) in found[start : start + size]]
+        wanted = max(1, AHEAD // size) * size
 
 
 def look(database: connection) -> Look:

@@ -2,36 +2,19 @@
 
 import base64
 import json
-import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import redis
 
-from worker import messages
+from worker import envelope, messages
 from worker.messages import Batch
 
 
 def raw_message(model_ids: Sequence[str], due_at: datetime) -> bytes:
     """Return a message of the task as it lies in the queue."""
-    message = Batch(model_ids, due_at).message(due_at)
-    number = str(uuid.uuid4())
-    envelope = {
-        "body": base64.b64encode(json.dumps([[], message.kwargs, {}]).encode()).decode(),
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "headers": {"lang": "py", "task": message.name, "id": number, "root_id": number, **message.headers},
-        "properties": {
-            "correlation_id": number,
-            "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": message.queue},
-            "priority": 0,
-            "body_encoding": "base64",
-            "delivery_tag": number,
-        },
-    }
-    return json.dumps(envelope).encode()
+    return envelope.write(Batch(model_ids, due_at).message(due_at))
 
 
 def sent(client: redis.Redis) -> list[dict[str, Any]]:

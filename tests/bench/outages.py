@@ -16,8 +16,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
 
-from celery import Celery
-
 from local.services import WORKER
 from scheduler.broker import Broker
 from tests.bench import away, take_overs
@@ -79,8 +77,7 @@ def killed_worker(stack: Stack, report: Report, number: int) -> None:
     ids = big_batch(stack.db, 100, LONG)
     workers = [stack.start(f"worker {place}", WORKER) for place in (1, 2)]
     due_at = this_minute()
-    with Celery(broker=stack.queue.url) as app:
-        Broker(app, stack.client).send(Batch(ids, due_at).message(due_at))
+    Broker(stack.client).send(Batch(ids, due_at).message(due_at))
     victim = expect("a worker", lambda: next((each for each in workers if "] received" in each.output), None))
     expect("first results", lambda: count(stack.client))
     stack.forget(victim)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from celery import Celery
 
 from local.services import SCHEDULER
 from scheduler.broker import Broker
@@ -25,16 +24,14 @@ Run = Callable[..., Service]
 
 
 @pytest.fixture
-def start(databases: Databases, database_url: str, redis_url: str, redis_client: redis.Redis) -> Iterator[Start]:
+def start(databases: Databases, database_url: str, redis_client: redis.Redis) -> Iterator[Start]:
     """Return a function that makes a leader, on a session of its own; settings are given as in the environment."""
     with ExitStack() as sessions:
-        app = Celery("tests", broker=redis_url)
-        sessions.callback(app.close)
 
         def make(**env: str) -> Leader:
             database = postgres.connect(databases.url_as("metrics_scheduler", database_url), "tests")
             sessions.callback(database.close)
-            return Leader(database, Broker(app, redis_client), Settings.from_env(SETTINGS | env), "tests")
+            return Leader(database, Broker(redis_client), Settings.from_env(SETTINGS | env), "tests")
 
         yield make
 

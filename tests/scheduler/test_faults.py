@@ -1,6 +1,7 @@
 """The scheduler as a process, when it, PostgreSQL or the network fails."""
 
 import time
+from collections.abc import Iterator
 from contextlib import closing
 
 import psycopg2
@@ -17,7 +18,16 @@ from tests.scheduler.conftest import BEFORE, NOON, Run, leads
 from worker import postgres
 from worker.messages import QUEUE
 
+SLOW = 0.03  # seconds
 FORCED = [word.replace("scheduler.beat:DatabaseScheduler", "tests.forced_leader:ForcedLeader") for word in SCHEDULER]
+
+
+@pytest.fixture
+def slow_redis(redis_url: str) -> Iterator[Proxy]:
+    """A way to Redis on which thousands of messages take seconds."""
+    with Proxy(redis_url) as network:
+        network.delay = SLOW
+        yield network
 
 
 def with_standby(db: Connection, first: Service, run_scheduler: Run) -> Service:
@@ -96,13 +106,18 @@ def test_a_leader_whose_session_is_ended_comes_back_without_a_word_lost(
 
 @pytest.mark.parametrize("victim", ["scheduler", "PostgreSQL", "the session"])
 def test_what_ends_in_the_middle_of_a_fan_out_loses_nothing(
-    databases: Databases, db: Connection, run_scheduler: Run, redis_client: redis.Redis, victim: str
+    databases: Databases,
+    db: Connection,
+    run_scheduler: Run,
+    redis_client: redis.Redis,
+    slow_redis: Proxy,
+    victim: str,
 ) -> None:
     """It is begun again; the workers know what they had."""
     set_clock(db, BEFORE)
     schedule_many(db, 3000)
     ids = {model_id for (model_id,) in rows(db, "SELECT model_id::text FROM metrics_executions")}
-    scheduler = run_scheduler(BATCH_SIZE="1")
+    scheduler = run_scheduler(BATCH_SIZE="1", REDIS_URL=slow_redis.url)
     wait_for(lambda: one(db, "SELECT count(*) FROM crons") == 1)
     set_clock(db, NOON)
     wait_for(lambda: redis_client.llen(QUEUE) > 100)
@@ -240,8 +255,13 @@ def test_a_redis_that_restarts_in_the_middle_of_a_fan_out_has_all_of_it_in_the_e
     set_clock(db, BEFORE)
     schedule_many(db, 3000)
     ids = {model_id for (model_id,) in rows(db, "SELECT model_id::text FROM metrics_executions")}
-    with local_redis.running() as server, redis.Redis.from_url(server.url) as client:
-        run_scheduler(REDIS_URL=server.url, BATCH_SIZE="1")
+    with (
+        local_redis.running() as server,
+        redis.Redis.from_url(server.url) as client,
+        Proxy(server.url) as network,
+    ):
+        network.delay = SLOW
+        run_scheduler(REDIS_URL=network.url, BATCH_SIZE="1")
         wait_for(lambda: one(db, "SELECT count(*) FROM crons") == 1)
         set_clock(db, NOON)
         wait_for(lambda: client.llen(QUEUE) > 100)
@@ -284,13 +304,13 @@ EDITS = """
 
 
 def test_10_000_edits_while_a_fan_out_runs_change_nothing_of_it(
-    db: Connection, run_scheduler: Run, redis_client: redis.Redis
+    db: Connection, run_scheduler: Run, redis_client: redis.Redis, slow_redis: Proxy
 ) -> None:
     """Each is committed by itself; at last the whole table is emptied, by which the next moment has nobody to run."""
     set_clock(db, BEFORE)
     schedule_many(db, 2000)
     ids = {model_id for (model_id,) in rows(db, "SELECT model_id::text FROM metrics_executions")}
-    run_scheduler(BATCH_SIZE="1")
+    run_scheduler(BATCH_SIZE="1", REDIS_URL=slow_redis.url)
     wait_for(lambda: one(db, "SELECT count(*) FROM crons") == 1)
     set_clock(db, NOON)
     wait_for(lambda: redis_client.llen(QUEUE) > 10)

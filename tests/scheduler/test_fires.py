@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-from celery import Celery
 
 from scheduler.broker import Broker
 from scheduler.fires import Fires
@@ -32,8 +31,7 @@ def fires(databases: Databases, database_url: str, redis_url: str, redis_client:
     env = {"DATABASE_URL": databases.url_as("metrics_scheduler", database_url), "REDIS_URL": redis_url}
     settings = Settings.from_env(SETTINGS | env | {"FIRES_RETENTION": "1"})
     database = postgres.connect(settings.database_url, "tests")
-    with Celery(broker=redis_url) as app:
-        yield Fires(database, Broker(app, redis_client), settings, "tests")
+    yield Fires(database, Broker(redis_client), settings, "tests")
     database.close()
 
 

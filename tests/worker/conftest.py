@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from celery import Celery
 
 from local.services import WORKER
 from scheduler.broker import Broker
@@ -24,9 +23,8 @@ def env(databases: Databases, database_url: str, redis_url: str) -> dict[str, st
 
 
 @pytest.fixture
-def broker(redis_url: str, redis_client: redis.Redis) -> Iterator[Broker]:
-    with Celery(broker=redis_url) as app:
-        yield Broker(app, redis_client)
+def broker(redis_client: redis.Redis) -> Broker:
+    return Broker(redis_client)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import redis
-from celery import Celery
 
 from local import redis as local_redis
 from local.ports import free_port
@@ -301,14 +300,14 @@ def test_a_redis_that_is_full_loses_nothing(
     with local_redis.running() as server, redis.Redis.from_url(server.url) as client:
         env = {"DATABASE_URL": databases.url_as("metrics_worker", database_url), "REDIS_URL": server.url}
         client.config_set("maxmemory", 1)
-        with service(WORKER, env, tmp_path / "worker.log") as running, Celery(broker=server.url) as app:
+        with service(WORKER, env, tmp_path / "worker.log") as running:
             wait_for(lambda: "OutOfMemoryError" in running.output, seconds=30)
             client.config_set("maxmemory", 0)
             wait_for(lambda: " ready." in running.output)
             client.config_set("maxmemory", 1)
             wait_for(lambda: "Redis refuses" in running.output)
             client.config_set("maxmemory", 0)
-            Broker(app, client).send(Batch(ids, NOON).message(NOON))
+            Broker(client).send(Batch(ids, NOON).message(NOON))
             wait_for(lambda: "received" in running.output)
             client.config_set("maxmemory", 1)
             wait_for(lambda: "a batch waits: Redis: " in running.output)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import redis
-from celery import Celery
 
 from local import redis as local_redis
 from scheduler.broker import Broker
@@ -238,8 +237,8 @@ def test_it_goes_on_when_redis_ends_in_the_middle_of_a_batch(
     log_labels(db, "[1]", "[1]")
     with local_redis.running() as server, redis.Redis.from_url(server.url) as client:
         env = {"DATABASE_URL": databases.url_as("metrics_worker", database_url), "REDIS_URL": server.url}
-        with worker(env, tmp_path) as running, Celery(broker=server.url) as app:
-            broker = Broker(app, client)
+        with worker(env, tmp_path) as running:
+            broker = Broker(client)
             broker.send(Batch(ids, NOON).message(NOON))
             wait_for(lambda: "received" in running.output)
             server.process.kill()
@@ -260,8 +259,8 @@ def test_it_goes_on_when_postgresql_and_redis_were_away(
     log_labels(db, "[1]", "[1]")
     with local_redis.running() as server, redis.Redis.from_url(server.url) as client:
         env = {"DATABASE_URL": databases.url_as("metrics_worker", database_url), "REDIS_URL": server.url}
-        with worker(env, tmp_path) as running, Celery(broker=server.url) as app:
-            broker = Broker(app, client)
+        with worker(env, tmp_path) as running:
+            broker = Broker(client)
             broker.send(Batch([MODEL], NOON).message(NOON))
             wait_for(lambda: latest(client))
             run(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%worker%'")
