@@ -11,10 +11,12 @@ from scheduler.broker import Broker, Sent
 from scheduler.cron import InvalidCron, InvalidTimeZone, count_fires, last_fire
 from scheduler.pairs import Pair, columns, moment_columns, next_moment
 from scheduler.settings import Settings
-from scheduler.store import batches, execute, rows
+from scheduler.store import batches, execute, rows, snapshot
 from scheduler.zones import TZDATA_VERSION
 
 log = logging.getLogger(__name__)
+
+PORTION = 500  # pairs recorded at a time; tens of thousands would take some 20 MiB
 
 DUE_MODELS = "SELECT model_id::text FROM public.due_models(%(due_at)s)"
 PAIRS_DUE_AT = "SELECT cron_expression, timezone FROM public.crons WHERE next_due_at = %(due_at)s"
@@ -101,8 +103,11 @@ class Fires:
         self._folded = datetime.min.replace(tzinfo=UTC)
 
     def pairs(self, due_at: datetime) -> list[Pair]:
-        """Return the pairs that are due at a moment."""
-        return [Pair(*row) for row in rows(self._database, PAIRS_DUE_AT, due_at=due_at)]
+        """Return the pairs that are due at a moment, within a snapshot."""
+        zones: dict[str, str] = {}  # there are few, and each pair comes with a copy of its own
+        with self._database.cursor(name="pairs") as cursor:
+            cursor.execute(PAIRS_DUE_AT, {"due_at": due_at})
+            return [Pair(cron, zones.setdefault(zone, zone)) for cron, zone in cursor]
 
     def send(self, due_at: datetime, now: datetime) -> Sent:
         """Send the models due at a moment."""
@@ -111,18 +116,21 @@ class Fires:
 
     def record(self, due_at: datetime, pairs: Sequence[Pair], sent: Sent, began: datetime, ended: datetime) -> None:
         """Move the pairs on to their next moments, and write the log; sending took from began to ended."""
-        moments = [next_moment(pair, due_at) for pair in pairs]
-        execute(
-            self._database,
-            RECORD_FIRE,
-            due_at=due_at,
-            fired_at=began,
-            finished_at=ended,
-            **sent._asdict(),
-            **moment_columns(moments),
-            tzdata=TZDATA_VERSION,
-            leader=self._leader,
-        )
+        counted = sent  # with the first portion
+        for start in range(0, max(1, len(pairs)), PORTION):
+            moments = [next_moment(pair, due_at) for pair in pairs[start : start + PORTION]]
+            execute(
+                self._database,
+                RECORD_FIRE,
+                due_at=due_at,
+                fired_at=began,
+                finished_at=ended,
+                **counted._asdict(),
+                **moment_columns(moments),
+                tzdata=TZDATA_VERSION,
+                leader=self._leader,
+            )
+            counted = Sent(0, 0)
         log.info(
             "fired %s: %s models in %s messages, %.0f ms after the moment, within %.0f ms",
             due_at.isoformat(), sent.models, sent.messages, _ms(began - due_at), _ms(ended - began),
@@ -145,7 +153,9 @@ class Fires:
 
         Where even that one is older than catch_up, it is skipped too.
         """
-        skips = [skip for pair in self.pairs(due_at) if (skip := _skip(pair, due_at, now, self._catch_up))]
+        with snapshot(self._database):
+            pairs = self.pairs(due_at)
+        skips = [skip for pair in pairs if (skip := _skip(pair, due_at, now, self._catch_up))]
         if not skips:
             return False
         skipped = [skip.skipped for skip in skips]

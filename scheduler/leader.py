@@ -19,6 +19,9 @@ from scheduler.settings import Settings
 log = logging.getLogger(__name__)
 
 LISTEN = "LISTEN metrics_executions"
+# A PostgreSQL that crashes may lose what was recorded within the last second. Then a moment is sent twice, or a pair
+# settled again, as after a crash of the scheduler; and nobody has to wait for the disk.
+RECORD_SOON = "SET synchronous_commit = off"
 LOOK_EVERY = 3.0  # seconds; a standby takes a leader that is silent for longer (leadership.SILENCE) for dead
 CLEAN_UP_EVERY = 300.0  # seconds
 MINUTE = timedelta(minutes=1)  # no pair has two moments within it
@@ -33,6 +36,7 @@ class Leader:
         """Take over on a connection that holds the leader's lock."""
         # Listen first, then look: what is committed in between is heard, or seen.
         store.execute(database, LISTEN)
+        store.execute(database, RECORD_SOON)
         store.note_lead(database, name)
         self._database = database
         self._broker = broker
@@ -61,9 +65,7 @@ class Leader:
         done = self._send(look) or (_is_free(look, SOON) and self._new_pairs.settle(look.now))
         if self._error != self._noted_error or time.monotonic() - self._noted_at >= LOOK_EVERY:
             self.note(self._error)
-        if not done:
-            self._clean_up(look)
-        return done
+        return done or self._clean_up(look)
 
     def note(self, error: str | None) -> None:
         """Note that this scheduler leads and looks, and what keeps it from sending."""
@@ -113,16 +115,19 @@ class Leader:
             self._new_pairs.hear(notify.payload)
         self._database.notifies.clear()
 
-    def _clean_up(self, look: store.Look) -> None:
+    def _clean_up(self, look: store.Look) -> bool:
+        """Do a part of it, now and then; False if there is no more to do at once."""
         self._pause = LOOK_EVERY
         if not _is_free(look, LULL):
-            return
-        if time.monotonic() - self._cleaned_up >= CLEAN_UP_EVERY:
-            self._fires.retire_old()
-            self._new_pairs.delete_unused()
-            self._cleaned_up = time.monotonic()
-        else:
+            return False
+        if time.monotonic() - self._cleaned_up < CLEAN_UP_EVERY:
             self._pause = min(LOOK_EVERY, self._old_results.delete_some())
+            return False
+        if self._new_pairs.delete_unused():
+            return True
+        self._fires.retire_old()
+        self._cleaned_up = time.monotonic()
+        return False
 
     def _wait(self) -> None:
         seconds = self._pause

@@ -15,7 +15,7 @@ from scheduler.zones import TZDATA_VERSION
 
 log = logging.getLogger(__name__)
 
-PORTION = 100  # pairs at a time
+PORTION = 500  # pairs at a time: some 30 ms
 FULL_LOOK_EVERY = 300.0  # seconds; finds what a lost NOTIFY would have said
 START = Pair("", "")
 
@@ -36,12 +36,16 @@ PAIRS_IN_USE = """
     )
     SELECT cron_expression, timezone FROM pair LIMIT %(limit)s
 """
-# Materialized: a million rows may share a pair, and are counted through only for one that is not settled.
+# Materialized: a million rows may share a pair, and are counted through only for one that is not settled. Its row of
+# crons is looked up (LIMIT): just after an import, the planner would rather read the whole table for each portion.
 UNSETTLED_PAIRS = """
     WITH unsettled AS MATERIALIZED (
         SELECT pair.cron_expression, pair.timezone, cron.next_due_at
         FROM unnest(%(crons)s::text[], %(zones)s::text[]) AS pair (cron_expression, timezone)
-        LEFT JOIN public.crons AS cron USING (cron_expression, timezone)
+        LEFT JOIN LATERAL (
+            SELECT known.* FROM public.crons AS known
+            WHERE known.cron_expression = pair.cron_expression AND known.timezone = pair.timezone LIMIT 1
+        ) AS cron ON true
         WHERE cron.cron_expression IS NULL OR cron.tzdata_version <> %(tzdata)s
             OR (%(announced)s AND cron.error IS NOT NULL)
     )
@@ -62,12 +66,22 @@ SETTLE_PAIRS = """
     ON CONFLICT (cron_expression, timezone) DO UPDATE SET
         next_due_at = excluded.next_due_at, error = excluded.error, tzdata_version = excluded.tzdata_version
 """
+# The answer is where to go on; none where the portion was the last one.
 DELETE_UNUSED_PAIRS = """
-    DELETE FROM public.crons AS cron
-    WHERE NOT EXISTS (
-        SELECT FROM public.metrics_executions AS schedule
-        WHERE schedule.enabled AND schedule.cron_expression = cron.cron_expression
-            AND schedule.timezone = cron.timezone)
+    WITH portion AS MATERIALIZED (
+        SELECT cron_expression, timezone FROM public.crons
+        WHERE (cron_expression, timezone) > (%(cron)s, %(zone)s)
+        ORDER BY cron_expression, timezone LIMIT %(limit)s
+    ), deleted AS (
+        DELETE FROM public.crons AS cron USING portion
+        WHERE (cron.cron_expression, cron.timezone) = (portion.cron_expression, portion.timezone)
+            AND NOT EXISTS (
+                SELECT FROM public.metrics_executions AS schedule
+                WHERE schedule.enabled AND schedule.cron_expression = portion.cron_expression
+                    AND schedule.timezone = portion.timezone)
+    )
+    SELECT cron_expression, timezone FROM portion
+    ORDER BY cron_expression, timezone LIMIT 1 OFFSET %(limit)s - 1
 """
 
 
@@ -80,13 +94,14 @@ class Unsettled(NamedTuple):
 
 
 class NewPairs:
-    """What was announced, and how far the full look through the pairs in use has come."""
+    """What was announced, and how far the looks through all pairs have come."""
 
     def __init__(self, database: connection) -> None:
         """Begin with a full look."""
         self._database = database
         self._announced: dict[Pair, None] = {}
         self._position: Pair | None = START
+        self._kept = START  # up to here, the pairs without rows are deleted
         self._looked = time.monotonic()
 
     def hear(self, payload: str) -> None:
@@ -117,13 +132,16 @@ class NewPairs:
         self._settle(self._next_portion(self._position), now, announced=False)
         return True
 
-    def delete_unused(self) -> None:
-        """Delete the pairs that no enabled row uses any more.
+    def delete_unused(self) -> bool:
+        """Delete what no enabled row uses any more from one portion of the pairs; False after the last one.
 
         Without a lock: a pair that is wanted again at this very moment is
         announced after its commit, and settled then.
         """
-        execute(self._database, DELETE_UNUSED_PAIRS)
+        values = {"cron": self._kept.cron_expression, "zone": self._kept.timezone, "limit": PORTION}
+        last = rows(self._database, DELETE_UNUSED_PAIRS, **values)
+        self._kept = Pair(*last[0]) if last else START
+        return bool(last)
 
     def _next_portion(self, position: Pair) -> list[Pair]:
         values = {"cron": position.cron_expression, "zone": position.timezone, "limit": PORTION}

@@ -11,7 +11,7 @@ MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 
 # A day matches by its date or its weekday, or by both; what they walk over is replaced.
-EITHER_DAY, BOTH_DAYS = (croniter("* * * * *", datetime(1970, 1, 1), day_or=day_or) for day_or in (True, False))  # noqa: DTZ001
+EITHER_DAY, BOTH_DAYS = (croniter("* * * * *", datetime(1970, 1, 1), day_or=day_or) for day_or in (True, False))
 
 
 def after(cron: Cron, wall: datetime) -> datetime:

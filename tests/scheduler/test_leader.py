@@ -9,7 +9,8 @@ import psycopg2
 import pytest
 import redis
 
-from scheduler import new_pairs, run_requests
+from scheduler import fires, new_pairs, run_requests
+from scheduler import leader as leader_module
 from scheduler.broker import Sent
 from scheduler.leader import Leader
 from scheduler.store import snapshot
@@ -643,15 +644,38 @@ def test_an_import_of_many_pairs_does_not_delay_a_moment(
     assert one(db, "SELECT count(*) FROM crons") == 601
 
 
-def test_pairs_that_nobody_uses_go(db: Connection, start: Start) -> None:
-    schedule(db)
+def test_a_moment_of_many_pairs_is_recorded_once_and_in_portions(
+    db: Connection, start: Start, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fires, "PORTION", 2)
+    set_clock(db, BEFORE)
+    for number, model_id in enumerate(model_ids(5), 1):
+        schedule(db, model_id, f"0 12 * 1-12/{number} *" if number < 5 else "0 12 24 11 *")
     leader = start()
     work(leader)
-    run(db, "DELETE FROM metrics_executions")
+    run(db, "UPDATE crons SET next_due_at = %s", NOON)
+    set_clock(db, NOON)
 
-    leader._new_pairs.delete_unused()  # noqa: SLF001  # the leader does it every minute
+    work(leader)
 
-    assert rows(db, "SELECT FROM crons") == []
+    assert rows(db, "SELECT crons, models, messages FROM fires") == [(5, 5, 1)]
+    assert one(db, "SELECT min(next_due_at) > %s FROM crons", NOON)
+    assert len(moments(redis_client)) == 5
+
+
+def test_pairs_that_nobody_uses_go_in_portions(db: Connection, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(new_pairs, "PORTION", 2)
+    set_clock(db, BEFORE)
+    for number, model_id in enumerate(model_ids(5)):
+        schedule(db, model_id, f"{number} * * * *")
+    leader = start()
+    work(leader)
+    run(db, "DELETE FROM metrics_executions WHERE cron_expression <> '3 * * * *'")
+
+    monkeypatch.setattr(leader_module, "CLEAN_UP_EVERY", 0.0)
+    work(leader)
+
+    assert rows(db, "SELECT cron_expression FROM crons") == [("3 * * * *",)]
 
 
 def test_new_time_zone_data_move_what_is_not_due_yet(db: Connection, start: Start) -> None:
