@@ -39,7 +39,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY --chmod=755 worker/__init__.py worker/confusion.py worker/messages.py worker/postgres.py worker/results.py worker/scripts.py worker/settings.py worker/
 COPY --chmod=755 scheduler/ scheduler/
 USER cyclic
-CMD ["celery", "--quiet", "-A", "scheduler.app", "beat", "--scheduler", "scheduler.beat:DatabaseScheduler", "--loglevel", "INFO"]
+CMD ["python", "-m", "scheduler"]
 
 
 FROM base AS worker

@@ -10,10 +10,7 @@ from local.process import Process
 
 # What `python -m` is given.
 WORKER = ["worker", "--concurrency=2"]
-SCHEDULER = [
-    *("celery", "--quiet", "-A", "scheduler.app"),
-    *("beat", "--scheduler", "scheduler.beat:DatabaseScheduler", "--loglevel", "INFO"),
-]
+SCHEDULER = ["scheduler"]
 API = ["api.main"]
 
 

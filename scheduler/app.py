@@ -1,7 +1,4 @@
-"""The Celery application of the scheduler, for beat: what is sent goes past it (scheduler.broker).
-
-celery -A scheduler.app beat --scheduler scheduler.beat:DatabaseScheduler
-"""
+"""The Celery application of the scheduler, for beat: what is sent goes past it (scheduler.broker)."""
 
 from celery import Celery
 

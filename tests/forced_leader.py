@@ -1,4 +1,6 @@
-"""A scheduler that leads whoever else does, as one does that was stopped for long and wakes up."""
+"""A scheduler that leads whoever else does, as one that was stopped for long and wakes up: python -m."""
+
+import runpy
 
 from psycopg2.extensions import connection
 
@@ -9,8 +11,6 @@ def lead_anyway(database: connection) -> bool:
     return True
 
 
-scheduler.beat.try_to_lead = lead_anyway  # type: ignore[attr-defined]  # beat imports it from leadership
-
-
-class ForcedLeader(scheduler.beat.DatabaseScheduler):
-    """Does not ask whether somebody else leads."""
+if __name__ == "__main__":
+    scheduler.beat.try_to_lead = lead_anyway  # type: ignore[attr-defined]  # beat imports it from leadership
+    runpy.run_module("scheduler", run_name="__main__")

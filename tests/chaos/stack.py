@@ -30,7 +30,7 @@ log = logging.getLogger("chaos")
 SETTINGS = {"max_connections": "40"}
 BATCH_SIZE = 20
 TIME_LIMIT = 10  # seconds
-FORCED_LEADER = [*SCHEDULER[:-3], "tests.forced_leader:ForcedLeader", *SCHEDULER[-2:]]
+FORCED_LEADER = ["tests.forced_leader"]
 PAUSES = 0.5, 3.0  # seconds until what was killed is started again
 LEADER = """
     SELECT activity.application_name

@@ -35,6 +35,8 @@ from worker import postgres
 
 MINUTE = timedelta(minutes=1)
 
+BY_CELERY = ["celery", "--quiet", "-A", "scheduler.app", "beat", "--scheduler", "scheduler.beat:DatabaseScheduler"]
+
 
 def leader_and_standby(db: Connection, run_scheduler: Run) -> tuple[Service, Service]:
     """Start two schedulers half a minute before noon, with one schedule to run."""
@@ -131,8 +133,9 @@ def test_it_goes_on_when_redis_was_away(
             assert scheduler.popen.poll() is None
 
 
-def test_it_ends_on_sigterm_and_frees_the_lead(db: Connection, run_scheduler: Run) -> None:
-    scheduler = run_scheduler()
+@pytest.mark.parametrize("command", [SCHEDULER, BY_CELERY])
+def test_it_ends_on_sigterm_and_frees_the_lead(db: Connection, run_scheduler: Run, command: list[str]) -> None:
+    scheduler = run_scheduler(command)
     wait_for(lambda: leads(db, scheduler))
 
     started = time.monotonic()

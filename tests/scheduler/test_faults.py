@@ -19,7 +19,7 @@ from worker import postgres
 from worker.messages import QUEUE
 
 SLOW = 0.03  # seconds
-FORCED = [word.replace("scheduler.beat:DatabaseScheduler", "tests.forced_leader:ForcedLeader") for word in SCHEDULER]
+FORCED = ["tests.forced_leader"]
 
 
 @pytest.fixture
