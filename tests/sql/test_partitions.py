@@ -118,11 +118,14 @@ def test_each_month_has_its_partition_and_what_fits_nowhere_is_taken_too(db: Con
     follow("To months")
     for _ in range(2):
         follow("Months ahead")
+    early = one(db, ADD, MODEL, "2027-04-15")
+    assert partition_of(db, early) == "results_others"
     set_clock(db, "2027-01-15 12:00+00")
     follow("Months ahead")
 
     months = ["results_2027_01", "results_2027_02", "results_2027_03", "results_2027_04"]
     assert partitions(db) == [*months, "results_before_2027", "results_others"]
+    assert partition_of(db, early) == "results_2027_04"
     for moment, name in [
         ("1999-01-01", "results_before_2027"),
         ("2026-12-31 23:59:59.999999+00", "results_before_2027"),
