@@ -9,13 +9,14 @@ from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, ISOLATION_LEVEL_REPE
 
 AHEAD = 2000  # rows in memory, where batches are smaller
 
-# The clock once, as a constant of the statement: the indexes serve only such a one.
+# The clock once, as a constant of the statement: the indexes serve only such a one. And min() where EXISTS would do:
+# after a large import, of which the planner has no statistics yet, EXISTS reads the whole table.
 LOOK = """
     WITH clock AS MATERIALIZED (SELECT public.schedule_now() AS now)
     SELECT now,
         (SELECT max(next_due_at) FROM public.crons WHERE next_due_at <= (SELECT now FROM clock)) AS due_at,
         (SELECT min(next_due_at) FROM public.crons WHERE next_due_at > (SELECT now FROM clock)) AS next_due_at,
-        EXISTS (SELECT FROM public.metrics_executions WHERE run_requested_at IS NOT NULL) AS requested
+        (SELECT min(run_requested_at) FROM public.metrics_executions) IS NOT NULL AS requested
     FROM clock
 """
 
@@ -24,7 +25,11 @@ LEAD = """
     UPDATE public.leader
     SET name = %(name)s, since = public.schedule_now(), looked_at = public.schedule_now(), error = NULL
 """
-NOTE_LOOK = "UPDATE public.leader SET looked_at = public.schedule_now(), error = %(error)s WHERE name = %(name)s"
+# Nothing hangs on it, and a moment may come: where somebody writes a million rows, a commit waits long for the disk.
+NOTE_LOOK = """
+    SET LOCAL synchronous_commit = off;
+    UPDATE public.leader SET looked_at = public.schedule_now(), error = %(error)s WHERE name = %(name)s
+"""
 
 
 class Look(NamedTuple):

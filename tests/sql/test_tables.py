@@ -13,6 +13,7 @@ from psycopg2.errors import CheckViolation, ForeignKeyViolation, InsufficientPri
 from local.cluster import embedded_binaries
 from local.ports import free_port
 from scheduler.new_pairs import PAIRS_IN_USE
+from scheduler.store import LOOK
 from sql.apply import CannotApply, apply
 from tests.databases import (
     MODEL,
@@ -26,6 +27,7 @@ from tests.databases import (
     rows,
     run,
     schedule,
+    schedule_many,
     set_clock,
     wait_for,
 )
@@ -133,6 +135,18 @@ def test_the_scheduler_reads_schedules_from_an_index_alone(db: Connection, query
 
     assert "Index Only Scan using metrics_executions_enabled" in plan
     assert "Sort" not in plan
+
+
+def test_a_look_reads_no_table_however_many_rows_were_just_added(db: Connection) -> None:
+    """The planner has no statistics of them yet, and would take each for one that requests a run."""
+    schedule_many(db, 5000)
+    run(db, "INSERT INTO crons (cron_expression, timezone, tzdata_version) SELECT n::text, 'UTC', 'x'"
+            " FROM generate_series(1, 5000) AS n")  # fmt: skip
+
+    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN {LOOK}"))
+
+    assert "Index Only Scan using metrics_executions_run_requested" in plan
+    assert "Seq Scan" not in plan
 
 
 def test_the_newest_row_comes_from_the_index(db: Connection) -> None:
