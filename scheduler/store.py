@@ -25,11 +25,7 @@ LEAD = """
     UPDATE public.leader
     SET name = %(name)s, since = public.schedule_now(), looked_at = public.schedule_now(), error = NULL
 """
-# Nothing hangs on it, and a moment may come: where somebody writes a million rows, a commit waits long for the disk.
-NOTE_LOOK = """
-    SET LOCAL synchronous_commit = off;
-    UPDATE public.leader SET looked_at = public.schedule_now(), error = %(error)s WHERE name = %(name)s
-"""
+NOTE_LOOK = "UPDATE public.leader SET looked_at = public.schedule_now(), error = %(error)s WHERE name = %(name)s"
 
 
 class Look(NamedTuple):

@@ -95,7 +95,9 @@ def bench_shapes(jobs: "Jobs", figures: Figures, wanted: Wanted) -> None:
             rates.append(models / jobs.seconds())
             jobs.check(accuracies, labels)
         figures.add(
-            f"whole job, {models:,} models, each with a fresh row of {labels:,} {shape.format(7)}", "models/s", rates
+            f"whole job, {models:,} models, each with a fresh row of {labels:,} labels, such as {shape.format(7)}",
+            "models/s",
+            rates,
         )
 
 

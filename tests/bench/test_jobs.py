@@ -15,6 +15,6 @@ def test_it_measures_the_whole_job(tmp_path: Path, capsys: pytest.CaptureFixture
 
     found = {figure.what: figure.median for figure in figures.found}
     assert found.pop("batches of them that were interrupted or given back") == 0
-    assert len(found) == 6
+    assert len(found) == 11
     assert all(figure > 0 for figure in found.values())
     assert "models/s" in capsys.readouterr().out
