@@ -30,6 +30,9 @@ class Queue:
         return self._file().stat().st_size
 
     def restart(self, lost: Lost, size: int) -> None:
+        # While the disk is busy with what came before, Redis keeps some in its memory, and kill -9 loses that.
+        with redis.Redis.from_url(self.server.url) as client:
+            wait_for(lambda: client.info("persistence")["aof_buffer_length"] == 0)
         self.server.process.kill()
         if lost == "the last second":
             os.truncate(self._file(), size)
