@@ -42,6 +42,7 @@ CASES = (
     Case("125,000 models in 5,000 pairs", 2, 5001, ("at most 50", "")),
 )
 DUE = "SELECT count(*) FROM due_models(%s)"
+UNRECORDED = "SELECT count(*) FROM crons WHERE next_due_at = %s"
 LATEST = "SELECT date_trunc('minute', greatest(schedule_now(), max(due_at))) + interval '3 min' FROM fires"
 FIRED = """
     SELECT models, messages, extract(epoch FROM finished_at - due_at)::float8 FROM fires WHERE due_at = %s
@@ -80,6 +81,7 @@ def fire(stack: Stack, first: int, last: int) -> Fire:
     found = stack.client.llen(messages.QUEUE)
     if not models == due > 0 or found != count:
         raise AssertionError(f"{due} models were due; {models} were sent in {count} messages, and {found} came")
+    wait_for(lambda: not one(stack.db, UNRECORDED, due_at), seconds=60)
     stack.client.delete(messages.QUEUE)
     tidy(stack.db)
     return Fire(first_after * 1000, last_after)
