@@ -1,7 +1,12 @@
-"""The clock on the wall as if it never shifted: which naive times match a cron expression."""
+"""The clock on the wall as if it never shifted: which naive times match a cron expression.
+
+croniter walks the calendar, from day to day; within a day, the fields say it all.
+"""
 
 import copy
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
 from croniter import croniter
 
@@ -11,13 +16,28 @@ MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 
 # A day matches by its date or its weekday, or by both; what they walk over is replaced.
-EITHER_DAY, BOTH_DAYS = (croniter("* * * * *", datetime(1970, 1, 1), day_or=day_or) for day_or in (True, False))
+EITHER, BOTH = (croniter("* * * * *", datetime(1970, 1, 1), day_or=day_or) for day_or in (True, False))
+
+
+class Days(NamedTuple):
+    """The fields of an expression that say which days match."""
+
+    of_month: frozenset[int]
+    months: frozenset[int]
+    of_week: frozenset[int]
+    both: bool
 
 
 def after(cron: Cron, wall: datetime) -> datetime:
     """Return the first wall time that matches, strictly after this one."""
-    found: datetime = _croniter(cron).get_next(datetime, start_time=wall)
-    return found
+    wall = floor_minute(wall) + MINUTE
+    if _is_day(cron, wall):
+        left = [minute for minute in cron.minutes if minute >= wall.minute] if wall.hour in cron.hours else []
+        if left:
+            return wall.replace(minute=min(left))
+        if later := [hour for hour in cron.hours if hour > wall.hour]:
+            return wall.replace(hour=min(later), minute=min(cron.minutes))
+    return _day(_days(cron), wall.date(), back=False).replace(hour=min(cron.hours), minute=min(cron.minutes))
 
 
 def at_or_after(cron: Cron, wall: datetime) -> datetime:
@@ -27,8 +47,14 @@ def at_or_after(cron: Cron, wall: datetime) -> datetime:
 
 def at_or_before(cron: Cron, wall: datetime) -> datetime:
     """Return the last wall time that matches, up to this one."""
-    found: datetime = _croniter(cron).get_prev(datetime, start_time=floor_minute(wall) + MINUTE)
-    return found
+    wall = floor_minute(wall)
+    if _is_day(cron, wall):
+        left = [minute for minute in cron.minutes if minute <= wall.minute] if wall.hour in cron.hours else []
+        if left:
+            return wall.replace(minute=max(left))
+        if earlier := [hour for hour in cron.hours if hour < wall.hour]:
+            return wall.replace(hour=max(earlier), minute=max(cron.minutes))
+    return _day(_days(cron), wall.date(), back=True).replace(hour=max(cron.hours), minute=max(cron.minutes))
 
 
 def count(cron: Cron, after: datetime, until: datetime) -> int:
@@ -56,24 +82,30 @@ def ceil_minute(instant: datetime) -> datetime:
     return -((datetime.min - instant) // MINUTE) * MINUTE + datetime.min
 
 
-def _croniter(cron: Cron) -> croniter:
-    """Return croniter's walker over our reading of the fields; croniter's own takes three times as long as the walk."""
-    walker = copy.copy(EITHER_DAY if not cron.both_days else BOTH_DAYS)
-    days, weekdays = _day_fields(cron)
-    walker.expanded = [
-        _field(cron.minutes, 60), _field(cron.hours, 24), days, _field(cron.months, 12), weekdays,
-    ]  # fmt: skip
-    return walker
+def _days(cron: Cron) -> Days:
+    return Days(cron.days_of_month, cron.months, cron.days_of_week, cron.both_days)
 
 
-def _day_fields(cron: Cron) -> tuple[list[int | str], list[int | str]]:
-    """Return day-of-month and day-of-week with * for the one that does not restrict the days."""
-    longest = max(DAYS_IN_MONTH[month] for month in cron.months)
-    days = frozenset(day for day in cron.days_of_month if day <= longest)
-    if not cron.both_days and (len(days) == longest or len(cron.days_of_week) == 7):
-        return ["*"], ["*"]  # either may match, and one always does
+# Tens of thousands of expressions differ in their minutes and hours, and name some hundred kinds of days.
+@lru_cache(maxsize=2048)
+def _day(days: Days, than: date, *, back: bool) -> datetime:
+    """Return midnight of the first matching day after another one, or of the last one before it."""
+    walker = copy.copy(BOTH if days.both else EITHER)
+    walker.expanded = [[0], [0], *_fields(days)]
+    midnight = datetime.combine(than, time())
+    found: datetime = walker.get_prev(datetime, midnight) if back else walker.get_next(datetime, midnight)
+    return found
+
+
+def _fields(days: Days) -> tuple[list[int | str], list[int | str], list[int | str]]:
+    """Return day of month, month and day of week as croniter has them, with * for what does not restrict the days."""
+    longest = max(DAYS_IN_MONTH[month] for month in days.months)
+    of_month = frozenset(day for day in days.of_month if day <= longest)
+    months = _field(days.months, 12)
+    if not days.both and (len(of_month) == longest or len(days.of_week) == 7):
+        return ["*"], months, ["*"]  # either may match, and one always does
     # Without a day that some month has, the weekday decides alone; croniter would look for the day for milliseconds.
-    return _field(days, longest) if days else ["*"], _field(cron.days_of_week, 7)
+    return _field(of_month, longest) if of_month else ["*"], months, _field(days.of_week, 7)
 
 
 def _field(values: frozenset[int], size: int) -> list[int | str]:
