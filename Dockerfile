@@ -36,7 +36,7 @@ FROM base AS scheduler
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=requirements/scheduler.txt,target=/requirements.txt \
     pip install --require-hashes --only-binary :all: -r /requirements.txt
-COPY --chmod=755 worker/__init__.py worker/confusion.py worker/messages.py worker/postgres.py worker/results.py worker/scripts.py worker/settings.py worker/
+COPY --chmod=755 worker/__init__.py worker/confusion.py worker/envelope.py worker/messages.py worker/postgres.py worker/results.py worker/scripts.py worker/settings.py worker/
 COPY --chmod=755 scheduler/ scheduler/
 USER cyclic
 CMD ["python", "-m", "scheduler"]

@@ -1,6 +1,6 @@
 """When a cron expression fires: wall-clock times of a zone, as instants in UTC.
 
-croniter walks the wall clock, always with naive times. What daylight saving makes of
+scheduler.walls walks the wall clock, always with naive times. What daylight saving makes of
 them is decided here, shift by shift: between two shifts the offset is constant.
 """
 

@@ -15,7 +15,7 @@ from scheduler.zones import TZDATA_VERSION
 
 log = logging.getLogger(__name__)
 
-PORTION = 500  # pairs at a time: some 30 ms
+PORTION = 500  # pairs at a time: some 20 to 50 ms
 FULL_LOOK_EVERY = 300.0  # seconds; finds what a lost NOTIFY would have said
 START = Pair("", "")
 

@@ -5,7 +5,6 @@ server ends in an error, and a signal is handled while a query runs.
 """
 
 import select
-from collections.abc import Generator, Mapping
 from typing import Any
 
 import psycopg2
@@ -52,26 +51,6 @@ def connect(url: str, application_name: str, *, statement_timeout: int = STATEME
         )
     opened.patience = statement_timeout + SILENCE
     return opened
-
-
-def stream(
-    database: connection, query: str, values: Mapping[str, Any], at_a_time: int
-) -> Generator[list[tuple[Any, ...]]]:
-    """Yield the rows of a query, at_a_time of them in memory, from a cursor of the server.
-
-    The connection is in a transaction until the last row, or until the
-    iterator is closed: use contextlib.closing where the loop may end early.
-    """
-    database.autocommit = False
-    try:
-        with database.cursor(name="stream") as cursor:
-            cursor.execute(query, values)
-            while rows := cursor.fetchmany(at_a_time):
-                yield rows
-    finally:
-        if not database.closed:
-            database.rollback()
-            database.autocommit = True
 
 
 def first_line(error: BaseException) -> str:
