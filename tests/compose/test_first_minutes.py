@@ -50,7 +50,7 @@ def test_the_lines_of_the_readme_for_rest_work_as_pasted(stack: Stack, tmp_path:
         return found if found.get("due_at") and datetime.fromisoformat(found["due_at"]) >= due_at else None
 
     found, promised = wait_for(calculated), json.loads("".join(result))
-    of_the_run = {"due_at", "calculated_at", "data_timestamp"}
+    of_the_run = {"due_at", "calculated_at", "data_timestamp", "unchanged"}  # another test may have let it run before
     assert {name: found[name] for name in found.keys() - of_the_run} == {
         name: promised[name] for name in promised.keys() - of_the_run
     }
