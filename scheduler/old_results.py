@@ -28,7 +28,7 @@ DELETE_OLD = """
     SET LOCAL statement_timeout = '500ms';
     SET LOCAL lock_timeout = '50ms';
     WITH RECURSIVE clock AS MATERIALIZED (
-        SELECT now - %(retention)s AS oldest, now + interval '5 minutes' AS latest FROM public.schedule_now() AS now
+        SELECT now - %(retention)s AS oldest, now + public.ahead_limit() AS latest FROM public.schedule_now() AS now
     ), model AS (
         SELECT %(model_id)s::uuid AS model_id,
             least(%(timestamp)s::timestamptz, (SELECT oldest FROM clock)) AS before, %(id)s::bigint AS before_id
@@ -40,7 +40,7 @@ DELETE_OLD = """
         SELECT model.model_id, old."timestamp", old.id
         FROM model
         LEFT JOIN LATERAL (
-            -- the one that latest_results finds
+            -- the one that latest_results finds, which reads columns that the scheduler has no right to
             SELECT result.id FROM public.results AS result
             WHERE result.model_id = model.model_id AND result."timestamp" <= (SELECT latest FROM clock)
             ORDER BY result."timestamp" DESC, result.id DESC LIMIT 1

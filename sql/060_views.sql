@@ -14,6 +14,14 @@ COMMENT ON FUNCTION public.due_models(timestamptz) IS
     'Models that are to be calculated for this moment: enabled, unchanged since before it, and due at it.';
 
 
+CREATE OR REPLACE FUNCTION public.ahead_limit() RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN interval '5 minutes';
+
+COMMENT ON FUNCTION public.ahead_limit() IS
+    'How far ahead of the clock the timestamp of a row of results may be; one that is further ahead does not count yet.';
+
+
 DO $$
 BEGIN
     -- Of an earlier version, without the last column; CREATE OR REPLACE cannot add one.
@@ -32,7 +40,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         SELECT result.*, result.xmin FROM public.results AS result
         WHERE result.model_id = wanted.model_id
             -- a row of a clock that runs ahead must not be the newest for ever
-            AND result."timestamp" <= (SELECT public.schedule_now() + interval '5 minutes')
+            AND result."timestamp" <= (SELECT public.schedule_now() + public.ahead_limit())
         ORDER BY result."timestamp" DESC, result.id DESC
         LIMIT 1
     ) AS newest
