@@ -1,6 +1,6 @@
 """What a worker reads from PostgreSQL: the newest row of each model."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -61,7 +61,7 @@ def seen_rows(
     return [SeenRow(*row[:4]) for row in found], max((row[4] for row in found), default=None)
 
 
-def newest_rows(database: connection, model_ids: Sequence[str], *, requested: bool) -> Generator[list[NewestRow]]:
+def newest_rows(database: connection, model_ids: Sequence[str], *, requested: bool) -> Iterator[list[NewestRow]]:
     """Yield the models that still have a schedule, few at a time where their rows are large.
 
     Which models count is as in seen_rows.

@@ -1,10 +1,10 @@
 """The task that the scheduler sends: calculate a batch of models for one moment."""
 
+import itertools
 import logging
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
@@ -140,15 +140,13 @@ class Delivery:
         """Store the results of those that wait, and take them out; the answer is when the last row was read."""
         read_at = self._repeat()
         portions = store.newest_rows(_database(), list(self.waiting), requested=self.batch.requested)
-        with closing(portions):
-            for rows in portions:
-                for evaluated in self._evaluated(rows):
-                    _results().save(evaluated)
-                    for result in evaluated:
-                        del self.waiting[result.model_id]
-                        read_at = result.calculated_at
-                    if self.waiting and time.monotonic() > self._enough:
-                        raise ShortOfTime(f"{settings.time_limit} s do not suffice for all of it")
+        for evaluated in itertools.chain.from_iterable(map(self._evaluated, portions)):
+            _results().save(evaluated)
+            for result in evaluated:
+                del self.waiting[result.model_id]
+                read_at = result.calculated_at
+            if self.waiting and time.monotonic() > self._enough:
+                raise ShortOfTime(f"{settings.time_limit} s do not suffice for all of it")
         return read_at
 
     def _repeat(self) -> datetime:
