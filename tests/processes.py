@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.process import ROOT, leashed
+from tests.databases import Connection, one
 
 
 class Service:
@@ -41,6 +42,26 @@ class Service:
         """End it as an operator does; the answer is its exit code."""
         self.popen.terminate()
         return self.popen.wait(10)
+
+
+def leads(db: Connection, scheduler: Service) -> bool:
+    """Whether a scheduler has noted itself as the leader."""
+    return (one(db, "SELECT name FROM leader") or "").endswith(f":{scheduler.popen.pid}")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return what a process has had of the processors so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_memory(pid: int) -> int | None:
+    """Return the most memory that a process ever had, in KiB; None where the system does not say."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return None
+    [kib] = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(kib)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from api.server import Server
 from local.ports import HOST
 from tests.databases import MODEL, Connection, Databases, one, run, schedule_many, wait_for
 from tests.impatient_api import PATIENCE
+from tests.processes import peak_memory
 from tests.raw_http import Api, message, one_answer, rest, running_api, statuses, talk
 
 NOWHERE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "REDIS_URL": "redis://127.0.0.1:9/0"}
@@ -260,11 +261,7 @@ def test_a_refused_connection_that_gave_way_does_not_end_the_server() -> None:
 
 def peak(api: Api) -> int:
     """Return the most memory that the process had, in MB; 0 where the system does not say."""
-    status = Path(f"/proc/{api.service.popen.pid}/status")
-    if not status.exists():
-        return 0
-    [kilobytes] = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-    return int(kilobytes) // 1000
+    return (peak_memory(api.service.popen.pid) or 0) // 1000
 
 
 def temporary_files(api: Api) -> list[str]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from local.services import SCHEDULER
-from tests.bench.figures import Figures, Wanted, Watch
+from tests.bench.figures import Figures, Wanted, Watch, command
 from tests.bench.moments import approach
 from tests.bench.sizes import add_sizes
 from tests.bench.stack import Stack, running
@@ -47,14 +47,6 @@ PREPARE = """
     CHECKPOINT
 """
 LAG = "SELECT extract(epoch FROM lag) * 1000 FROM fires WHERE due_at = %s AND finished_at IS NOT NULL"
-
-
-def main() -> None:
-    """Run the bench."""
-    wanted = Wanted.from_command_line("bulk", __doc__)
-    figures = Figures("bulk")
-    bench(figures, wanted)
-    figures.write(wanted.json)
 
 
 def bench(figures: Figures, wanted: Wanted) -> None:
@@ -145,4 +137,4 @@ def live_through(stack: Stack, due_at: datetime) -> float | None:
 
 
 if __name__ == "__main__":
-    main()
+    command("bulk", __doc__, bench)

@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -73,7 +73,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Wanted:
-    """How long and how large: the command line of a bench."""
+    """How long and how large."""
 
     runs: int
     scale: float  # of all sizes
@@ -83,13 +83,17 @@ class Wanted:
         """Return a number of rows, or whatever, at this scale."""
         return max(1, round(full * self.scale))
 
-    @classmethod
-    def from_command_line(cls, name: str, description: str | None) -> "Wanted":
-        parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-        parser.add_argument("--runs", type=int, default=5)
-        parser.add_argument("--scale", type=float, default=1.0, help="of all sizes; 0.01 is for a quick look")
-        parser.add_argument("--json", type=Path, default=Path(".local/bench") / f"{name}.json")
-        return cls(**vars(parser.parse_args()))
+
+def command(name: str, description: str | None, bench: Callable[[Figures, Wanted], None]) -> None:
+    """Run a bench as the command line wants it: print its table, and write it as JSON."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--scale", type=float, default=1.0, help="of all sizes; 0.01 is for a quick look")
+    parser.add_argument("--json", type=Path, default=Path(".local/bench") / f"{name}.json")
+    wanted = Wanted(**vars(parser.parse_args()))
+    figures = Figures(name)
+    bench(figures, wanted)
+    figures.write(wanted.json)
 
 
 class Watch:

@@ -8,7 +8,7 @@ import time
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from tests.bench.figures import Figures, Wanted
+from tests.bench.figures import Figures, Wanted, command
 from tests.bench.million import MODELS, PAIRS, fill, make_due, memory, start_scheduler, tidy
 from tests.bench.moments import approach
 from tests.bench.stack import Stack, running
@@ -49,11 +49,6 @@ FIRED = """
 """
 
 
-def main() -> None:
-    """Run the bench, print a table, and write it as JSON."""
-    bench(Figures("fires"), Wanted.from_command_line("fires", __doc__))
-
-
 def bench(figures: Figures, wanted: Wanted) -> None:
     """Let each case come due some times; the first time of all, as nothing is loaded yet, counts too."""
     with running() as stack:
@@ -67,7 +62,6 @@ def bench(figures: Figures, wanted: Wanted) -> None:
             figures.add(f"{case.what}: last message", "s", [each.last for each in fires], case.goals[1])
         figures.add("memory of the scheduler, at most", "MiB", [memory(scheduler)], "at most 70")
         assert not stack.exits(), stack.last_words()
-    figures.write(wanted.json)
 
 
 def fire(stack: Stack, first: int, last: int) -> Fire:
@@ -100,4 +94,4 @@ def first_message(stack: Stack) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    command("fires", __doc__, bench)

@@ -10,15 +10,14 @@ import random
 import re
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from local.services import SCHEDULER, WORKER
-from tests.bench.figures import Figures, Wanted
-from tests.bench.moments import Moment, approach
+from tests.bench.figures import Figures, Wanted, command
+from tests.bench.moments import approach
 from tests.bench.stack import Stack, running
 from tests.databases import one, rows, run, wait_for
-from tests.processes import Service
+from tests.processes import Service, peak_memory
 from worker import results
 from worker.results import Result, Results
 
@@ -46,14 +45,6 @@ LOG = """
     FROM metrics_executions AS schedule
     JOIN unnest(%s, %s) WITH ORDINALITY AS kind (y_true, y_pred, number) ON kind.number = 1 + schedule.id %% %s
 """
-
-
-def main() -> None:
-    """Run the bench."""
-    wanted = Wanted.from_command_line("jobs", __doc__)
-    figures = Figures("jobs")
-    bench(figures, wanted)
-    figures.write(wanted.json)
 
 
 def bench(figures: Figures, wanted: Wanted) -> None:
@@ -120,7 +111,7 @@ def bench_large(jobs: "Jobs", figures: Figures, wanted: Wanted) -> None:
     figures.add(f"{models} such models at once, each", "s", together, "at most 2")
     back = len(re.findall("gave a batch|goes on|comes back", jobs.worker.output[before:]))
     figures.add("batches of them that were interrupted or given back", "", [back], "at most 0")
-    peaks = [peak(pid) for pid in jobs.pool]
+    peaks = [(peak_memory(pid) or 0) / 1024 for pid in jobs.pool]
     figures.add("largest memory of a worker's process (VmHWM), meanwhile", "MiB", peaks, "below 600")
 
 
@@ -132,8 +123,7 @@ def bench_memory(stack: Stack, figures: Figures, wanted: Wanted) -> None:
         history = [
             Result(model_id, at, at + timedelta(milliseconds=chance.randrange(10, 5000)), "ok",
                    chance.randrange(1000) / 997, 1000, 10_000_000 + minute, at)
-            for minute in range(1000)
-            if (at := FIRST + timedelta(minutes=minute))
+            for minute, at in enumerate(FIRST + timedelta(minutes=number) for number in range(1000))
         ]  # fmt: skip
         Results(stack.client).save(history)
         bytes_: Any = stack.client.memory_usage(results.key(model_id), samples=0)
@@ -180,7 +170,7 @@ class Jobs:
         expected = one(self._stack.db, "SELECT count(*) FROM metrics_executions")
         stored = Results(self._stack.client)
         before = sum(stored.totals().added.values())
-        moment: Moment = approach(self._stack.db, self._next, LEAD)
+        moment = approach(self._stack.db, self._next, LEAD)
         self._next += timedelta(hours=1)
 
         def done() -> float | None:
@@ -201,12 +191,5 @@ class Jobs:
                 raise SystemExit(f"model {model_id}, row of kind {kind}: {result}")
 
 
-def peak(pid: int) -> float:
-    """Return the most memory that a process ever had, in MiB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    [kib] = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-    return kib / 1024
-
-
 if __name__ == "__main__":
-    main()
+    command("jobs", __doc__, bench)

@@ -1,15 +1,13 @@
 """A million schedules as a scheduler would leave them, none of them due before a bench says so."""
 
-import os
 import time
 from datetime import datetime
-from pathlib import Path
 
 from local.services import SCHEDULER
 from scheduler.zones import TZDATA_VERSION
 from tests.bench.stack import Stack
 from tests.databases import Connection, one, past_the_triggers, run, wait_for
-from tests.processes import Service
+from tests.processes import Service, cpu_seconds, leads, peak_memory
 from worker import messages
 
 MODELS, PAIRS = 1_000_000, 36_000
@@ -64,7 +62,7 @@ def tidy(db: Connection) -> None:
 def start_scheduler(stack: Stack) -> Service:
     """Start a scheduler, and return when it leads and has nothing to do."""
     scheduler = stack.start("scheduler", SCHEDULER)
-    wait_for(lambda: (one(stack.db, "SELECT name FROM leader") or "").endswith(f":{scheduler.popen.pid}"))
+    wait_for(lambda: leads(stack.db, scheduler))
     wait_until_idle(scheduler)
     return scheduler
 
@@ -74,17 +72,9 @@ def wait_until_idle(scheduler: Service) -> None:
     before, now = -1.0, 0.0
     while now - before > 0.01:
         time.sleep(0.5)
-        before, now = now, cpu_seconds(scheduler)
-
-
-def cpu_seconds(scheduler: Service) -> float:
-    """Return how long its process has worked."""
-    words = Path(f"/proc/{scheduler.popen.pid}/stat").read_text("ascii").rpartition(") ")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        before, now = now, cpu_seconds(scheduler.popen.pid)
 
 
 def memory(scheduler: Service) -> float:
     """Return the most that its process has taken, in MiB."""
-    status = Path(f"/proc/{scheduler.popen.pid}/status").read_text("ascii")
-    [peak] = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")]
-    return peak / 1024
+    return (peak_memory(scheduler.popen.pid) or 0) / 1024

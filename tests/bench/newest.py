@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import psycopg2
 
 from sql.apply import apply
-from tests.bench.figures import Figures, Wanted, Watch
+from tests.bench.figures import Figures, Wanted, Watch, command
 from tests.bench.sizes import add_sizes
 from tests.bench.stack import Stack, running
 from tests.databases import Connection, model_ids, replace_database, run
@@ -54,15 +54,6 @@ class Table:
 
     def __str__(self) -> str:
         return f"{self.models * ROWS_EACH:,} rows of {self.labels:,} labels"
-
-
-def main() -> None:
-    """Run the bench."""
-    wanted = Wanted.from_command_line("newest", __doc__)
-    figures = Figures("newest")
-    postgres.SILENCE = PATIENCE
-    bench(figures, wanted)
-    figures.write(wanted.json)
 
 
 def bench(figures: Figures, wanted: Wanted) -> None:
@@ -125,4 +116,5 @@ def read(session: Connection, chosen: Sequence[str]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    postgres.SILENCE = PATIENCE
+    command("newest", __doc__, bench)

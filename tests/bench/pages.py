@@ -31,6 +31,7 @@ from tests.bench.load import Load, measure
 from tests.bench.stock import Setup, prepared
 from tests.bench.viewers import Seen, Viewers
 from tests.databases import rows, run, wait_for
+from tests.processes import cpu_seconds
 from worker.results import Result, Results
 
 SCHEDULES, MODELS = 1_000_000, 100_000
@@ -43,7 +44,6 @@ NAME = "UPDATE metrics_executions SET name = %(mark)s WHERE model_id = %(model_i
 LEADER = "UPDATE leader SET name = %(mark)s"  # on all
 STATIC = Path("api/static/pages")
 NUMBERS = itertools.count()
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -138,14 +138,14 @@ def watched(setup: Setup, change: str, model: str, paths: Sequence[str], seconds
         viewers = pool.submit(see, Viewers(setup.api, seconds, list(paths)))
         time.sleep(min(3.0, seconds / 4))
         others = pool.submit(measure, _load(setup, seconds / 2))
-        cpu, began = processor_seconds(setup.process.popen.pid), time.monotonic()
+        cpu, began = cpu_seconds(setup.process.popen.pid), time.monotonic()
         changes: dict[int, float] = {}  # by number; those of an earlier run have others
         while time.monotonic() < began + seconds - 3 * CHANGE_EVERY or not changes:
             number = next(NUMBERS)
             run(setup.db, change, {"mark": f"mark-{number}-", "model_id": model})
             changes[number] = time.monotonic()
             time.sleep(min(CHANGE_EVERY, seconds / 4))
-        share = (processor_seconds(setup.process.popen.pid) - cpu) / (time.monotonic() - began)
+        share = (cpu_seconds(setup.process.popen.pid) - cpu) / (time.monotonic() - began)
         seen = viewers.result()
     delays = sorted(at - changes[mark] for mark, at in seen.marks if mark in changes)
     return {
@@ -182,12 +182,6 @@ def show(name: str, found: dict[str, Any]) -> None:
 
 def _load(setup: Setup, seconds: float) -> Load:
     return Load(setup.api, seconds, 1, setup.calls()["GET result"][1][:1000], RATE)
-
-
-def processor_seconds(pid: int) -> float:
-    """Return what a process has had of the processors so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

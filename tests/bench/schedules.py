@@ -9,11 +9,10 @@ import time
 from datetime import datetime, timedelta
 
 from local.services import SCHEDULER
-from tests.bench.figures import Figures, Wanted, Watch
+from tests.bench.figures import Figures, Wanted, Watch, command
 from tests.bench.million import (
     MODELS,
     PAIRS,
-    cpu_seconds,
     fill,
     make_due,
     memory,
@@ -23,7 +22,7 @@ from tests.bench.million import (
 )
 from tests.bench.stack import Stack, running
 from tests.databases import one, rows, run, wait_for
-from tests.processes import Service
+from tests.processes import Service, cpu_seconds
 from worker import messages
 
 FEW = 100  # schedules
@@ -57,11 +56,6 @@ REQUEST = """
 APPLIED = "SELECT count(next_due_at) FROM crons WHERE cron_expression = %s"
 
 
-def main() -> None:
-    """Run the bench, print a table, and write it as JSON."""
-    bench(Figures("schedules"), Wanted.from_command_line("schedules", __doc__))
-
-
 def bench(figures: Figures, wanted: Wanted) -> None:
     """Measure all of it; the table is filled once with few schedules, and once with the million."""
     with running() as stack:
@@ -76,7 +70,6 @@ def bench(figures: Figures, wanted: Wanted) -> None:
         bench_import(stack, figures, wanted, scheduler)
         figures.add("memory of the scheduler, at most", "MiB", [memory(scheduler)], "at most 70")
         assert not stack.exits(), stack.last_words()
-    figures.write(wanted.json)
 
 
 def bench_restarts(stack: Stack, figures: Figures, wanted: Wanted, what: str, goals: tuple[str, str]) -> None:
@@ -108,9 +101,9 @@ def bench_idling(stack: Stack, figures: Figures, wanted: Wanted, scheduler: Serv
     time.sleep(min(REPORTED, seconds))
     worked, queries = [], []
     for _ in range(wanted.runs):
-        cpu, count = cpu_seconds(scheduler), one(stack.db, QUERIES)
+        cpu, count = cpu_seconds(scheduler.popen.pid), one(stack.db, QUERIES)
         time.sleep(seconds)
-        worked.append((cpu_seconds(scheduler) - cpu) * 60 / seconds)
+        worked.append((cpu_seconds(scheduler.popen.pid) - cpu) * 60 / seconds)
         queries.append((one(stack.db, QUERIES) - count) * 60 / seconds)
     figures.add("idle at 1,000,000 schedules: processor time in a minute", "s", worked, "at most 0.1")
     figures.add("idle at 1,000,000 schedules: transactions in a minute", "", queries, "at most 100")
@@ -178,4 +171,4 @@ def import_pairs(stack: Stack, pairs: int) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    command("schedules", __doc__, bench)

@@ -17,7 +17,7 @@ from tests.bench.packet_loss import LossyProxy
 from tests.bench.report import LABELS, MINUTE, MODELS, Report, expect, this_minute, timed
 from tests.bench.stack import Stack
 from tests.databases import one, rows, run
-from tests.processes import Service
+from tests.processes import Service, leads
 from tests.worker.conftest import big_batch
 
 SLOW_RUNS = 2
@@ -66,7 +66,7 @@ def roles(stack: Stack, pair: Sequence[Service]) -> tuple[Service, Service]:
     def found() -> tuple[Service, Service] | None:
         sessions = rows(stack.db, "SELECT application_name FROM pg_stat_activity")
         connected = [each for each in pair if any(name.endswith(f":{each.popen.pid}") for (name,) in sessions)]
-        leaders = [each for each in pair if leads(stack, each)]
+        leaders = [each for each in pair if leads(stack.db, each)]
         if len(connected) < 2 or not leaders:
             return None
         [standby] = [each for each in pair if each is not leaders[0]]
@@ -77,13 +77,9 @@ def roles(stack: Stack, pair: Sequence[Service]) -> tuple[Service, Service]:
     return both
 
 
-def leads(stack: Stack, scheduler: Service) -> bool:
-    return (one(stack.db, "SELECT name FROM leader") or "").endswith(f":{scheduler.popen.pid}")
-
-
 def killed(stack: Stack, pair: Sequence[Service]) -> float:
     leader, standby = roles(stack, pair)
-    took = timed(leader.kill, KILLED, lambda: leads(stack, standby))
+    took = timed(leader.kill, KILLED, lambda: leads(stack.db, standby))
     leader.start()
     return took
 
@@ -94,21 +90,21 @@ def killed_in_a_wait(stack: Stack, pair: Sequence[Service]) -> float:
         run(user, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
         expect("a leader that waits for a lock", lambda: one(stack.db, WAITS_FOR_A_LOCK, SESSION))
         time.sleep(random.uniform(0, 1))
-        took = timed(leader.kill, LOCKED, lambda: leads(stack, standby))
+        took = timed(leader.kill, LOCKED, lambda: leads(stack.db, standby))
     leader.start()
     return took
 
 
 def stopped(stack: Stack, pair: Sequence[Service]) -> float:
     leader, standby = roles(stack, pair)
-    took = timed(lambda: leader.popen.send_signal(signal.SIGSTOP), STOPPED, lambda: leads(stack, standby))
+    took = timed(lambda: leader.popen.send_signal(signal.SIGSTOP), STOPPED, lambda: leads(stack.db, standby))
     leader.popen.send_signal(signal.SIGCONT)
     return took
 
 
 def cut_off(stack: Stack, networks: dict[Service, LossyProxy]) -> float:
     leader, standby = roles(stack, list(networks))
-    took = timed(networks[leader].silence, CUT_OFF, lambda: leads(stack, standby))
+    took = timed(networks[leader].silence, CUT_OFF, lambda: leads(stack.db, standby))
     networks[leader].resume()
     return took
 

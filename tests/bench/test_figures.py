@@ -19,6 +19,7 @@ def test_fires(tmp_path: Path) -> None:
     figures, wanted = Figures("fires"), Wanted(runs=1, scale=0.001, json=tmp_path / "fires.json")
 
     fires.bench(figures, wanted)
+    figures.write(wanted.json)
 
     check(figures, wanted, count=9)
 
@@ -27,5 +28,6 @@ def test_schedules(tmp_path: Path) -> None:
     figures, wanted = Figures("schedules"), Wanted(runs=1, scale=0.001, json=tmp_path / "schedules.json")
 
     schedules.bench(figures, wanted)
+    figures.write(wanted.json)
 
     check(figures, wanted, count=11)

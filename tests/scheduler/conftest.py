@@ -11,7 +11,7 @@ from local.services import SCHEDULER
 from scheduler.broker import Broker
 from scheduler.leader import Leader
 from scheduler.settings import Settings
-from tests.databases import Connection, Databases, one
+from tests.databases import Databases
 from tests.processes import Service, service
 from worker import postgres
 
@@ -55,7 +55,3 @@ def run_scheduler(databases: Databases, database_url: str, redis_url: str, tmp_p
             return services.enter_context(service(command, env | variables, log))
 
         yield start
-
-
-def leads(db: Connection, scheduler: Service) -> bool:
-    return (one(db, "SELECT name FROM leader") or "").endswith(f":{scheduler.popen.pid}")

@@ -28,9 +28,9 @@ from tests.databases import (
     set_clock,
     wait_for,
 )
-from tests.processes import Service, service
+from tests.processes import Service, leads, service
 from tests.queue import sent, taken
-from tests.scheduler.conftest import BEFORE, NOON, Run, leads
+from tests.scheduler.conftest import BEFORE, NOON, Run
 from worker import postgres
 
 MINUTE = timedelta(minutes=1)

@@ -11,10 +11,10 @@ import redis
 from local import redis as local_redis
 from local.services import SCHEDULER
 from tests.databases import MODEL, Connection, Databases, one, rows, run, schedule, schedule_many, set_clock, wait_for
-from tests.processes import Service
+from tests.processes import Service, leads
 from tests.proxy import Proxy
 from tests.queue import sent, taken
-from tests.scheduler.conftest import BEFORE, NOON, Run, leads
+from tests.scheduler.conftest import BEFORE, NOON, Run
 from worker import postgres
 from worker.messages import QUEUE
 
