@@ -2,7 +2,6 @@
 
 import logging
 import os
-import random
 import socket
 import time
 from typing import Any
@@ -15,16 +14,16 @@ from psycopg2.extensions import connection
 from scheduler.broker import LOST as BROKER_LOST
 from scheduler.broker import Broker
 from scheduler.leader import Leader
-from scheduler.leadership import SESSION, try_to_lead
+from scheduler.leadership import SESSION, LockHolder, has_standby, lock_holder, try_to_lead
 from scheduler.settings import settings
+from scheduler.task_runner import describe, pause
 from worker import postgres, results
-from worker.postgres import first_line
 
 log = logging.getLogger(__name__)
 
 STANDBY_PAUSE = 1.0  # seconds between two tries to lead
-FIRST_PAUSE = 0.1  # seconds after a lost connection; each further one is twice as long
-LONGEST_PAUSE = 1.5  # seconds; with the time limit of connecting, a look within 5 s after an outage
+RESIGN_AFTER = 15.0  # seconds in which a task has failed, again and again; a standby may do better
+RESIGNED_PAUSE = 3.0  # seconds that a leader leaves to a standby
 
 
 class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
@@ -40,6 +39,8 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         self._database: connection | None = None
         self._leader: Leader | None = None
         self._failures = 0
+        self._failing_since: float | None = None  # by time.monotonic()
+        self._blocked_by: LockHolder | None = None
         super().__init__(*args, **kwargs)
         self._broker = Broker(results.connect(settings().redis_url))
 
@@ -59,34 +60,42 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         """
         try:
             self._turn()
-        except psycopg2.Error as error:
-            self._hold(f"PostgreSQL: {first_line(error)}")
-        except BROKER_LOST as error:
-            self._hold(f"Redis: {first_line(error)}")
+        except (psycopg2.Error, *BROKER_LOST) as error:
+            self._hold(describe(error))
         except SystemExit:
             self._disconnect()
             raise
         except Exception as error:
             log.exception("a turn of the scheduler failed")
-            self._hold(f"{type(error).__name__}: {error}")
+            self._hold(describe(error))
         else:
             if self._failures:
-                log.warning("goes on")
-            self._failures = 0
+                log.warning("recovered")
+            self._failures, self._failing_since = 0, None
         return 0.0
 
     def _turn(self) -> None:
         if self._leader is not None:
             self._leader.turn()
+            self._resign_if(self._leader.failing_for)
             return
         if self._database is None:
             self._database = postgres.connect(settings().database_url, SESSION + self._name)
         if try_to_lead(self._database):
             self._leader = Leader(self._database, self._broker, settings(), self._name)
+            self._blocked_by = None
             log.info("%s leads", self._name)
-            self._broker.check()
+            self._leader.check_broker()
         else:
+            self._log_blocked(self._database)
             time.sleep(STANDBY_PAUSE)
+
+    def _log_blocked(self, database: connection) -> None:
+        """Log, once, that the lock of the leader is held by a session that is no scheduler."""
+        holder = lock_holder(database)
+        if holder and not holder.is_scheduler and holder != self._blocked_by:
+            log.error("no scheduler can lead: %s", holder.describe())
+        self._blocked_by = holder
 
     def _hold(self, reason: str) -> None:
         """Say once why nothing is sent, note it where users can see it, and pause, longer each time.
@@ -96,16 +105,25 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         """
         if not self._failures:
             log.warning("%s", reason)
+            self._failing_since = time.monotonic()
         self._failures += 1
         if self._leader is None:
             self._disconnect()
         else:
             try:
                 self._leader.note(reason)
+                self._resign_if(time.monotonic() - (self._failing_since or time.monotonic()))
             except psycopg2.Error:
                 self._disconnect()
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures, 10))
-        time.sleep(pause * random.uniform(0.8, 1.0))  # noqa: S311  # not cryptography
+        time.sleep(pause(self._failures))
+
+    def _resign_if(self, failing_for: float) -> None:
+        """Leave the lead to a standby, if there is one, where this process has failed for too long."""
+        if failing_for < RESIGN_AFTER or self._database is None or not has_standby(self._database):
+            return
+        log.warning("%s leaves the lead to a standby: it has failed for %.0f s", self._name, failing_for)
+        self._disconnect()
+        time.sleep(RESIGNED_PAUSE)
 
     def _disconnect(self) -> None:
         """End the session, and with it the lead."""

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import redis
 
 from worker import envelope, messages
+from worker.key_types import remove_wrong_types
 from worker.messages import Batch, Message
+from worker.results import Results
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +21,8 @@ FULL = 0.9  # of maxmemory; the rest is for the workers, who could not even take
 # empty or with older data, nor one that lost no more than the messages of the last second.
 REMEMBER = """
 local same = string.find(redis.call('INFO', 'server'), 'run_id:' .. ARGV[3], 1, true)
-if same and (redis.call('GET', KEYS[1]) or '') == ARGV[1] then
+local marker = redis.pcall('GET', KEYS[1])
+if same and (type(marker) == 'string' and marker or '') == ARGV[1] then
     redis.call('SET', KEYS[1], ARGV[2])
 end
 """
@@ -54,27 +57,38 @@ class Broker:
     def __init__(self, client: redis.Redis) -> None:
         """Send to the Redis of the client."""
         self._client = client
-        self._marker = ""
+        self._marker = b""
         self._run_id = ""
+        self._results = Results(client)
+        self._cursor = 0  # of the walk through the models that fail
         self._remember = client.register_script(REMEMBER)
 
-    def check(self) -> None:
-        """Say so where Redis is not set up as it should be."""
+    def check(self) -> bool:
+        """Log where Redis is not set up as it should be."""
         memory: Any = self._client.info("memory")
         if (policy := memory["maxmemory_policy"]) != "noeviction":
             log.warning("Redis may evict messages and results (maxmemory-policy %s): set noeviction", policy)
+        return True
 
     def state(self) -> State:
         """Return what Redis holds at present."""
+        try:
+            waiting, marker, memory, server = self._ask()
+        except redis.ResponseError:
+            if not remove_wrong_types(self._client):
+                raise
+            waiting, marker, memory, server = self._ask()
+        self._marker = marker or b""
+        self._run_id = server["run_id"]
+        return State(waiting, memory["used_memory"], memory["maxmemory"], self._marker.decode(errors="replace"))
+
+    def _ask(self) -> Any:
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.llen(messages.QUEUE)
             pipeline.get(messages.PUBLISHED)
             pipeline.info("memory")
             pipeline.info("server")
-            waiting, marker, memory, server = pipeline.execute()
-        self._marker = (marker or b"").decode()
-        self._run_id = server["run_id"]
-        return State(waiting, memory["used_memory"], memory["maxmemory"], self._marker)
+            return pipeline.execute()
 
     def send(self, *sent: Message) -> None:
         """Put messages into the queue, in their order."""
@@ -95,7 +109,12 @@ class Broker:
         self.send(*group)
         return Sent(models, count)
 
+    def delete_stale_failures(self) -> bool:
+        """Delete, from a portion of the models that fail, those that have no result any more; False at the end."""
+        self._cursor = self._results.delete_stale_failures(self._cursor)
+        return self._cursor != 0
+
     def remember(self, marker: str) -> None:
         """Note the marker beside the messages that were sent, unless Redis forgot or restarted since the last look."""
         self._remember(keys=[messages.PUBLISHED], args=[self._marker, marker, self._run_id])
-        self._marker = marker
+        self._marker = marker.encode()

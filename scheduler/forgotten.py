@@ -55,22 +55,25 @@ class Forgotten:
         self._broker = broker
         self._batch_size = settings.batch_size
         self._catch_up = settings.catch_up
-        self._sent_at: datetime | None = rows(database, LAST_SENT_AT)[0][0]
-        self._moments: dict[datetime, list[Pair]] = {}  # with their pairs, as far as these are known yet
-        self._since = ""  # while moments are missing: the time up to which Redis had everything
+        self._sent_at: datetime | None
+        self._moments: dict[datetime, list[Pair]]  # with their pairs, as far as these are known yet
+        self._since: datetime | None = None  # while moments are missing: the time up to which Redis had everything
         self._steps = 0
         self._marker = ""  # what Redis should remember then
+        self.reset()
+
+    def reset(self) -> None:
+        """Read what was recorded; nothing is known to be missing."""
+        self._sent_at = rows(self._database, LAST_SENT_AT)[0][0]
+        self._moments = {}
 
     def compare(self, marker: str) -> bool:
         """Work out what is missing from Redis, which remembers this marker; whether it has lost something just now."""
         if self._sent_at is None or (self._moments and marker == self._marker):
             return False
         # While a part is missing, the marker has the number of the step that was taken last behind a slash.
-        self._since = marker.partition("/")[0]
-        since = _time(self._since)
-        if since is None:
-            self._since = ""
-        elif since >= self._sent_at:
+        self._since = since = _time(marker.partition("/")[0])
+        if since is not None and since >= self._sent_at:
             self._moments = {}
             return False
         self._moments = self._missing(since)
@@ -112,7 +115,8 @@ class Forgotten:
         """Let the marker say how far Redis is, such that a loss from here on shows in it."""
         assert self._sent_at is not None
         self._steps += 1
-        self._marker = f"{self._since}/{self._steps}" if self._moments else self._sent_at.isoformat()
+        since = self._since.isoformat() if self._since else ""
+        self._marker = f"{since}/{self._steps}" if self._moments else self._sent_at.isoformat()
         self._broker.remember(self._marker)
 
     def _missing(self, since: datetime | None) -> dict[datetime, list[Pair]]:
@@ -127,7 +131,7 @@ class Forgotten:
 
     def _pairs(self, due_at: datetime) -> list[Pair]:
         """Return the pairs that were sent at a moment; one moment at a time, since there may be thousands of both."""
-        if not self._since:
+        if self._since is None:
             return self._moments[due_at]
         last = [Pair(*row) for row in rows(self._database, PAIRS_SENT_LAST_AT, due_at=due_at)]
         later = (Pair(*row) for row in rows(self._database, PAIRS_SENT_LATER, due_at=due_at, since=self._since))

@@ -1,20 +1,26 @@
-"""What a leading scheduler does, the most urgent thing first."""
+"""The leader's turns: each runs the task that is most urgent, and waits where there is none."""
 
 import logging
 import select
 import time
-from datetime import datetime, timedelta
+from collections import deque
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import NamedTuple
 
 from psycopg2.extensions import connection
 
 from scheduler import store
 from scheduler.broker import Broker, State
+from scheduler.clock_recovery import ClockRecovery
 from scheduler.fires import Fires
 from scheduler.forgotten import Forgotten
 from scheduler.new_pairs import NewPairs
 from scheduler.old_results import OldResults
 from scheduler.run_requests import RunRequests
 from scheduler.settings import Settings
+from scheduler.task_runner import TaskRunner
 
 log = logging.getLogger(__name__)
 
@@ -27,28 +33,66 @@ CLEAN_UP_EVERY = 300.0  # seconds
 MINUTE = timedelta(minutes=1)  # no pair has two moments within it
 SOON = timedelta(seconds=0.05)  # so shortly before a moment, no portion of new pairs is begun
 LULL = timedelta(seconds=1)  # cleaning up takes less
+DELIVERY = timedelta(seconds=2)  # in less, PostgreSQL delivers a notification to a session that waits for it
+
+
+class Task(NamedTuple):
+    """A part of the leader's work."""
+
+    name: str
+    run: Callable[[store.Look], bool]  # does a portion; False where there is nothing to do
+    sends: bool = False  # it adds messages, which Redis may be too full for
 
 
 class Leader:
-    """A session of the leader. It keeps no schedules: each turn looks at what PostgreSQL says."""
+    """A session of the leader. It keeps no schedules: each turn looks at what PostgreSQL says.
+
+    A task that fails backs off by itself, and the others run in the same turn.
+    """
 
     def __init__(self, database: connection, broker: Broker, settings: Settings, name: str) -> None:
         """Take over on a connection that holds the leader's lock."""
         # Listen first, then look: what is committed in between is heard, or seen.
         store.execute(database, LISTEN)
         store.execute(database, RECORD_SOON)
-        store.note_lead(database, name)
         self._database = database
         self._broker = broker
         self._queue_limit = settings.queue_limit
         self._name = name
-        self._fires = Fires(database, broker, settings, name)
+        self._runner = TaskRunner(database)
         self._forgotten = Forgotten(database, broker, settings)
+        self._fires = Fires(database, broker, self._forgotten, settings, name)
         self._new_pairs = NewPairs(database)
         self._run_requests = RunRequests(database, broker, self._forgotten, settings)
         self._old_results = OldResults(database, settings)
+        self._clock_recovery = ClockRecovery(database, store.looked_at(database))
+        store.note_lead(database, name)
+        # Each does one portion; after it, the others come first, so that none has to wait for the end of another.
+        self._tasks = deque(
+            [
+                Task("requested runs", lambda look: self._run_requests.send(requested=look.requested), sends=True),
+                Task("missed runs", self._send_missed, sends=True),
+                Task("recovery of Redis", lambda look: self._forgotten.send(look.now), sends=True),
+                Task("records of fires", lambda _: self._fires.record_sent()),
+                Task("new pairs", lambda look: _is_free(look, SOON) and self._new_pairs.settle(look.now)),
+                Task(
+                    "cleared requests",
+                    lambda look: _is_free(look, SOON) and self._run_requests.clear(requested=look.requested),
+                ),
+                Task(
+                    "recovery of the clock", lambda look: _is_free(look, SOON) and self._clock_recovery.correct_some()
+                ),
+            ]
+        )
+        self._cleaning = (
+            Task("deletion of unused pairs", lambda _: self._new_pairs.delete_unused()),
+            Task("deletion of old run requests", lambda _: self._run_requests.delete_old()),
+            Task("deletion of stale failures", lambda _: broker.delete_stale_failures()),
+            Task("deletion of old fires", lambda _: self._fires.retire_old()),
+        )
+        self._to_clean: list[Task] = []  # what is left of a round
         self._look: store.Look | None = None
-        self._error: str | None = None
+        self._obstacle: str | None = None
         self._noted_error: str | None = None
         self._noted_at = self._cleaned_up = time.monotonic()
         self._pause = LOOK_EVERY
@@ -58,39 +102,60 @@ class Leader:
         if not self.step():
             self._wait()
 
+    def check_broker(self) -> None:
+        """Log where Redis is not set up as it should be, if it answers."""
+        self._runner.run("check of Redis", self._broker.check)
+
     def step(self) -> bool:
         """Do the most urgent thing; False if there is nothing to do before the next moment or announcement."""
-        self._hear()
-        look = self._look = store.look(self._database)
-        done = self._send(look) or (_is_free(look, SOON) and self._new_pairs.settle(look.now))
-        if self._error != self._noted_error or time.monotonic() - self._noted_at >= LOOK_EVERY:
-            self.note(self._error)
+        previous = self._look
+        look = self._look = store.look(self._database, self._fires.unrecorded)
+        self._hear(previous)
+        self._runner.run("clock", lambda: self._check_clock(look))
+        done = self._work(look)
+        error = self._obstacle or self._runner.error
+        if error != self._noted_error or time.monotonic() - self._noted_at >= LOOK_EVERY:
+            self._runner.run("heartbeat", lambda: self.note(error))
         return done or self._clean_up(look)
 
-    def note(self, error: str | None) -> None:
+    @property
+    def failing_for(self) -> float:
+        """Seconds since when a task has failed for a reason that may be this process's own."""
+        return self._runner.failing_for
+
+    def note(self, error: str | None) -> bool:
         """Note that this scheduler leads and looks, and what keeps it from sending."""
         store.note_look(self._database, self._name, error)
         self._noted_error, self._noted_at = error, time.monotonic()
+        return True
 
-    def _send(self, look: store.Look) -> bool:
-        """Send one thing; False if there is nothing that can be sent."""
+    def _work(self, look: store.Look) -> bool:
+        """Send what is due, or run another task; False if there is nothing to do."""
+        can_send = self._runner.run("state of Redis", self._can_send)
+        due_at = look.due_at
+        if can_send and due_at is not None and due_at > look.now - MINUTE:
+            fired = self._runner.run("due runs", partial(self._fires.fire, due_at, look.now))
+            self._runner.run("records of fires", self._fires.record_sent)
+            if fired:
+                return True
+        for task in list(self._tasks):
+            if (can_send or not task.sends) and self._runner.run(task.name, partial(task.run, look)):
+                self._tasks.remove(task)
+                self._tasks.append(task)
+                return True
+        return False
+
+    def _can_send(self) -> bool:
+        """Return False where Redis takes no messages; what is due stays due, and its latest moment stands for all."""
+        self._obstacle = None
         state = self._broker.state()
         if self._forgotten.compare(state.marker):
             self._run_requests.send_again()
-        self._error = self._obstacle(state)
-        if self._error:
-            # What is due stays due; later, its latest moment stands in for all of them.
-            return False
-        if look.due_at is not None and look.due_at > look.now - MINUTE:
-            return self._fire(look.due_at, look.now)
-        if look.requested and self._run_requests.send():
-            return True
-        if look.due_at is not None:
-            folded = self._fires.fold(look.now - MINUTE, look.now) or self._fires.skip(look.due_at, look.now)
-            return folded or self._fire(look.due_at, look.now)
-        return self._forgotten.send(look.now)
+            self._fires.send_again()
+        self._obstacle = self._obstacle_of(state)
+        return self._obstacle is None
 
-    def _obstacle(self, state: State) -> str | None:
+    def _obstacle_of(self, state: State) -> str | None:
         """Return what keeps messages from being added."""
         if state.waiting > self._queue_limit:
             return f"{state.waiting} messages wait in Redis; QUEUE_LIMIT is {self._queue_limit}"
@@ -98,39 +163,45 @@ class Leader:
             return f"Redis is nearly full: {state.used_memory} of {state.maxmemory} bytes (maxmemory) are in use"
         return None
 
-    def _fire(self, due_at: datetime, now: datetime) -> bool:
-        # A snapshot: a pair that somebody adds while the models are sent is not taken for sent.
-        with store.snapshot(self._database):
-            sent = self._fires.send(due_at, now)
-            ended = self._forgotten.sent()
-            pairs = self._fires.pairs(due_at)
-        # Recorded last: a crash in between repeats messages, and the workers know a repeated one by (model, moment).
-        # The other order would lose them.
-        self._fires.record(due_at, pairs, sent, now, ended)
-        return True
+    def _send_missed(self, look: store.Look) -> bool:
+        """Send the latest moment that was missed, or count those that later ones stand in for."""
+        due_at, now = look.due_at, look.now
+        if due_at is None:
+            return False
+        return self._fires.fold(now - MINUTE, now) or self._fires.skip(due_at, now) or self._fires.fire(due_at, now)
 
-    def _hear(self) -> None:
+    def _hear(self, previous: store.Look | None) -> None:
+        """Read the notifications that came since the previous look: they were committed after it."""
+        committed_after = previous and previous.now - DELIVERY
         self._database.poll()
-        for notify in self._database.notifies:
-            self._new_pairs.hear(notify.payload)
-        self._database.notifies.clear()
+        while self._database.notifies:
+            self._new_pairs.hear(self._database.notifies.pop(0).payload, committed_after)
+
+    def _check_clock(self, look: store.Look) -> bool:
+        if not self._clock_recovery.check(look.now):
+            return False
+        self._forgotten.reset()
+        self._new_pairs.walk_again()
+        return True
 
     def _clean_up(self, look: store.Look) -> bool:
         """Do a part of it, now and then; False if there is no more to do at once."""
         self._pause = LOOK_EVERY
         if not _is_free(look, LULL):
             return False
-        if time.monotonic() - self._cleaned_up < CLEAN_UP_EVERY:
-            self._pause = min(LOOK_EVERY, self._old_results.delete_some())
-            return False
-        if self._new_pairs.delete_unused():
-            return True
-        self._fires.retire_old()
-        self._cleaned_up = time.monotonic()
-        return False
+        if not self._to_clean:
+            if time.monotonic() - self._cleaned_up < CLEAN_UP_EVERY:
+                self._pause = min(LOOK_EVERY, self._old_results.delete_some())
+                return False
+            self._to_clean, self._cleaned_up = list(self._cleaning), time.monotonic()
+        task = self._to_clean[0]
+        if not self._runner.run(task.name, partial(task.run, look)):
+            self._to_clean.remove(task)
+        return bool(self._to_clean)
 
     def _wait(self) -> None:
-        seconds = self._pause
+        retry_in = self._runner.retry_in
+        seconds = self._pause if retry_in is None else min(self._pause, retry_in)
         if self._look is not None and self._look.next_due_at is not None:
             now = store.now(self._database)  # the look may be some milliseconds old
             seconds = min(seconds, max(0.0, (self._look.next_due_at - now).total_seconds()))
@@ -141,5 +212,5 @@ class Leader:
 
 
 def _is_free(look: store.Look, duration: timedelta) -> bool:
-    """Whether no moment comes within the duration."""
+    """Return True if no moment comes within the duration."""
     return look.next_due_at is None or look.next_due_at - look.now >= duration

@@ -1,6 +1,7 @@
 """Who leads: the one session of PostgreSQL that holds an advisory lock."""
 
 import logging
+from typing import NamedTuple
 
 from psycopg2.extensions import connection
 
@@ -26,6 +27,51 @@ END_SILENT_LEADER = """
         -- busy with a statement is not silent, but for one whose answer nobody takes
         AND (activity.state <> 'active' OR activity.wait_event_type = 'Client')
 """
+
+LOCK_HOLDER = """
+    SELECT activity.pid, activity.usename, activity.application_name
+    FROM pg_catalog.pg_locks AS lock
+    JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
+    WHERE lock.locktype = 'advisory' AND lock.granted
+        AND lock.classid = 0 AND lock.objid = %(lock)s AND lock.objsubid = 1
+        AND lock.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+"""
+STANDBYS = """
+    SELECT count(*) FROM pg_catalog.pg_stat_activity
+    WHERE datname = current_database() AND starts_with(application_name, %(session)s) AND pid <> pg_backend_pid()
+"""
+
+
+class LockHolder(NamedTuple):
+    """The session that holds the lock of the leader; any role may take an advisory lock."""
+
+    pid: int
+    role: str | None
+    application_name: str | None
+
+    @property
+    def is_scheduler(self) -> bool:
+        """Return True for a session that names itself as one of a scheduler."""
+        return (self.application_name or "").startswith(SESSION)
+
+    def describe(self) -> str:
+        """Return who holds the lock, and what ends that."""
+        return (
+            f"role {self.role} (pid {self.pid}, application_name {self.application_name!r}) holds the advisory lock"
+            f" {LOCK} of the leader; SELECT pg_terminate_backend({self.pid}) ends its session"
+        )
+
+
+def lock_holder(database: connection) -> LockHolder | None:
+    """Return the session that holds the lock of the leader; None if it is free."""
+    held = rows(database, LOCK_HOLDER, lock=LOCK)
+    return LockHolder(*held[0]) if held else None
+
+
+def has_standby(database: connection) -> bool:
+    """Return True if another scheduler is connected."""
+    [(count,)] = rows(database, STANDBYS, session=SESSION)
+    return bool(count)
 
 
 def try_to_lead(database: connection) -> bool:

@@ -1,10 +1,13 @@
 """Pairs of a cron expression and a time zone: what the scheduler thinks in."""
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from scheduler.cron import InvalidCron, InvalidTimeZone, next_fire
+
+log = logging.getLogger(__name__)
 
 
 class Pair(NamedTuple):
@@ -28,6 +31,10 @@ def next_moment(pair: Pair, after: datetime) -> Moment:
         return Moment(pair, next_fire(pair.cron_expression, pair.timezone, after))
     except (InvalidCron, InvalidTimeZone) as error:
         return Moment(pair, None, str(error))
+    except Exception as error:
+        # A text or a time that no trigger has checked must cost its own pair only, whatever it does to the calendar.
+        log.exception("no next due time for %r", pair)
+        return Moment(pair, None, f"{type(error).__name__}: {error}")
 
 
 def columns(pairs: Sequence[Pair]) -> dict[str, list[str]]:

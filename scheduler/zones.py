@@ -4,12 +4,15 @@ import zoneinfo
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib.metadata import version
+from importlib.resources import files
 from typing import NamedTuple
 
 # The operating system's data may be older, or absent: everybody uses what PyPI's tzdata says.
 zoneinfo.reset_tzpath(to=())
 
 TZDATA_VERSION = version("tzdata")
+# Its own list: zoneinfo would import any text with slashes as a package.
+NAMES = frozenset((files("tzdata") / "zones").read_text("ascii").split())
 
 SAMPLE = timedelta(days=3)  # no zone has shifted twice within it since 1970: the closest two shifts lie a week apart
 SECOND = timedelta(seconds=1)
@@ -46,11 +49,8 @@ class Shift(NamedTuple):
 @lru_cache(maxsize=1024)
 def zone(name: str) -> zoneinfo.ZoneInfo:
     """Return the zone of this IANA name; raises InvalidTimeZone."""
-    try:
-        if "/" in name or name == "UTC":
-            return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder, such as America/Argentina
-        pass
+    if name in NAMES and ("/" in name or name == "UTC"):
+        return zoneinfo.ZoneInfo(name)
     raise InvalidTimeZone(f'time zone "{name}" is not UTC and not an IANA name with a slash')
 
 

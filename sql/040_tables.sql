@@ -23,9 +23,22 @@ CALL pg_temp.describe('COLUMN', 'public.metrics_executions.cron_expression', 'Wh
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.timezone', 'The IANA zone whose wall clock the cron expression means; one of time_zones.');
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.enabled', 'False pauses the schedule; the row and its results stay.');
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.active_since', 'Set by a trigger when model_id, cron_expression, timezone or enabled change: the row counts for the moments after this time.');
-CALL pg_temp.describe('COLUMN', 'public.metrics_executions.run_requested_at', 'Set it to now() to run the model at once, paused or not. A trigger replaces the value by the time of the request; the scheduler sets it to null some seconds after the run was sent, when Redis has kept it.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.run_requested_at', 'Set it to now() to run the model at once, paused or not. A trigger replaces the value by the time of the request, which is the time of its result; a request that is not sent yet stands for later ones, and stays. The scheduler sets it to null some seconds after the run was sent. A value that was read and is written back is no new request.');
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.created_at', 'When the row was inserted; kept by a trigger.');
 CALL pg_temp.describe('COLUMN', 'public.metrics_executions.updated_at', 'When a user last changed the row; kept by a trigger.');
+
+
+CREATE TABLE IF NOT EXISTS public.run_requests (
+    model_id     uuid NOT NULL,
+    requested_at timestamptz NOT NULL,
+    delivered_at timestamptz,
+    CONSTRAINT run_requests_pkey PRIMARY KEY (model_id, requested_at)
+);
+
+CALL pg_temp.describe('TABLE', 'public.run_requests', 'Values of metrics_executions.run_requested_at that the scheduler has taken over, each before it is sent; kept for a day. Only the scheduler writes it; the row trigger reads it.');
+CALL pg_temp.describe('COLUMN', 'public.run_requests.model_id', 'As in metrics_executions.');
+CALL pg_temp.describe('COLUMN', 'public.run_requests.requested_at', 'The time of the request, and of its result.');
+CALL pg_temp.describe('COLUMN', 'public.run_requests.delivered_at', 'When the message had been in Redis for some seconds, which it survives; null before. A new leader sends those again that are null.');
 
 
 CREATE OR REPLACE FUNCTION public.check_labels(y_true json, y_pred json) RETURNS boolean
@@ -183,6 +196,9 @@ BEGIN
     IF to_regclass('public.metrics_executions_run_requested') IS NULL THEN
         CREATE INDEX metrics_executions_run_requested ON public.metrics_executions (run_requested_at)
             WHERE run_requested_at IS NOT NULL;
+    END IF;
+    IF to_regclass('public.run_requests_delivered') IS NULL THEN
+        CREATE INDEX run_requests_delivered ON public.run_requests (delivered_at);
     END IF;
     IF to_regclass('public.results_newest') IS NULL THEN
         CREATE INDEX results_newest ON public.results (model_id, "timestamp" DESC, id DESC);

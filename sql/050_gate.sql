@@ -2,6 +2,46 @@
 -- times; a statement trigger checks each distinct pair that the statement brought, once, and announces it.
 -- Announcing writes no table: pairs inserted into crons from here would make the users wait for each other.
 
+CREATE OR REPLACE FUNCTION public.is_run_taken_over(model_id uuid, requested_at timestamptz) RETURNS boolean
+-- VOLATILE: it sees what was committed since the statement began. SECURITY DEFINER: the role that writes a schedule need
+-- not be able to read which models others have run.
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
+    SELECT EXISTS (
+        SELECT FROM public.run_requests AS request
+        WHERE request.model_id = is_run_taken_over.model_id AND request.requested_at = is_run_taken_over.requested_at)
+$$;
+
+COMMENT ON FUNCTION public.is_run_taken_over(uuid, timestamptz) IS
+    'True for a value of run_requested_at that the scheduler has sent, or is about to send.';
+
+
+CREATE OR REPLACE FUNCTION public.is_run_pending(model_id uuid, requested_at timestamptz) RETURNS boolean
+LANGUAGE sql VOLATILE AS $$
+    SELECT requested_at BETWEEN '1971-01-01' AND public.schedule_now() + interval '1 minute'
+        AND NOT public.is_run_taken_over(model_id, requested_at)
+$$;
+
+COMMENT ON FUNCTION public.is_run_pending(uuid, timestamptz) IS
+    'True for a value of run_requested_at that the scheduler will take over: a request that no message was made of yet.';
+
+
+CREATE OR REPLACE FUNCTION public.new_run_request(model_id uuid) RETURNS timestamptz
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    -- The request is known by its time, in messages and in Redis, which count milliseconds.
+    requested_at timestamptz := date_trunc('milliseconds', public.schedule_now());
+BEGIN
+    WHILE public.is_run_taken_over(model_id, requested_at) LOOP
+        requested_at := requested_at + interval '1 millisecond';
+    END LOOP;
+    RETURN requested_at;
+END;
+$$;
+
+COMMENT ON FUNCTION public.new_run_request(uuid) IS
+    'The time of a run that is requested now: that of the clock, or the first one after it that no request of the model has.';
+
+
 CREATE OR REPLACE FUNCTION public.normalise_schedule() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -16,7 +56,8 @@ BEGIN
         IF (NEW.cron_expression, NEW.timezone, NEW.enabled) IS DISTINCT FROM (OLD.cron_expression, OLD.timezone, OLD.enabled) THEN
             NEW.cron_expression := public.normal_cron(NEW.cron_expression);
         END IF;
-        NEW.active_since := OLD.active_since;
+        -- Not ahead of the clock, as one is that was set while the clock was ahead: it would not count until then.
+        NEW.active_since := least(OLD.active_since, public.schedule_now());
         NEW.created_at := OLD.created_at;
         NEW.updated_at := OLD.updated_at;
         IF (NEW.model_id, NEW.cron_expression, NEW.timezone, NEW.enabled)
@@ -34,16 +75,26 @@ BEGIN
         PERFORM public.check_schedules(ARRAY[NEW.cron_expression], ARRAY[NEW.timezone]);
     END IF;
 
-    message := public.name_problem(NEW.name);
+    -- Asked only of a new name: a row that got past the triggers must not refuse other changes.
+    IF TG_OP = 'INSERT' OR NEW.name IS DISTINCT FROM OLD.name THEN
+        message := public.name_problem(NEW.name);
+    END IF;
     IF message IS NOT NULL THEN
         RAISE EXCEPTION '%', message
             USING ERRCODE = 'check_violation', HINT = 'Write at most 200 characters.',
                   SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'name';
     END IF;
 
-    IF NEW.run_requested_at IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.run_requested_at IS DISTINCT FROM OLD.run_requested_at) THEN
-        -- The request is known by its time, in messages and in Redis, which count milliseconds.
-        NEW.run_requested_at := date_trunc('milliseconds', public.schedule_now());
+    IF TG_OP = 'INSERT' AND NEW.run_requested_at IS NOT NULL THEN
+        NEW.run_requested_at := public.new_run_request(NEW.model_id);
+    ELSIF TG_OP = 'UPDATE' AND NEW.run_requested_at IS DISTINCT FROM OLD.run_requested_at THEN
+        IF public.is_run_pending(OLD.model_id, OLD.run_requested_at)
+            OR public.is_run_taken_over(NEW.model_id, NEW.run_requested_at) THEN
+            -- Somebody was told the time of the request that waits, or a value is written back that was read earlier.
+            NEW.run_requested_at := OLD.run_requested_at;
+        ELSIF NEW.run_requested_at IS NOT NULL THEN
+            NEW.run_requested_at := public.new_run_request(NEW.model_id);
+        END IF;
     END IF;
     RETURN NEW;
 END;

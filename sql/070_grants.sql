@@ -2,14 +2,14 @@
 
 GRANT USAGE ON SCHEMA public TO metrics_api, metrics_scheduler, metrics_worker, metrics_client;
 
--- Whoever writes schedules, with whatever role, passes the gate, and the gate looks zones up.
+-- Any role that writes schedules passes the triggers, which look up time zones.
 GRANT SELECT ON public.time_zones TO PUBLIC;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON public.metrics_executions TO metrics_api;
 GRANT SELECT ON public.crons, public.fires, public.retired_fires, public.leader, public.schedule_status TO metrics_api;
 
 GRANT SELECT, UPDATE (run_requested_at) ON public.metrics_executions TO metrics_scheduler;
-GRANT SELECT, INSERT, UPDATE, DELETE ON public.crons, public.fires TO metrics_scheduler;
+GRANT SELECT, INSERT, UPDATE, DELETE ON public.crons, public.fires, public.run_requests TO metrics_scheduler;
 GRANT SELECT, UPDATE ON public.leader, public.retired_fires TO metrics_scheduler;
 -- For RESULTS_RETENTION; not the labels. SKIP LOCKED wants a right to update something, and an id cannot be chosen.
 GRANT SELECT (id, model_id, "timestamp"), UPDATE (id), DELETE ON public.results TO metrics_scheduler;

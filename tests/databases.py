@@ -25,6 +25,7 @@ EMPTY = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid();
     DELETE FROM metrics_executions; DELETE FROM results; DELETE FROM crons; DELETE FROM fires;
+    DELETE FROM run_requests;
     UPDATE retired_fires SET fires = 0, models = 0, messages = 0, skipped = 0;
     UPDATE leader SET name = NULL, since = NULL, looked_at = NULL, error = NULL;
     ALTER TABLE metrics_executions ALTER id RESTART; ALTER TABLE results ALTER id RESTART;

@@ -12,6 +12,7 @@ CALCULATE = "worker.calculate"
 QUEUE = "celery"
 TAKEN = "celery:taken"  # Redis list: taken from the queue, and noted as such within the same millisecond
 PUBLISHED = "metrics:published"  # Redis key: when the last message was sent, as far as Redis remembers
+UNACKED = "unacked"  # Redis key of kombu: the messages that workers have taken and not finished
 UNACKED_INDEX = "unacked_index"  # Redis key of kombu: messages that workers have taken and not finished, by when
 QUEUED_AT_HEADER = "queued_at"  # when it was sent, by the clock of the whole system
 LARGEST_BATCH = 1000  # models in one message; a worker takes a longer one apart
@@ -56,10 +57,11 @@ class Batch:
 
     @classmethod
     def read(cls, arguments: Mapping[str, Any]) -> Self:
-        """Return what a message asks for, whoever sent it; raises Malformed."""
+        """Return what a message asks for; raises Malformed.
+
+        An argument that is not known is ignored: a scheduler of a later version may send some more.
+        """
         fields = {"requested": False, "alone": False, **arguments}
-        if unknown := fields.keys() - {"model_ids", "due_at", "requested", "alone"}:
-            raise Malformed(f"{min(unknown)} is no argument")
         model_ids, due_at, requested, alone = (
             fields.get(name) for name in ("model_ids", "due_at", "requested", "alone")
         )

@@ -8,7 +8,7 @@ Of the latest result alone, a string of compact JSON: its confusion matrix, and 
 import itertools
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from worker.confusion import Confusion
-from worker.scripts import ADD, FAILING_FROM, REPEAT
+from worker.scripts import ADD, DELETE_STALE_FAILURES, FAILING_FROM, REPEAT
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ STATUS_NAMES: dict[int, Status] = {code: status for status, code in STATUS_CODES
 SCORING = 1  # to be raised when the same row would be worth something else
 AT_A_TIME = 100  # results in a call of a script; Redis does nothing else meanwhile
 MILLISECOND = timedelta(milliseconds=1)
+HOUR = timedelta(hours=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -118,17 +119,27 @@ class Unreadable(ValueError):
 class Results:
     """The results that a Redis holds."""
 
-    def __init__(self, client: redis.Redis, *, history: int = 1000, ttl_days: int = 400) -> None:
-        """Keep the newest `history` results of a model, `ttl_days` after the last of them."""
+    def __init__(
+        self, client: redis.Redis, *, history: int = 1000, ttl_days: int = 400, batch_time: timedelta = HOUR
+    ) -> None:
+        """Keep the newest `history` results of a model, `ttl_days` after the last of them.
+
+        batch_time is how long it may take at most from the calculation of a result until it is stored.
+        """
         self._client = client
         self._history = history
         self._ttl = ttl_days * 24 * 3600  # seconds
+        self._batch_time = batch_time
         self._add = client.register_script(ADD)
+        self._delete_stale_failures = client.register_script(DELETE_STALE_FAILURES)
         self._repeat = client.register_script(REPEAT)
         self._failing_from = client.register_script(FAILING_FROM)
 
     def save(self, results: Iterable[Result]) -> None:
-        """Store results, each unless its model has one of that moment: the first one counts."""
+        """Store results, each unless its model has one of that moment: the first one counts.
+
+        Results of the model that are later than the clock go: they were added while it was ahead.
+        """
         remaining = iter(results)
         while portion := list(itertools.islice(remaining, AT_A_TIME)):
             keys = [FAILING, COUNTS]
@@ -136,8 +147,11 @@ class Results:
             for result in portion:
                 keys += [key(result.model_id), detail_key(result.model_id)]
                 values += [repr(_score(result.due_at)), encode(result), result.status]
-                values += [result.model_id, encode_detail(result)]
-            self._add(keys=keys, args=values)
+                latest_possible = max(result.due_at, result.calculated_at + self._batch_time)
+                values += [result.model_id, encode_detail(result), repr(_score(latest_possible))]
+            removed: Any = self._add(keys=keys, args=values)
+            for name in removed:
+                log.error("deleted a Redis key of another type than ours: %s", name.decode())
 
     def repeat(self, seen: Sequence[SeenRow], due_at: datetime, calculated_at: datetime) -> list[str]:
         """Store the result of a moment for each model whose latest one is of this very row, and ok; which they are.
@@ -160,7 +174,7 @@ class Results:
 
     def latest(self, model_id: str) -> Result | None:
         """Return the result of the latest moment, if there is one that can be read."""
-        members: Any = self._client.zrange(key(model_id), 0, 0, desc=True)
+        [members] = self._latest_members([model_id], 1)
         return _readable(model_id, members)
 
     def latest_of(self, model_ids: Sequence[str]) -> list[Result | None]:
@@ -179,12 +193,12 @@ class Results:
         with self._client.pipeline(transaction=False) as pipeline:
             for model_id in model_ids:
                 pipeline.zrange(key(model_id), 0, count - 1, desc=True)
-            found: list[list[bytes]] = pipeline.execute()
-        return found
+            found = pipeline.execute(raise_on_error=False)
+        return [_unless_wrong_type(members, []) for members in found]
 
     def detail(self, model_id: str) -> Detail | None:
         """Return the confusion matrix of the latest result, if that has one that can be read."""
-        found: Any = self._client.get(detail_key(model_id))
+        found: Any = _unless_wrong_type(_attempt(lambda: self._client.get(detail_key(model_id))), None)
         try:
             return None if found is None else decode_detail(found)
         except (ValueError, TypeError, OverflowError, RecursionError):
@@ -196,8 +210,9 @@ class Results:
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.hgetall(COUNTS)
             pipeline.zcard(FAILING)
-            counts, failing = pipeline.execute()
-        return Totals({status: int(counts.get(status.encode(), 0)) for status in STATUS_CODES}, failing)
+            counts, failing = pipeline.execute(raise_on_error=False)
+        counts, failing = _unless_wrong_type(counts, {}), _unless_wrong_type(failing, 0)
+        return Totals({status: _count(counts.get(status.encode())) for status in STATUS_CODES}, failing)
 
     def history(
         self, model_id: str, since: datetime | None, before: datetime | None, *, limit: int, newest_first: bool
@@ -220,16 +235,10 @@ class Results:
         lowest = "-inf" if since is None else repr(_bound(since))
         highest = "+inf" if before is None else f"({_bound(before)!r}"
         start, end = (highest, lowest) if newest_first else (lowest, highest)
-        found: list[bytes] = self._client.zrange(  # type: ignore[assignment]  # redis has awaitables in its types
-            key(model_id),
-            start,
-            end,
-            byscore=True,
-            desc=newest_first,
-            offset=0,
-            num=limit,
+        found = _attempt(
+            lambda: self._client.zrange(key(model_id), start, end, byscore=True, desc=newest_first, offset=0, num=limit)
         )
-        return found
+        return list(_unless_wrong_type(found, []))
 
     def missing(self, model_ids: Sequence[str], due_at: datetime) -> list[str]:
         """Return the models that have no result of the moment."""
@@ -237,8 +246,8 @@ class Results:
         with self._client.pipeline(transaction=False) as pipeline:
             for model_id in model_ids:
                 pipeline.zcount(key(model_id), score, score)
-            counts = pipeline.execute()
-        return [model_id for model_id, count in zip(model_ids, counts, strict=True) if not count]
+            counts = pipeline.execute(raise_on_error=False)
+        return [model_id for model_id, count in zip(model_ids, counts, strict=True) if not _unless_wrong_type(count, 0)]
 
     def failing(self, start: Failure | None, count: int) -> list[Failure]:
         """Return models that fail, the latest to begin first, from a place in that order on.
@@ -247,7 +256,7 @@ class Results:
         a few, and the place need not be that of a model that still fails.
         """
         place: list[str | bytes | int] = ["", ""] if start is None else [repr(start.since), start.model_id]
-        found: Any = self._failing_from(keys=[FAILING], args=[*place, count])
+        found = _unless_wrong_type(_attempt(lambda: self._failing_from(keys=[FAILING], args=[*place, count])), [])
         return [
             Failure(float(score), member.decode(errors="replace"))
             for member, score in zip(found[::2], found[1::2], strict=True)
@@ -255,13 +264,27 @@ class Results:
 
     def count_failing(self) -> int:
         """Return how many models fail."""
-        count: Any = self._client.zcard(FAILING)
-        return int(count)
+        return int(_unless_wrong_type(_attempt(lambda: self._client.zcard(FAILING)), 0))
 
     def are_failing(self, model_ids: Sequence[str]) -> list[bool]:
         """Return for each model whether it fails."""
-        scores: Any = self._client.zmscore(FAILING, list(model_ids)) if model_ids else []
+        if not model_ids:
+            return []
+        nowhere = [None for _ in model_ids]
+        scores = _unless_wrong_type(_attempt(lambda: self._client.zmscore(FAILING, list(model_ids))), nowhere)
         return [score is not None for score in scores]
+
+    def delete_stale_failures(self, cursor: int) -> int:
+        """Delete, from a portion of the models that fail, those whose results have expired.
+
+        Begins with cursor 0; returns the next one, 0 after the last portion.
+        """
+        found: Any = self._client.zscan(FAILING, cursor, count=AT_A_TIME)
+        following, members = found
+        model_ids = [member for member, _ in members]
+        keys = [FAILING, *(key(model_id.decode(errors="replace")) for model_id in model_ids)]
+        self._delete_stale_failures(keys=keys, args=model_ids)
+        return int(following)
 
     def begin_alone(self, model_id: str, due_at: datetime, token: str) -> int:
         """Note an attempt with one model, known by its token; the answer is how many are noted."""
@@ -270,11 +293,41 @@ class Results:
             pipeline.sadd(name, token)
             pipeline.expire(name, BEGUN_TTL)
             pipeline.scard(name)
-            return int(pipeline.execute()[-1])
+            attempts = pipeline.execute(raise_on_error=False)[-1]
+        if _unless_wrong_type(attempts, None) is None:
+            self._client.delete(name)
+            return self.begin_alone(model_id, due_at, token)
+        return int(attempts)
 
     def forget_begun(self, model_id: str, due_at: datetime, token: str) -> None:
         """Forget an attempt: its process did not end, it only stopped."""
-        self._client.srem(_begun(model_id, due_at), token)
+        _unless_wrong_type(_attempt(lambda: self._client.srem(_begun(model_id, due_at), token)), 0)
+
+
+def _attempt(call: Callable[[], Any]) -> Any:
+    """Return what a call returns, or the error that Redis answers, as a pipeline does."""
+    try:
+        return call()
+    except redis.ResponseError as error:
+        return error
+
+
+def _unless_wrong_type(reply: Any, otherwise: Any) -> Any:
+    """Return a reply of Redis; otherwise where the key is of another type than ours, since it holds nothing of ours.
+
+    Raises any other error.
+    """
+    if not isinstance(reply, Exception):
+        return reply
+    if isinstance(reply, redis.ResponseError) and "WRONGTYPE" in str(reply):  # of a script, further behind
+        log.warning("a Redis key is of another type than ours: it counts as absent")
+        return otherwise
+    raise reply
+
+
+def _count(value: bytes | None) -> int:
+    """Return a counter; 0 where it holds no whole number."""
+    return int(value) if value is not None and value.isdigit() else 0
 
 
 def connect(redis_url: str, *, patience: float = 5, of_one_thread: bool = False) -> redis.Redis:

@@ -1,22 +1,44 @@
 """What Redis does with results in one step, as scripts; their keys and format are those of worker/results.py."""
 
-# Looking and then adding in two steps lets a second worker in between. Many in one call: each costs a client and Redis
-# a fraction of a call of its own.
-ADD = """
+# A key of another type than ours holds nothing of ours, and would end a script, and with it the results of all others.
+REMOVE_WRONG_TYPE = """
+local removed = {}
+local function remove_wrong_type(key, expected)
+    local found = redis.call('TYPE', key).ok
+    if found ~= expected and found ~= 'none' then
+        redis.call('DEL', key)
+        removed[#removed + 1] = key
+    end
+end
+"""
+ADD = (
+    REMOVE_WRONG_TYPE
+    + """
 local failing, counts = KEYS[1], KEYS[2]
 local history, ttl = ARGV[1], ARGV[2]
+remove_wrong_type(failing, 'zset')
+remove_wrong_type(counts, 'hash')
 for at = 3, #KEYS, 2 do
     local results, detail = KEYS[at], KEYS[at + 1]
-    local score, member, status, model_id, confusion = unpack(ARGV, (at - 3) / 2 * 5 + 3, (at - 3) / 2 * 5 + 7)
-    if redis.call('ZCOUNT', results, score, score) == 0 then
+    local first = (at - 3) / 2 * 6 + 3
+    local score, member, status, model_id, confusion, latest_possible = unpack(ARGV, first, first + 5)
+    remove_wrong_type(results, 'zset')
+    redis.call('ZREMRANGEBYSCORE', results, '(' .. latest_possible, '+inf')
+    local oldest = redis.call('ZRANGE', results, 0, 0, 'WITHSCORES')[2]
+    local trimmed = oldest and redis.call('ZCARD', results) >= tonumber(history) and tonumber(score) < tonumber(oldest)
+    if not trimmed and redis.call('ZCOUNT', results, score, score) == 0 then
         redis.call('ZADD', results, score, member)
         redis.call('ZREMRANGEBYRANK', results, 0, -(history + 1))
         redis.call('EXPIRE', results, ttl)
-        redis.call('HINCRBY', counts, status, 1)
+        if type(redis.pcall('HINCRBY', counts, status, 1)) == 'table' then  -- it was no number
+            redis.call('HSET', counts, status, 1)
+        end
         if redis.call('ZCOUNT', results, '(' .. score, '+inf') == 0 then
-            if status == 'ok' then
+            local since = redis.call('ZSCORE', failing, model_id)
+            if status == 'ok' or since and tonumber(since) > tonumber(latest_possible) then
                 redis.call('ZREM', failing, model_id)
-            else
+            end
+            if status ~= 'ok' then
                 redis.call('ZADD', failing, 'NX', score, model_id)
             end
             if confusion == '' then
@@ -27,7 +49,9 @@ for at = 3, #KEYS, 2 do
         end
     end
 end
+return removed
 """
+)
 
 # The detail, which only an ok result has that is its model's latest, ends with the version of the row that it is of,
 # and the member with the row: then all that changes is the moment. By text, since Lua would round what is in between.
@@ -38,9 +62,9 @@ local repeated = {}
 for at = 2, #KEYS, 2 do
     local results, detail = KEYS[at], KEYS[at + 1]
     local row, version = ARGV[at + 5], ARGV[at + 6]
-    local kept = redis.call('GET', detail)
-    if kept and kept:sub(-#version) == version then
-        local member = redis.call('ZRANGE', results, -1, -1)[1] or ''
+    local kept = redis.pcall('GET', detail)  -- of another type, it is a table with the error
+    if type(kept) == 'string' and kept:sub(-#version) == version then
+        local member = redis.pcall('ZRANGE', results, -1, -1)[1] or ''
         local latest, figures = member:match('^%[(%d+),%-?%d+,%d,(.*)$')
         local same = latest and kept:sub(2, #latest + 2) == latest .. ',' and figures:sub(-#row) == row
         if same and tonumber(latest) < tonumber(due) then
@@ -52,10 +76,20 @@ for at = 2, #KEYS, 2 do
         end
     end
 end
-if #repeated > 0 then
-    redis.call('HINCRBY', counts, 'ok', #repeated)
+if #repeated > 0 and type(redis.pcall('HINCRBY', counts, 'ok', #repeated)) == 'table' then
+    redis.call('DEL', counts)  -- it was no hash of numbers
+    redis.call('HSET', counts, 'ok', #repeated)
 end
 return repeated
+"""
+
+# Models whose results have expired, of those that are given.
+DELETE_STALE_FAILURES = """
+for at = 2, #KEYS do
+    if redis.call('EXISTS', KEYS[at]) == 0 then
+        redis.call('ZREM', KEYS[1], ARGV[at - 1])
+    end
+end
 """
 
 # Those after the place of (score, member) in the order, newest first. By ranks, since many may share a score, and the

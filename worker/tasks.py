@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -14,7 +14,7 @@ from celery.exceptions import Reject
 from psycopg2.extensions import connection
 
 from worker import messages, postgres, results, store
-from worker.app import app, settings
+from worker.app import GRACE, LAST_WORDS, app, settings
 from worker.evaluation import TOO_LARGE, evaluate
 from worker.limit import TookTooLong, limited
 from worker.messages import Batch
@@ -234,4 +234,7 @@ def _database() -> connection:
 @cache
 def _results() -> results.Results:
     client = results.connect(settings.redis_url)
-    return results.Results(client, history=settings.result_history, ttl_days=settings.result_ttl_days)
+    batch_time = timedelta(seconds=settings.time_limit + GRACE + LAST_WORDS)
+    return results.Results(
+        client, history=settings.result_history, ttl_days=settings.result_ttl_days, batch_time=batch_time
+    )

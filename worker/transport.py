@@ -23,6 +23,7 @@ from kombu.transport.virtual import Message
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError  # noqa: A004  # redis-py calls them so
 
 from worker import envelope, messages
+from worker.key_types import remove_wrong_types
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,13 @@ REFUSED_PAUSE = 1.0  # seconds; a Redis that is full, or a replica by now, refus
 NOTE = """
 local taken, unacked, index = KEYS[1], KEYS[2], KEYS[3]
 local now = redis.call('TIME')[1]
+-- A script that ends in the middle would have taken a message from the list, and noted it nowhere.
+for key, kind in pairs({[unacked] = 'hash', [index] = 'zset'}) do
+    local found = redis.call('TYPE', key).ok
+    if found ~= kind and found ~= 'none' then
+        redis.call('DEL', key)
+    end
+end
 for _, item in ipairs(ARGV) do
     if redis.call('LREM', taken, 1, item) == 1 then
         local read, message = pcall(cjson.decode, item)
@@ -67,6 +75,14 @@ class QoS(kombu_redis.QoS):
         else:
             super().append(message, delivery_tag)
 
+    def ack(self, delivery_tag: str) -> None:
+        """Remove a message that is done."""
+        try:
+            super().ack(delivery_tag)
+        except ResponseError as error:
+            self.channel.refused(error)
+            super().ack(delivery_tag)
+
     def restore_unacked_once(self, stderr: Any = None) -> None:
         """Give everything back at the end of the worker, and only then.
 
@@ -85,10 +101,22 @@ class QoS(kombu_redis.QoS):
                 self.channel.note(client.lrange(messages.TAKEN, 0, -1))
                 oldest = client.time()[0] - self.visibility_timeout
                 for tag in client.zrange(self.unacked_index_key, "-inf", oldest, byscore=True):
-                    log.warning("a message that was taken %s s ago is given back", self.visibility_timeout)
-                    self.restore_by_tag(tag, client)
+                    self._restore_or_drop(tag, client)
         except ResponseError as error:
-            log.warning("Redis refuses: %s", error)
+            self.channel.refused(error)
+
+    def _restore_or_drop(self, tag: bytes, client: Any) -> None:
+        """Give one message back; one that cannot be read must not keep back all that were taken after it."""
+        try:
+            self.restore_by_tag(tag, client)
+        except (*LOST, ResponseError):
+            raise
+        except Exception as error:
+            log.error("dropped what is no message of ours: %.80r (%r)", tag, error)  # noqa: TRY400
+            client.zrem(self.unacked_index_key, tag)
+            client.hdel(self.unacked_key, tag)
+        else:
+            log.warning("a message that was taken %s s ago is given back", self.visibility_timeout)
 
 
 class Channel(kombu_redis.Channel):
@@ -103,6 +131,12 @@ class Channel(kombu_redis.Channel):
     def takes(self) -> bool:
         """Whether it serves the queue; other channels hear the answers to a ping."""
         return bool(self.active_queues == [messages.QUEUE])
+
+    def refused(self, error: ResponseError) -> None:
+        """Log what Redis refuses, and remove it from the way where that is a key of another type than ours."""
+        log.warning("Redis refuses: %s", error)
+        with suppress(ResponseError), self.conn_or_acquire() as client:
+            remove_wrong_types(client)
 
     def note(self, items: list[bytes]) -> None:
         """Note messages from the list of taken ones as unacknowledged; what is no message is dropped."""
@@ -136,7 +170,7 @@ class Channel(kombu_redis.Channel):
             raise
         except ResponseError as error:
             if not self._refused:
-                log.warning("Redis refuses: %s", error)
+                self.refused(error)
             self._refused = True
             item = b""
             time.sleep(REFUSED_PAUSE)
@@ -172,7 +206,8 @@ class Channel(kombu_redis.Channel):
     def _queue_bind(self, *args: Any) -> None:
         try:
             super()._queue_bind(*args)
-        except ResponseError:
+        except ResponseError as error:
+            self.refused(error)
             time.sleep(REFUSED_PAUSE)  # Celery connects again at once
             raise
 

@@ -7,6 +7,7 @@ import redis
 
 from scheduler.broker import Broker
 from scheduler.fires import Fires
+from scheduler.forgotten import Forgotten
 from scheduler.settings import Settings
 from tests.databases import Connection, Databases, one, rows, run, set_clock
 from tests.scheduler.conftest import NOON, SETTINGS
@@ -31,7 +32,8 @@ def fires(databases: Databases, database_url: str, redis_url: str, redis_client:
     env = {"DATABASE_URL": databases.url_as("metrics_scheduler", database_url), "REDIS_URL": redis_url}
     settings = Settings.from_env(SETTINGS | env | {"FIRES_RETENTION": "1"})
     database = postgres.connect(settings.database_url, "tests")
-    yield Fires(database, Broker(redis_client), settings, "tests")
+    broker = Broker(redis_client)
+    yield Fires(database, broker, Forgotten(database, broker, settings), settings, "tests")
     database.close()
 
 
