@@ -23,7 +23,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=requirements/api.txt,target=/requirements.txt \
     pip install --require-hashes --only-binary :all: -r /requirements.txt
 COPY --chmod=755 worker/__init__.py worker/confusion.py worker/messages.py worker/postgres.py worker/results.py worker/scripts.py worker/settings.py worker/
-COPY --chmod=755 scheduler/__init__.py scheduler/cron.py scheduler/dialect.py scheduler/outlook.py scheduler/pairs.py scheduler/preview.py scheduler/walls.py scheduler/zones.py scheduler/
+COPY --chmod=755 scheduler/__init__.py scheduler/cron.py scheduler/dialect.py scheduler/leadership.py scheduler/outlook.py scheduler/pairs.py scheduler/preview.py scheduler/store.py scheduler/walls.py scheduler/zones.py scheduler/
 COPY --chmod=755 api/ api/
 USER cyclic
 # What a large body took goes back to the system; otherwise malloc keeps it, for each thread, and some 120 MB add up.
@@ -36,7 +36,7 @@ FROM base AS scheduler
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=requirements/scheduler.txt,target=/requirements.txt \
     pip install --require-hashes --only-binary :all: -r /requirements.txt
-COPY --chmod=755 worker/__init__.py worker/confusion.py worker/envelope.py worker/messages.py worker/postgres.py worker/results.py worker/scripts.py worker/settings.py worker/
+COPY --chmod=755 worker/__init__.py worker/confusion.py worker/envelope.py worker/key_types.py worker/messages.py worker/postgres.py worker/results.py worker/scripts.py worker/settings.py worker/
 COPY --chmod=755 scheduler/ scheduler/
 USER cyclic
 CMD ["python", "-m", "scheduler"]

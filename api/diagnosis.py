@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from api.system import Leader, Queue, System
+from scheduler.leadership import LockHolder
 from scheduler.pairs import Pair
 from worker.results import iso
 
@@ -13,7 +14,12 @@ LONGEST_EXPRESSION = 80  # characters of it that are shown; a row that got past 
 
 def problems(system: System, queue: Queue | None, age_limit: timedelta) -> list[str]:
     """Return what is wrong, the scheduler's part first; queue is None where Redis does not answer."""
-    return [*scheduler(system.leader, system.now), *_pairs(system), *_queue(queue, system.now, age_limit)]
+    return [
+        *scheduler(system.leader, system.now),
+        *_blocked(system.lock_holder),
+        *_pairs(system),
+        *_queue(queue, system.now, age_limit),
+    ]
 
 
 def scheduler(leader: Leader, now: datetime) -> Iterator[str]:
@@ -24,6 +30,11 @@ def scheduler(leader: Leader, now: datetime) -> Iterator[str]:
         yield f"no scheduler has looked for due models since {iso(leader.looked_at)} ({leader.name} led)"
     if leader.error:
         yield f"the scheduler cannot send: {leader.error}"
+
+
+def _blocked(holder: LockHolder | None) -> Iterator[str]:
+    if holder and not holder.is_scheduler:
+        yield f"no scheduler can lead: {holder.describe()}"
 
 
 def _pairs(system: System) -> Iterator[str]:

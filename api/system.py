@@ -7,12 +7,14 @@ from typing import Generic, NamedTuple, TypeVar
 import redis
 from psycopg2.extensions import cursor
 
+from scheduler.leadership import LOCK, LOCK_HOLDER, LockHolder
 from scheduler.pairs import Pair
 from worker import messages
 
 T = TypeVar("T")
 
 SHOWN = 5  # pairs that are named; all are counted
+HOLDER_AFTER = timedelta(seconds=10)  # of silence, the session that holds the lock of the leader is looked up
 
 LEADER = "SELECT public.schedule_now(), name, since, looked_at, error FROM public.leader"
 
@@ -80,6 +82,7 @@ class System(NamedTuple):
     late: Counted[datetime]  # with the moment that passed some time ago; the oldest first
     errors: Counted[str]  # with the reason why it cannot be fired, though it is in use
     last_fire: Fire | None
+    lock_holder: LockHolder | None = None  # looked up only where no leader looks
 
 
 class Queue(NamedTuple):
@@ -105,7 +108,15 @@ def look(statements: cursor) -> System:
     errors = statements.fetchall()
     statements.execute(LAST_FIRE)
     fire = statements.fetchone()
-    return System(now, Leader(*leader), _counted(late), _counted(errors), Fire(*fire) if fire else None)
+    known = Leader(*leader)
+    holder = _lock_holder(statements) if known.looked_at is None or known.looked_at < now - HOLDER_AFTER else None
+    return System(now, known, _counted(late), _counted(errors), Fire(*fire) if fire else None, holder)
+
+
+def _lock_holder(statements: cursor) -> LockHolder | None:
+    statements.execute(LOCK_HOLDER, {"lock": LOCK})
+    row = statements.fetchone()
+    return LockHolder(*row) if row else None
 
 
 def _counted(rows: list[tuple[str, str, T, int]]) -> Counted[T]:
@@ -134,5 +145,13 @@ def queue(client: redis.Redis) -> Queue:
         messages=waiting,
         oldest_queued_at=messages.queued_at_of(following) if following else None,
         taken=taken,
-        oldest_taken_at=datetime.fromtimestamp(oldest[0][1], UTC) if oldest else None,
+        oldest_taken_at=_instant(oldest[0][1]) if oldest else None,
     )
+
+
+def _instant(seconds: float) -> datetime | None:
+    """Return an instant in UTC; None for a number that is none, which only a program of others can have written."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 import psycopg2
@@ -85,10 +86,14 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
             self._leader = Leader(self._database, self._broker, settings(), self._name)
             self._blocked_by = None
             log.info("%s leads", self._name)
-            self._leader.check_broker()
+            self._check_broker()
         else:
             self._log_blocked(self._database)
             time.sleep(STANDBY_PAUSE)
+
+    def _check_broker(self) -> None:
+        with suppress(*BROKER_LOST):  # the leader's next turn notes it
+            self._broker.check()
 
     def _log_blocked(self, database: connection) -> None:
         """Log, once, that the lock of the leader is held by a session that is no scheduler."""

@@ -63,12 +63,11 @@ class Broker:
         self._cursor = 0  # of the walk through the models that fail
         self._remember = client.register_script(REMEMBER)
 
-    def check(self) -> bool:
+    def check(self) -> None:
         """Log where Redis is not set up as it should be."""
         memory: Any = self._client.info("memory")
         if (policy := memory["maxmemory_policy"]) != "noeviction":
             log.warning("Redis may evict messages and results (maxmemory-policy %s): set noeviction", policy)
-        return True
 
     def state(self) -> State:
         """Return what Redis holds at present."""

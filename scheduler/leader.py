@@ -60,6 +60,7 @@ class Leader:
         self._queue_limit = settings.queue_limit
         self._name = name
         self._runner = TaskRunner(database)
+        self._housekeeper = TaskRunner(database)  # its failures keep nothing from being sent
         self._forgotten = Forgotten(database, broker, settings)
         self._fires = Fires(database, broker, self._forgotten, settings, name)
         self._new_pairs = NewPairs(database)
@@ -102,21 +103,18 @@ class Leader:
         if not self.step():
             self._wait()
 
-    def check_broker(self) -> None:
-        """Log where Redis is not set up as it should be, if it answers."""
-        self._runner.run("check of Redis", self._broker.check)
-
     def step(self) -> bool:
         """Do the most urgent thing; False if there is nothing to do before the next moment or announcement."""
         previous = self._look
         look = self._look = store.look(self._database, self._fires.unrecorded)
-        self._hear(previous)
+        has_heard = self._hear(previous)
         self._runner.run("clock", lambda: self._check_clock(look))
         done = self._work(look)
         error = self._obstacle or self._runner.error
         if error != self._noted_error or time.monotonic() - self._noted_at >= LOOK_EVERY:
             self._runner.run("heartbeat", lambda: self.note(error))
-        return done or self._clean_up(look)
+        # What was announced after the look is in the next one.
+        return done or has_heard or self._clean_up(look)
 
     @property
     def failing_for(self) -> float:
@@ -132,18 +130,20 @@ class Leader:
     def _work(self, look: store.Look) -> bool:
         """Send what is due, or run another task; False if there is nothing to do."""
         can_send = self._runner.run("state of Redis", self._can_send)
-        due_at = look.due_at
-        if can_send and due_at is not None and due_at > look.now - MINUTE:
-            fired = self._runner.run("due runs", partial(self._fires.fire, due_at, look.now))
+        if can_send and self._runner.run("due runs", partial(self._send_due, look)):
             self._runner.run("records of fires", self._fires.record_sent)
-            if fired:
-                return True
+            return True
         for task in list(self._tasks):
             if (can_send or not task.sends) and self._runner.run(task.name, partial(task.run, look)):
                 self._tasks.remove(task)
                 self._tasks.append(task)
                 return True
         return False
+
+    def _send_due(self, look: store.Look) -> bool:
+        if look.due_at is None or look.due_at <= look.now - MINUTE:
+            return False
+        return self._fires.fire(look.due_at, look.now)
 
     def _can_send(self) -> bool:
         """Return False where Redis takes no messages; what is due stays due, and its latest moment stands for all."""
@@ -170,12 +170,17 @@ class Leader:
             return False
         return self._fires.fold(now - MINUTE, now) or self._fires.skip(due_at, now) or self._fires.fire(due_at, now)
 
-    def _hear(self, previous: store.Look | None) -> None:
-        """Read the notifications that came since the previous look: they were committed after it."""
+    def _hear(self, previous: store.Look | None) -> bool:
+        """Read the notifications that came since the previous look, and so were committed after it; False without any.
+
+        Each is taken out before it is read: what it holds must not come again.
+        """
         committed_after = previous and previous.now - DELIVERY
         self._database.poll()
+        has_heard = bool(self._database.notifies)
         while self._database.notifies:
             self._new_pairs.hear(self._database.notifies.pop(0).payload, committed_after)
+        return has_heard
 
     def _check_clock(self, look: store.Look) -> bool:
         if not self._clock_recovery.check(look.now):
@@ -191,13 +196,16 @@ class Leader:
             return False
         if not self._to_clean:
             if time.monotonic() - self._cleaned_up < CLEAN_UP_EVERY:
-                self._pause = min(LOOK_EVERY, self._old_results.delete_some())
-                return False
+                return self._housekeeper.run("deletion of old results", self._delete_old_results)
             self._to_clean, self._cleaned_up = list(self._cleaning), time.monotonic()
         task = self._to_clean[0]
-        if not self._runner.run(task.name, partial(task.run, look)):
+        if not self._housekeeper.run(task.name, partial(task.run, look)):
             self._to_clean.remove(task)
         return bool(self._to_clean)
+
+    def _delete_old_results(self) -> bool:
+        self._pause = min(LOOK_EVERY, self._old_results.delete_some())
+        return False
 
     def _wait(self) -> None:
         retry_in = self._runner.retry_in

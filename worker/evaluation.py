@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from worker.accuracy import CannotBeScored, score
+from worker.postgres import EARLIEST, LATEST
 from worker.results import Result
 from worker.store import NewestRow
 
@@ -22,6 +23,7 @@ def evaluate(row: NewestRow, moment: datetime) -> Result:
     if row.y_true is None or row.y_pred is None:
         return replace(result, status="no_data", error="the model has no row in results")
     try:
+        _check_timestamp(row)
         accuracy, samples, confusion = score(row.y_true, row.y_pred)
     except CannotBeScored as error:
         return replace(result, error=str(error))
@@ -33,3 +35,9 @@ def evaluate(row: NewestRow, moment: datetime) -> Result:
     if accuracy is None:
         return replace(result, status="no_data", error="the newest row has no labels")
     return replace(result, status="ok", accuracy=accuracy, samples=samples, confusion=confusion)
+
+
+def _check_timestamp(row: NewestRow) -> None:
+    """Raise CannotBeScored for a time that is read as another one, since Python has no datetime for it."""
+    if row.timestamp in {EARLIEST, LATEST}:
+        raise CannotBeScored(f"the timestamp of the row is not of the years {EARLIEST.year} to {LATEST.year}")

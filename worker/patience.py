@@ -25,9 +25,6 @@ AWAY = (psycopg2.Error, redis.RedisError, BrokerError, OSError)
 FIRST_PAUSE = 0.2  # seconds; each further one is twice as long
 LONGEST_PAUSE = 5.0  # seconds
 
-# Classes and codes of what is wrong with the rows that a statement reads: data that are damaged or cannot be converted,
-# that exceed PostgreSQL's limits or the time of a statement.
-OF_THE_ROWS = ("22", "54", "57014", "XX")
 # The client library has no code for a row that does not fit into this process.
 TOO_LARGE = ("out of memory for query result", "cannot allocate memory for input buffer")
 
@@ -37,13 +34,13 @@ class StillAway(Exception):
 
 
 class UnreadableRows(Exception):
-    """PostgreSQL is well, but cannot read what it is asked for; the message says why."""
+    """PostgreSQL reads the rows of others, but not those that it is asked for; the message says why."""
 
 
 def patiently(step: Callable[[], T]) -> T:
     """Return what the step returns, trying again and again while a server is away.
 
-    Raises StillAway, UnreadableRows, and MemoryError where a row is too large for this process.
+    Raises StillAway, and MemoryError where a row is too large for this process.
     """
     away_since: float | None = None
     pause = FIRST_PAUSE
@@ -51,7 +48,7 @@ def patiently(step: Callable[[], T]) -> T:
         try:
             return step()
         except AWAY as error:
-            _look_at_rows(error)
+            _look_at_size(error)
             reason = f"{_server(error)}: {first_line(error)}"
         try:
             if away_since is None:
@@ -65,13 +62,10 @@ def patiently(step: Callable[[], T]) -> T:
         pause = min(LONGEST_PAUSE, 2 * pause)
 
 
-def _look_at_rows(error: Exception) -> None:
-    """Raise what is no fault of a server, but of what it reads."""
-    if isinstance(error, psycopg2.Error):
-        if error.pgcode is None and str(error).startswith(TOO_LARGE):
-            raise MemoryError(str(error)) from error
-        if error.pgcode is not None and error.pgcode.startswith(OF_THE_ROWS):
-            raise UnreadableRows(f"PostgreSQL: {first_line(error)}") from error
+def _look_at_size(error: Exception) -> None:
+    """Raise MemoryError for a row that is too large."""
+    if isinstance(error, psycopg2.Error) and error.pgcode is None and str(error).startswith(TOO_LARGE):
+        raise MemoryError(str(error)) from error
 
 
 def _server(error: BaseException) -> str:

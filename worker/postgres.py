@@ -5,11 +5,21 @@ server ends in an error, and a signal is handled while a query runs.
 """
 
 import select
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg2
 from psycopg2 import OperationalError
-from psycopg2.extensions import POLL_OK, POLL_READ, connection, set_wait_callback
+from psycopg2.extensions import (
+    POLL_OK,
+    POLL_READ,
+    PYDATETIMETZ,
+    connection,
+    cursor,
+    new_type,
+    register_type,
+    set_wait_callback,
+)
 
 CONNECT_TIMEOUT = 3.0  # seconds
 STATEMENT_TIMEOUT = 20  # seconds; the server ends a longer statement
@@ -26,6 +36,12 @@ KEEP_ALIVE: dict[str, Any] = {
 # The server ends a statement whose client has died, even while it waits for a lock: a leader's successor waits for it.
 CHECK_INTERVAL = "500ms"
 
+# PostgreSQL has times that Python has no datetime for: infinite ones, and years before 1 and after 9999. They are read
+# as these; a year of reserve leaves room for the offset of any time zone.
+EARLIEST = datetime(2, 1, 1, tzinfo=UTC)
+LATEST = datetime(9998, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+TIMESTAMPTZ = 1184  # PostgreSQL's number of the type
+
 
 class Connection(connection):
     """A connection that knows how long its server may be silent."""
@@ -39,6 +55,7 @@ def connect(url: str, application_name: str, *, statement_timeout: int = STATEME
         url, application_name=application_name, connection_factory=Connection, **KEEP_ALIVE
     )
     opened.autocommit = True
+    register_type(_READ_TIMESTAMPTZ, opened)
     limits = {
         "statement_timeout": f"{statement_timeout}s",
         "lock_timeout": f"{min(LOCK_TIMEOUT * 1000, statement_timeout * 500)}ms",
@@ -56,6 +73,19 @@ def connect(url: str, application_name: str, *, statement_timeout: int = STATEME
 def first_line(error: BaseException) -> str:
     """Return what an error says, without the details and hints that PostgreSQL writes below."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _read_timestamptz(text: str | bytes | None, cursor_: cursor) -> datetime | None:
+    try:
+        instant: datetime | None = PYDATETIMETZ(text, cursor_)
+    except (ValueError, OverflowError):
+        return EARLIEST if str(text).endswith("BC") else LATEST
+    if instant is None or EARLIEST.year <= instant.year <= LATEST.year:
+        return instant
+    return EARLIEST if instant.year < EARLIEST.year else LATEST
+
+
+_READ_TIMESTAMPTZ = new_type((TIMESTAMPTZ,), "TIMESTAMPTZ", _read_timestamptz)
 
 
 def _wait(waiting: connection) -> None:

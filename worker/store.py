@@ -1,16 +1,23 @@
 """What a worker reads from PostgreSQL: the newest row of each model."""
 
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from psycopg2.extensions import connection
+import psycopg2
+from psycopg2.errors import QueryCanceled
 
+from worker.postgres import SILENCE, Connection, first_line
 from worker.results import SeenRow
 
 FIRST_ROWS = 4  # rows in memory at first, as each may hold a million labels, and the more, the smaller they are
 MOST_ROWS = 50
 MOST_CHARACTERS = 16_000_000  # of the labels in memory, as far as those of the rows before tell
+
+# Classes of SQLSTATE of what may be wrong with the rows that a statement reads: data that cannot be converted, that
+# exceed PostgreSQL's limits, or are damaged.
+OF_THE_ROWS = ("22", "54", "XX")
 
 SEEN_ROWS = """
     SELECT schedule.model_id::text, newest.id, newest."timestamp", newest.version, public.schedule_now()
@@ -26,11 +33,33 @@ NEWEST_ROWS = """
     WHERE schedule.model_id = ANY (%(model_ids)s::uuid[]) AND (schedule.enabled OR %(requested)s)
 """
 
+# The labels of another model, from a random place in the order of all: the server reads them, and sends their length.
+# With a short time limit, since it is compared with what takes long.
+OTHER_ROWS = """
+    SET LOCAL statement_timeout = %(timeout)s;
+    WITH start AS MATERIALIZED (SELECT gen_random_uuid() AS model_id), other AS (
+        (SELECT schedule.model_id FROM public.metrics_executions AS schedule
+         WHERE schedule.model_id >= (SELECT model_id FROM start) AND schedule.model_id <> ALL (%(model_ids)s::uuid[])
+         ORDER BY schedule.model_id LIMIT 5)
+        UNION ALL
+        (SELECT schedule.model_id FROM public.metrics_executions AS schedule
+         WHERE schedule.model_id < (SELECT model_id FROM start) AND schedule.model_id <> ALL (%(model_ids)s::uuid[])
+         ORDER BY schedule.model_id LIMIT 5)
+    )
+    SELECT length(newest.y_true::text) + length(newest.y_pred::text)
+    FROM other CROSS JOIN LATERAL public.latest_results(ARRAY[other.model_id]) AS newest
+    LIMIT 1
+"""
+
 NOW_IF_SCHEDULED = """
     SELECT public.schedule_now()
     FROM public.metrics_executions
     WHERE model_id = ANY (%(model_ids)s::uuid[]) AND (enabled OR %(requested)s)
 """
+
+
+class SlowStatement(psycopg2.OperationalError):
+    """PostgreSQL ended a statement after the time that it may take: the server is slow, or what it reads is large."""
 
 
 class NewestRow(NamedTuple):
@@ -51,7 +80,7 @@ class NewestRow(NamedTuple):
 
 
 def seen_rows(
-    database: connection, model_ids: Sequence[str], *, requested: bool
+    database: Connection, model_ids: Sequence[str], *, requested: bool
 ) -> tuple[list[SeenRow], datetime | None]:
     """Return which rows are the newest of the models that still have a schedule, and when that was; None without any.
 
@@ -61,7 +90,7 @@ def seen_rows(
     return [SeenRow(*row[:4]) for row in found], max((row[4] for row in found), default=None)
 
 
-def newest_rows(database: connection, model_ids: Sequence[str], *, requested: bool) -> Iterator[list[NewestRow]]:
+def newest_rows(database: Connection, model_ids: Sequence[str], *, requested: bool) -> Iterator[list[NewestRow]]:
     """Yield the models that still have a schedule, few at a time where their rows are large.
 
     Which models count is as in seen_rows.
@@ -76,13 +105,45 @@ def newest_rows(database: connection, model_ids: Sequence[str], *, requested: bo
         yield found
 
 
-def now_if_scheduled(database: connection, model_id: str, *, requested: bool) -> datetime | None:
+def now_if_scheduled(database: Connection, model_id: str, *, requested: bool) -> datetime | None:
     """Return PostgreSQL's time, or None where the model's schedule is deleted or paused by now."""
     found = _rows(database, NOW_IF_SCHEDULED, [model_id], requested=requested)
     return found[0][0] if found else None
 
 
-def _rows(database: connection, query: str, model_ids: Sequence[str], *, requested: bool) -> list[tuple[Any, ...]]:
-    with database.cursor() as cursor:
-        cursor.execute(query, {"model_ids": list(model_ids), "requested": requested})
-        return cursor.fetchall()
+def may_be_of_the_rows(error: psycopg2.Error) -> bool:
+    """Return True for an error that the rows may have caused, and not only the server."""
+    return isinstance(error, SlowStatement) or (error.pgcode or "").startswith(OF_THE_ROWS)
+
+
+def others_are_readable(database: Connection, model_ids: Sequence[str]) -> bool:
+    """Return True if PostgreSQL reads the labels of another model soon; without one, all of these but the labels.
+
+    Only then is an error of these models' rows about the rows.
+    """
+    try:
+        with database.cursor() as cursor:
+            timeout = f"{max(1, int(_limit(database) * 1000 / 4))}ms"
+            cursor.execute(OTHER_ROWS, {"model_ids": list(model_ids), "timeout": timeout})
+            if cursor.fetchone() is None:
+                cursor.execute(SEEN_ROWS, {"model_ids": list(model_ids), "requested": True})
+    except psycopg2.Error:
+        return False
+    return True
+
+
+def _rows(database: Connection, query: str, model_ids: Sequence[str], *, requested: bool) -> list[tuple[Any, ...]]:
+    began = time.monotonic()
+    try:
+        with database.cursor() as cursor:
+            cursor.execute(query, {"model_ids": list(model_ids), "requested": requested})
+            return cursor.fetchall()
+    except QueryCanceled as error:
+        if time.monotonic() - began < _limit(database):
+            raise  # an administrator has cancelled it
+        raise SlowStatement(first_line(error)) from error
+
+
+def _limit(database: Connection) -> float:
+    """Return how many seconds a statement may take."""
+    return database.patience - SILENCE

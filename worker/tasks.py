@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
+import psycopg2
 from celery.exceptions import Reject
-from psycopg2.extensions import connection
 
 from worker import messages, postgres, results, store
 from worker.app import GRACE, LAST_WORDS, app, settings
@@ -19,13 +19,17 @@ from worker.evaluation import TOO_LARGE, evaluate
 from worker.limit import TookTooLong, limited
 from worker.messages import Batch
 from worker.patience import AWAY, StillAway, UnreadableRows, patiently
+from worker.postgres import Connection, first_line
 from worker.results import Result
-from worker.store import NewestRow
+from worker.store import NewestRow, SlowStatement
 
 log = logging.getLogger(__name__)
 
 SAVE_EVERY = 0.1  # seconds
 ENOUGH = 2 / 3  # of the time limit; after that no further model is begun, so that what is begun comes to its end
+SLOW_ATTEMPTS = (
+    2  # statements about one model alone that took too long while others did not, before it is the row's fault
+)
 MOST_ATTEMPTS = 2  # with a model alone, after the batch was interrupted that it was part of
 
 
@@ -75,6 +79,8 @@ class Delivery:
         """Begin with all of them."""
         self.waiting = dict.fromkeys(self.batch.model_ids)
         self._enough = time.monotonic() + ENOUGH * settings.time_limit
+        self._suspected = 0
+        self._calculating_since: float | None = None  # by time.monotonic()
 
     def run(self) -> None:
         """Come to an end with each model: a result, or another message in the queue."""
@@ -115,8 +121,10 @@ class Delivery:
 
     def _calculate(self) -> None:
         try:
-            read_at = patiently(self._work_through)
+            read_at = patiently(self._read_and_calculate)
         except TookTooLong:
+            if self._calculated_for() < settings.time_limit / 2:
+                raise  # the servers took it
             reason = f"calculation took longer than {settings.time_limit} s"
         except MemoryError:
             reason = TOO_LARGE
@@ -136,6 +144,18 @@ class Delivery:
         # Here, where the exception and the rows that it held are gone from memory.
         self._leave(reason)
 
+    def _read_and_calculate(self) -> datetime:
+        """Work through the batch; an error is of the rows only where those of others can be read at the same time."""
+        try:
+            return self._work_through()
+        except psycopg2.Error as error:
+            if not store.may_be_of_the_rows(error) or not store.others_are_readable(_database(), list(self.waiting)):
+                raise
+            self._suspected += 1
+            if self.batch.alone and isinstance(error, SlowStatement) and self._suspected < SLOW_ATTEMPTS:
+                raise
+            raise UnreadableRows(f"PostgreSQL: {first_line(error)}") from error
+
     def _work_through(self) -> datetime:
         """Store the results of those that wait, and take them out; the answer is when the last row was read."""
         read_at = self._repeat()
@@ -148,6 +168,10 @@ class Delivery:
             if self.waiting and time.monotonic() > self._enough:
                 raise ShortOfTime(f"{settings.time_limit} s do not suffice for all of it")
         return read_at
+
+    def _calculated_for(self) -> float:
+        """Return the seconds since when a row is being calculated."""
+        return 0.0 if self._calculating_since is None else time.monotonic() - self._calculating_since
 
     def _repeat(self) -> datetime:
         """Do those whose newest row is that of their latest result; the answer is when that was seen."""
@@ -164,7 +188,9 @@ class Delivery:
         began = time.monotonic()
         rows.reverse()
         while rows:
+            self._calculating_since = time.monotonic()
             evaluated.append(evaluate(rows.pop(), self.batch.due_at))  # and with that a large row is gone from memory
+            self._calculating_since = None
             if not rows or time.monotonic() - began > SAVE_EVERY:
                 yield evaluated
                 evaluated, began = [], time.monotonic()
@@ -218,10 +244,10 @@ class Delivery:
                 app.send_task(**batch.message(self.queued_at)._asdict(), producer=producer, retry=False)
 
 
-_open: dict[str, connection] = {}  # one connection for each process of the pool
+_open: dict[str, Connection] = {}  # one connection for each process of the pool
 
 
-def _database() -> connection:
+def _database() -> Connection:
     opened = _open.get("database")
     if opened is None or opened.closed:
         # A silent server is noticed before the batch's time is over: it would look like a calculation that takes long.

@@ -18,7 +18,7 @@ from sql.apply import apply
 from tests.bench.figures import Figures, Wanted, Watch, command
 from tests.bench.sizes import add_sizes
 from tests.bench.stack import Stack, running
-from tests.databases import Connection, model_ids, replace_database, run
+from tests.databases import model_ids, replace_database, run
 from worker import postgres
 from worker.store import newest_rows
 
@@ -107,7 +107,7 @@ def time_reads(stack: Stack, tables: Sequence[Table], runs: int) -> dict[Table, 
     return took
 
 
-def read(session: Connection, chosen: Sequence[str]) -> float:
+def read(session: postgres.Connection, chosen: Sequence[str]) -> float:
     """Read the newest rows of models, and return how many milliseconds it took."""
     with Watch() as watch:
         found = [row for portion in newest_rows(session, chosen, requested=False) for row in portion]
