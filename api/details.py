@@ -60,7 +60,9 @@ def reason(schedule: ShownSchedule, details: Details, result: Result | None, que
     """
     if schedule["status"] != "scheduled":
         return _not_scheduled(schedule, details)
-    last_run_at = details.schedule.last_run_at
+    last_run_at, active_since = details.schedule.last_run_at, details.schedule.active_since
+    if active_since > details.now:
+        return f"active_since is {moment(active_since)}, ahead of the clock; pause and resume the schedule"
     if last_run_at is None:
         return f"its first moment since it was made, changed or resumed is {schedule['next_run_at']}"
     if result is None or result.due_at < last_run_at:

@@ -53,7 +53,8 @@ def queue(queue: Queue) -> Iterator[Metric]:
     """Yield what waits and what is at work; the age is 0 where nothing does, and left out where it is not known."""
     queued_at = queue.oldest_queued_at if queue.messages else queue.now
     waits = queue.now - queued_at if queued_at else None
-    taken_at = queue.oldest_taken_at or queue.now
+    taken_at = queue.oldest_taken_at if queue.taken else queue.now
+    is_at_work = queue.now - taken_at if taken_at else None
     yield _gauge("queue_messages", "Messages that wait for a worker.", queue.messages)
     yield _gauge(
         "queue_oldest_age_seconds",
@@ -61,7 +62,7 @@ def queue(queue: Queue) -> Iterator[Metric]:
         _seconds(waits),
     )
     yield _gauge("taken_messages", "Messages that workers have taken and not finished.", queue.taken)
-    yield _gauge("taken_oldest_age_seconds", "For how long the oldest is at work.", _seconds(queue.now - taken_at))
+    yield _gauge("taken_oldest_age_seconds", "For how long the oldest is at work.", _seconds(is_at_work))
 
 
 def results(totals: Totals) -> Iterator[Metric]:

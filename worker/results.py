@@ -219,26 +219,43 @@ class Results:
     ) -> list[Result]:
         """Return results of the moments from since on (None: the first one) and before before (None: the last one).
 
-        Raises Unreadable.
+        What is none of our results is left out.
         """
-        members = self._members(model_id, since, before, limit, newest_first=newest_first)
-        return [decode(model_id, member) for member in members]
+        lowest, highest = _bounds(since, before)
+        found: list[Result] = []
+        while len(found) < limit:
+            wanted = limit - len(found)
+            members = self._members(model_id, lowest, highest, wanted, newest_first=newest_first)
+            found += filter(None, (_readable(model_id, [member]) for member, _ in members))
+            if len(members) < wanted:
+                break
+            edge = f"({members[-1][1]!r}"
+            lowest, highest = (lowest, edge) if newest_first else (edge, highest)
+        return found
 
     def newest(self, model_id: str, before: datetime | None, limit: int) -> list[Result | None]:
         """Return the newest results of the moments before before (None: of all); None for one that cannot be read."""
-        members = self._members(model_id, None, before, limit, newest_first=True)
-        return [_readable(model_id, [member]) for member in members]
+        members = self._members(model_id, *_bounds(None, before), limit, newest_first=True)
+        return [_readable(model_id, [member]) for member, _ in members]
 
     def _members(
-        self, model_id: str, since: datetime | None, before: datetime | None, limit: int, *, newest_first: bool
-    ) -> list[bytes]:
-        lowest = "-inf" if since is None else repr(_bound(since))
-        highest = "+inf" if before is None else f"({_bound(before)!r}"
+        self, model_id: str, lowest: str, highest: str, limit: int, *, newest_first: bool
+    ) -> list[tuple[bytes, float]]:
+        """Return members with their scores, within bounds as Redis writes them."""
         start, end = (highest, lowest) if newest_first else (lowest, highest)
         found = _attempt(
-            lambda: self._client.zrange(key(model_id), start, end, byscore=True, desc=newest_first, offset=0, num=limit)
+            lambda: self._client.zrange(
+                key(model_id),
+                start,
+                end,
+                byscore=True,
+                desc=newest_first,
+                offset=0,
+                num=limit,
+                withscores=True,
+            )
         )
-        return list(_unless_wrong_type(found, []))
+        return [(member, score) for member, score in _unless_wrong_type(found, [])]
 
     def missing(self, model_ids: Sequence[str], due_at: datetime) -> list[str]:
         """Return the models that have no result of the moment."""
@@ -454,6 +471,13 @@ def _begun(model_id: str, due_at: datetime) -> str:
 
 def _score(due_at: datetime) -> float:
     return epoch_milliseconds(due_at) / 1000
+
+
+def _bounds(since: datetime | None, before: datetime | None) -> tuple[str, str]:
+    """Return the scores from since on and before before, as Redis writes bounds."""
+    lowest = "-inf" if since is None else repr(_bound(since))
+    highest = "+inf" if before is None else f"({_bound(before)!r}"
+    return lowest, highest
 
 
 def _bound(instant: datetime) -> float:

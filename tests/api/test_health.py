@@ -2,19 +2,23 @@
 
 import json
 import time
+from contextlib import closing
 from datetime import UTC, datetime
+from typing import Any
 
+import psycopg2
 import pytest
 import redis
 from flask.testing import FlaskClient
 
 from api.main import create_app
 from api.settings import Settings
+from scheduler.leadership import LOCK
 from tests.api.answers import problem
-from tests.databases import MODEL, Connection, Databases, one, run, schedule, set_clock
+from tests.databases import MODEL, OTHER, Connection, Databases, one, run, schedule, set_clock
 from tests.proxy import Proxy
-from worker.messages import QUEUE, UNACKED_INDEX
-from worker.results import iso
+from worker.messages import QUEUE, UNACKED, UNACKED_INDEX
+from worker.results import COUNTS, FAILING, detail_key, iso, key
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NOWHERE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "REDIS_URL": "redis://127.0.0.1:9/0"}
@@ -145,6 +149,50 @@ def test_the_problems_say_what_it_is(client: FlaskClient, healthy: Connection) -
         " 2026-11-24T11:59:30Z",
         '1 pair of cron expression and time zone cannot run: "r 1 * * *" in UTC: "r" is not understood',
     ]
+
+
+def test_the_session_that_keeps_schedulers_from_leading_is_named(
+    client: FlaskClient, healthy: Connection, databases: Databases, database_url: str
+) -> None:
+    set_clock(healthy, "2026-11-24 12:01:30+00")
+    with closing(psycopg2.connect(databases.url_as("metrics_client", database_url))) as session:
+        run(session, f"SELECT pg_advisory_lock({LOCK})")
+        pid = one(session, "SELECT pg_backend_pid()")
+        body: Any = client.get("/status").json
+        run(session, "SET application_name = 'cyclic-metrics scheduler other:1'")
+        standing_in: Any = client.get("/status").json
+
+    assert body["problems"][1:] == [
+        f"no scheduler can lead: role metrics_client (pid {pid}, application_name '') holds the advisory lock {LOCK} of"
+        f" the leader; SELECT pg_terminate_backend({pid}) ends its session"
+    ]
+    assert len(standing_in["problems"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["stream", "member", "score"])
+def test_junk_in_redis_makes_no_internal_error(
+    client: FlaskClient, healthy: Connection, redis_client: redis.Redis, kind: str
+) -> None:
+    schedule(healthy)
+    names = [QUEUE, UNACKED_INDEX, UNACKED, FAILING, COUNTS, key(MODEL), detail_key(MODEL)]
+    if kind == "stream":
+        for name in names:
+            redis_client.xadd(name, {"a": "b"})
+    elif kind == "member":
+        redis_client.lpush(QUEUE, b"\xff")
+        redis_client.hset(COUNTS, mapping={"ok": b"\xff"})
+        redis_client.set(detail_key(MODEL), b"\xff")
+        for name in (UNACKED_INDEX, FAILING, key(MODEL)):
+            redis_client.zadd(name, {b"\xff": 1e9})
+    else:
+        for name in (UNACKED_INDEX, FAILING, key(MODEL)):
+            redis_client.zadd(name, {MODEL: float("inf"), OTHER: 1e99, "[": -1e99})
+
+    paths = [
+        "/status", "/metrics", "/schedule", "/schedule?status=failing", f"/schedule/{MODEL}", f"/results/{MODEL}",
+        f"/results/{MODEL}/history", "/", "/?status=failing", f"/models/{MODEL}", f"/models/{MODEL}/chart",
+    ]  # fmt: skip
+    assert not [path for path in paths if client.get(path).status_code == 500]
 
 
 def test_many_pairs_are_counted_and_a_few_are_named(client: FlaskClient, healthy: Connection) -> None:
