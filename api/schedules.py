@@ -103,7 +103,10 @@ def delete_schedule(model_id: str) -> ResponseReturnValue:
     )
 )
 def run_now(model_id: str) -> ResponseReturnValue:
-    """Run the model now, paused or not, beside its cron."""
+    """Run the model now, paused or not, beside its cron.
+
+    Its result has the due_at of the response. Requests that the scheduler has not taken over yet are one.
+    """
     with services().database.transaction() as statements:
         due_at = store.run(statements, model_id)
     if due_at is None:

@@ -21,6 +21,7 @@ from worker.postgres import first_line
 log = logging.getLogger(__name__)
 
 PORTION = 500  # pairs recorded at a time; tens of thousands would take some 20 MiB
+NEVER = datetime.min.replace(tzinfo=UTC)
 REFUSED_PAUSE = 60.0  # seconds until a pair that PostgreSQL refuses to record is tried again
 
 DUE_MODELS = "SELECT model_id::text FROM public.due_models(%(due_at)s)"
@@ -124,7 +125,7 @@ class Fires:
         self._batch_size = settings.batch_size
         self._catch_up = settings.catch_up
         self._retention = settings.fires_retention
-        self._folded = datetime.min.replace(tzinfo=UTC)
+        self._folded = NEVER
         self._unrecorded: dict[datetime, SentFire] = {}
 
     @property
@@ -266,9 +267,10 @@ class Fires:
         log.warning("skipped %s moments of %s pairs due since %s", total, len(skips) - len(refused), due_at.isoformat())
         return len(refused) < len(skips)
 
-    def send_again(self) -> None:
-        """Send again what is not recorded yet: Redis has lost messages, and only what is recorded is known to be."""
+    def reset(self) -> None:
+        """Rely on what is recorded alone: Redis has lost messages, or the clock has come back."""
         self._unrecorded.clear()
+        self._folded = NEVER
 
     def retire_old(self) -> bool:
         """Delete some of the records that are too old, and keep their sums; the rest has time until the next turn."""

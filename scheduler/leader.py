@@ -151,7 +151,7 @@ class Leader:
         state = self._broker.state()
         if self._forgotten.compare(state.marker):
             self._run_requests.send_again()
-            self._fires.send_again()
+            self._fires.reset()
         self._obstacle = self._obstacle_of(state)
         return self._obstacle is None
 
@@ -186,6 +186,7 @@ class Leader:
         if not self._clock_recovery.check(look.now):
             return False
         self._forgotten.reset()
+        self._fires.reset()
         self._new_pairs.walk_again()
         return True
 

@@ -248,7 +248,9 @@ def _moment(unsettled: Unsettled, now: datetime, committed_after: datetime | Non
     """
     if unsettled.next_due_at is None:
         since = unsettled.active_since
-        return next_moment(unsettled.pair, max(since, committed_after) if committed_after else since)
+        if committed_after is not None:
+            since = max(since, min(committed_after, now))  # the clock may have come back meanwhile
+        return next_moment(unsettled.pair, since)
     if unsettled.next_due_at <= now:
         return Moment(unsettled.pair, unsettled.next_due_at)  # due by the old data, and then it is due
     return next_moment(unsettled.pair, now)
