@@ -98,7 +98,6 @@ def _render(model_id: str, before: datetime | None) -> Page:
         schedule=schedule,
         state=known and schedule and state(schedule, known.schedule.last_run_at, newest, schedule["reason"], known.now),
         next_run_at=schedule and instant(schedule["next_run_at"]),
-        last_run_at=schedule and instant(schedule["last_run_at"]),
         result=newest,
         runs=listed,
         following=_following(model_id, listed[-1]) if listed and len(found) > LISTED else None,

@@ -355,3 +355,27 @@ def test_it_looks_at_nothing_that_belongs_to_other_models(client: FlaskClient, r
     save(redis_client, 0.5)
 
     assert client.get(f"/models/{uuid.uuid4()}", headers=HTML).status_code == 404
+
+
+def last_run(client: FlaskClient) -> str:
+    [shown] = re.findall(r"<dt>Last run</dt>\s*<dd>(.*?)</dd>", page(client, f"/models/{MODEL}"), re.DOTALL)
+    return text_of(shown)
+
+
+def test_last_run_is_newest_result_of_any_kind(client: FlaskClient, db: Connection, redis_client: redis.Redis) -> None:
+    schedule(db)
+    assert last_run(client) == "–"
+
+    sent(db)
+    save(redis_client, 0.5)
+    assert last_run(client) == "2026-11-24 11:59:00 UTC"
+
+    run(db, "UPDATE metrics_executions SET cron_expression = '@daily'")
+    assert last_run(client) == "2026-11-24 11:59:00 UTC"
+
+    requested_at = NOON - timedelta(seconds=33)
+    Results(redis_client).save([Result(MODEL, requested_at, requested_at, "error", error="bad labels")])
+    assert last_run(client) == "2026-11-24 11:59:27 UTC"
+
+    run(db, "DELETE FROM metrics_executions")
+    assert last_run(client) == "2026-11-24 11:59:27 UTC"
