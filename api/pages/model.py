@@ -103,6 +103,7 @@ def _render(model_id: str, before: datetime | None) -> Page:
         following=_following(model_id, listed[-1]) if listed and len(found) > LISTED else None,
         before=before,
         detail=detail,
+        labels_at=newest.data_timestamp if detail and newest and newest.due_at == detail.due_at else None,
         cells=detail and heat(detail.confusion.counts),
         latest=newest and iso(newest.due_at, "milliseconds"),
     )

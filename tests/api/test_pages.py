@@ -379,3 +379,36 @@ def test_last_run_is_newest_result_of_any_kind(client: FlaskClient, db: Connecti
 
     run(db, "DELETE FROM metrics_executions")
     assert last_run(client) == "2026-11-24 11:59:27 UTC"
+
+
+def test_age_of_labels_is_told_apart_from_time_of_run(
+    client: FlaskClient, db: Connection, redis_client: redis.Redis
+) -> None:
+    schedule(db)
+    sent(db)
+    labels_at = NOON - timedelta(days=12)
+    confusion = Confusion(["ham", "spam"], [[3, 1], [0, 4]])
+    result = Result(MODEL, NOON - timedelta(minutes=1), NOON, "ok", 0.875, 8, 1, labels_at, confusion=confusion)
+    Results(redis_client).save([result])
+
+    model = text_of(page(client, f"/models/{MODEL}"))
+
+    assert "87.5 % of 8 labels labels from 2026-11-12 12:00:00 UTC" in model
+    assert (
+        "Last run 2026-11-24 11:59:00 UTC , on labels from 2026-11-12 12:00:00 UTC ."
+        " Rows are the true labels, columns the predicted ones." in model
+    )
+    assert "87.5 % labels from 2026-11-12 12:00:00 UTC fine" in row(client)
+
+
+def test_age_of_labels_is_left_out_where_unknown(client: FlaskClient, db: Connection, redis_client: redis.Redis) -> None:
+    schedule(db)
+    sent(db)
+    confusion = Confusion(["ham", "spam"], [[3, 1], [0, 4]])
+    due_at = NOON - timedelta(minutes=1)
+    Results(redis_client).save([Result(MODEL, due_at, NOON, "ok", 0.875, 8, confusion=confusion)])
+
+    model = text_of(page(client, f"/models/{MODEL}"))
+
+    assert "labels from" not in model + row(client)
+    assert "Last run 2026-11-24 11:59:00 UTC . Rows are the true labels" in model
