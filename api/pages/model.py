@@ -12,7 +12,7 @@ from api.contract import parameter
 from api.pages import page
 from api.pages.confusion import heat
 from api.pages.renderings import Page
-from api.pages.states import state
+from api.pages.states import requested_run, state
 from api.pages.table import instant
 from api.problems import NotFound, Unavailable
 from api.services import services
@@ -98,6 +98,7 @@ def _render(model_id: str, before: datetime | None) -> Page:
         schedule=schedule,
         state=known and schedule and state(schedule, known.schedule.last_run_at, newest, schedule["reason"], known.now),
         next_run_at=schedule and instant(schedule["next_run_at"]),
+        run_requested_at=known and requested_run(known.schedule, newest),
         result=newest,
         runs=listed,
         following=_following(model_id, listed[-1]) if listed and len(found) > LISTED else None,

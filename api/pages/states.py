@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from api.answers import ShownSchedule
+from api.store import Schedule
 from worker.results import Result
 
 Kind = Literal["good", "bad", "idle"]
@@ -31,6 +32,12 @@ RESULTS: dict[str, tuple[str, Kind]] = {
     "no_data": ("no data", "bad"),
     "error": ("error", "bad"),
 }
+
+
+def requested_run(schedule: Schedule, result: Result | None) -> datetime | None:
+    """Return the time of a requested run that has no result yet."""
+    requested_at = schedule.run_requested_at
+    return None if requested_at and result and result.due_at >= requested_at else requested_at
 
 
 def state(

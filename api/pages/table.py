@@ -11,7 +11,7 @@ from api.answers import ShownSchedule
 from api.cron import words
 from api.details import Details
 from api.pages.drawing import Sparkline, sparkline
-from api.pages.states import UNKNOWN, State, state
+from api.pages.states import UNKNOWN, State, requested_run, state
 from api.pages.whole import Whole
 from api.pages.words import percent
 from api.store import Schedule
@@ -28,6 +28,7 @@ class Row(NamedTuple):
     words: str | None
     next_run_at: datetime | None
     state: State
+    run_requested_at: datetime | None  # of a requested run without a result
     result: Result | None
     accuracy: float | None  # of the last result that has one
     change: float | None  # since the one before it that has one
@@ -55,6 +56,7 @@ def _row(schedule: Schedule, recent: Recent, whole: Whole) -> Row:
         words=words(schedule.cron_expression),
         next_run_at=instant(listed["next_run_at"]),
         state=_state(schedule, listed, result, whole),
+        run_requested_at=requested_run(schedule, result),
         result=result,
         accuracy=known[0] if known else None,
         change=known[0] - known[1] if len(known) > 1 else None,

@@ -12,7 +12,7 @@ from worker.results import iso
 
 def register(app: Flask) -> None:
     """Make the words known to the templates, as filters."""
-    for word in (percent, points, number, duration, exact, utc, label, iso):
+    for word in (percent, points, number, duration, exact, utc, clock, label, iso):
         app.add_template_filter(word)
 
 
@@ -63,6 +63,12 @@ def exact(instant: datetime, timezone: str = "UTC") -> str:
 def utc(instant: datetime) -> str:
     """Return an instant in UTC, to the second."""
     return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def clock(instant: datetime, now: datetime) -> str:
+    """Return an instant in UTC, to the second, with the date where that is not today's."""
+    at = instant.astimezone(UTC)
+    return f"{at:%H:%M:%S} UTC" if at.date() == now.astimezone(UTC).date() else utc(instant)
 
 
 def label(value: Label | None) -> str:

@@ -20,6 +20,7 @@ from tests.databases import (
     Connection,
     Databases,
     model_ids,
+    one,
     past_the_triggers,
     run,
     schedule,
@@ -364,7 +365,7 @@ def last_run(client: FlaskClient) -> str:
 
 def test_last_run_is_newest_result_of_any_kind(client: FlaskClient, db: Connection, redis_client: redis.Redis) -> None:
     schedule(db)
-    assert last_run(client) == "–"
+    assert last_run(client) == "\N{EN DASH}"
 
     sent(db)
     save(redis_client, 0.5)
@@ -401,7 +402,9 @@ def test_age_of_labels_is_told_apart_from_time_of_run(
     assert "87.5 % labels from 2026-11-12 12:00:00 UTC fine" in row(client)
 
 
-def test_age_of_labels_is_left_out_where_unknown(client: FlaskClient, db: Connection, redis_client: redis.Redis) -> None:
+def test_age_of_labels_is_left_out_where_unknown(
+    client: FlaskClient, db: Connection, redis_client: redis.Redis
+) -> None:
     schedule(db)
     sent(db)
     confusion = Confusion(["ham", "spam"], [[3, 1], [0, 4]])
@@ -412,3 +415,36 @@ def test_age_of_labels_is_left_out_where_unknown(client: FlaskClient, db: Connec
 
     assert "labels from" not in model + row(client)
     assert "Last run 2026-11-24 11:59:00 UTC . Rows are the true labels" in model
+
+
+def test_run_request_is_shown_until_its_result_is_there(
+    client: FlaskClient, db: Connection, redis_client: redis.Redis
+) -> None:
+    schedule(db)
+    sent(db)
+    save(redis_client, 0.5)
+    pages = [client.get(path, headers=NOW) for path in ("/", f"/models/{MODEL}")]
+    etag = client.get(f"/schedule/{MODEL}").headers["ETag"]
+
+    assert client.post(f"/schedule/{MODEL}/run").status_code == 202
+
+    assert "fine run requested 11:59:30 UTC" in row(client)
+    assert last_run(client) == "2026-11-24 11:59:00 UTC run requested 11:59:30 UTC"
+    for path, seen in zip(("/", f"/models/{MODEL}"), pages, strict=True):
+        changed = client.get(path, headers={**NOW, "If-None-Match": seen.headers["ETag"]})
+        assert changed.status_code == 200
+    renamed = client.patch(f"/schedule/{MODEL}", json={"name": "Spam filter"}, headers={"If-Match": etag})
+    assert renamed.status_code == 200
+
+    requested_at = NOON - timedelta(seconds=30)
+    Results(redis_client).save([Result(MODEL, requested_at, requested_at, "ok", 0.75, 100)])
+    assert one(db, "SELECT run_requested_at FROM metrics_executions") == requested_at
+    assert "run requested" not in row(client) + last_run(client)
+
+
+def test_run_request_of_another_day_has_a_date(client: FlaskClient, db: Connection) -> None:
+    schedule(db)
+    client.post(f"/schedule/{MODEL}/run")
+    set_clock(db, "2026-11-25 00:00:05+00")
+
+    assert "run requested 2026-11-24 11:59:30 UTC" in row(client)

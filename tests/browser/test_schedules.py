@@ -295,3 +295,23 @@ def test_filters_find_by_name_by_id_and_by_state(stack: Stack, page: Page) -> No
     page.get_by_role("link", name="paused").click()
     expect(found).to_have_count(1)
     expect(row(page, ids[3])).to_be_visible()
+
+
+def test_requested_run_is_not_called_running_while_no_scheduler_lives(
+    stack: Stack, page: Page, model: str, open_page: Open
+) -> None:
+    log_labels(stack.db, '["a"]', '["a"]', model)
+    schedule(stack.db, model, "@yearly")
+    run(stack.db, "UPDATE metrics_executions SET name = 'Spam filter' WHERE model_id = %s", model)
+    detail = open_page(f"{stack.url}/models/{model}")
+    stack.services["scheduler"].kill()
+
+    row(page, model).get_by_role("button", name="Run").click()
+
+    expect(page.locator(".toast")).to_contain_text("Spam filter: run requested.")
+    expect(row(page, model)).to_contain_text("run requested 11:59:30 UTC", timeout=SOON)
+    expect(detail.locator("#model")).to_contain_text("run requested 11:59:30 UTC", timeout=SOON)
+    stack.services["scheduler"].start()
+    expect(row(page, model)).to_contain_text("100.0 %", timeout=20_000)
+    for shown in (row(page, model), detail.locator("#model")):
+        expect(shown).not_to_contain_text("run requested")

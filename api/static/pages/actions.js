@@ -10,7 +10,7 @@ const busy = new WeakSet(); // buttons; to disable them would cost the focus
 const ACTIONS = {
   async run({ path, name }) {
     await call("POST", `${path}/run`);
-    toast(`${name} runs now.`);
+    toast(`${name}: run requested.`);
   },
   async pause({ path, name }) {
     await call("PATCH", path, { body: { enabled: false } });
