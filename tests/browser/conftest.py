@@ -1,6 +1,7 @@
 """A real browser before a real stack, by make test-browser. Without a Chromium here, the tests skip and say so."""
 
 import os
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -42,6 +43,9 @@ def stack(
 @pytest.fixture(autouse=True)
 def _quiet(stack: Stack) -> None:
     stack.quieten()
+    # Rendered anew: else a page might show the schedules of the test before, and replace them under the pointer.
+    anew = urllib.request.Request(stack.url, headers={"Accept": "text/html", "Cache-Control": "no-cache"})
+    urllib.request.urlopen(anew, timeout=10).close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import { call } from "./api.js";
 import { openDialog } from "./dialog.js";
 import { refresh } from "./live.js";
+import { isMisclick } from "./misclicks.js";
 import { toast } from "./toasts.js";
 
 const busy = new WeakSet(); // buttons; to disable them would cost the focus
@@ -45,7 +46,7 @@ const ACTIONS = {
 export function listen() {
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("button[data-action]");
-    if (!button || busy.has(button)) return;
+    if (!button || busy.has(button) || isMisclick(event, button)) return;
     const { model, name } = button.closest("[data-model]")?.dataset ?? {};
     busy.add(button);
     button.setAttribute("aria-busy", "true");

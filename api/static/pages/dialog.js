@@ -2,6 +2,7 @@
 
 import { call } from "./api.js";
 import { refresh } from "./live.js";
+import { beforeChange } from "./misclicks.js";
 import { toast } from "./toasts.js";
 
 const PAUSE = 150; // milliseconds without a key, before the API is asked
@@ -32,6 +33,11 @@ export function openDialog({ modelId = "", schedule, etag }) {
   preview();
 }
 
+function close() {
+  beforeChange(); // of what is behind it
+  dialog.close();
+}
+
 function offerZones() {
   const names = ["UTC", ...Intl.supportedValuesOf("timeZone").filter((name) => name.includes("/"))];
   document.querySelector("#zones").append(...names.map((name) => new Option(name, name)));
@@ -47,7 +53,7 @@ export function listen() {
   form.elements.cron_expression.addEventListener("input", later);
   form.elements.timezone.addEventListener("input", later);
   dialog.addEventListener("click", (event) => {
-    if (event.target.closest("[data-close]")) dialog.close();
+    if (event.target.closest("[data-close]")) close();
     const example = event.target.closest("[data-cron]");
     if (example) {
       form.elements.cron_expression.value = example.dataset.cron;
@@ -122,7 +128,7 @@ async function save() {
   const isShown = () => dialog.open && shown === saved; // it may be closed meanwhile, and opened for another one
   try {
     await send();
-    if (isShown()) dialog.close();
+    if (isShown()) close();
     toast(saved.schedule ? "The schedule is changed." : "The schedule is made.");
     refresh(true);
   } catch (problem) {

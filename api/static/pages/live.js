@@ -1,6 +1,7 @@
 // Keeps a page up to date: asks for it again and again, and changes what has changed.
 
 import { patient } from "./api.js";
+import { beforeChange } from "./misclicks.js";
 import { keepTelling, learn, tell } from "./times.js";
 
 const EVERY = 1000; // milliseconds from an answer to the next question
@@ -61,6 +62,7 @@ async function ask(anew, signal) {
   etag = answer.headers.get("ETag");
   document.title = page.title;
   const focused = document.activeElement;
+  beforeChange();
   update(document.querySelector("main"), page.querySelector("main"));
   if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true }); // it was moved
   tell();
