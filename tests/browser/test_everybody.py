@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from api.tokens import make
 from local import redis as local_redis
 from tests.browser.conftest import Open
-from tests.databases import Databases, run, schedule, schedule_many
+from tests.databases import Databases, rows, run, schedule, schedule_many
 from tests.raw_http import Api, running_api
 from tests.stack import Stack
 from worker.confusion import Confusion
@@ -183,3 +183,65 @@ def test_who_may_only_read_is_offered_nothing_else(closed: Api, open_page: Open)
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
     expect(page.get_by_role("button", name="New schedule")).to_have_count(0)
     expect(page.get_by_role("button", name="Delete")).to_have_count(0)
+
+
+def signed_in(api: Api, open_page: Open, path: str) -> Page:
+    page = open_page(f"http://127.0.0.1:{api.port}/sign-in")
+    sign_in(page, WRITE)
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    page.goto(f"http://127.0.0.1:{api.port}{path}")  # waits until its scripts have run
+    return page
+
+
+@pytest.mark.parametrize("path", ["/", f"/models/{MODEL}"])
+def test_sign_out_keeps_what_is_typed_in_open_dialog(closed: Api, open_page: Open, path: str, stack: Stack) -> None:
+    page = signed_in(closed, open_page, path)
+    page.locator(f'[data-model="{MODEL}"] [data-action="edit"]').click()
+    name, cron = page.get_by_label("Name (optional)"), page.get_by_label("Cron expression")
+    name.fill("Typed before")
+    tab = page.context.new_page()
+    tab.goto(f"http://127.0.0.1:{closed.port}/")
+    tab.get_by_role("button", name="Sign out").click()
+    expect(tab.get_by_label("Token")).to_be_visible()
+
+    banner = page.get_by_role("dialog").get_by_role("status")
+    expect(banner).to_contain_text("Signed out. Sign in in another tab, then save.")
+    cron.fill("@hourly")
+    expect(page.locator("#preview")).to_contain_text("Signed out.")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#dialog-error")).to_have_text("Signed out. Sign in in another tab, then save.")
+    expect(name).to_have_value("Typed before")
+
+    sign_in(tab, WRITE)
+    expect(banner).to_be_hidden()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.locator("main")).to_contain_text("Typed before")
+    saved = "SELECT name, cron_expression FROM metrics_executions WHERE model_id = %s"
+    assert rows(stack.db, saved, MODEL) == [("Typed before", "@hourly")]
+
+
+def test_closing_dialog_after_sign_out_asks_for_token(closed: Api, open_page: Open) -> None:
+    page = signed_in(closed, open_page, "/")
+    page.get_by_role("button", name="New schedule").click()
+    page.context.clear_cookies()
+    expect(page.get_by_role("dialog").get_by_role("status")).to_contain_text("Signed out.")
+
+    page.get_by_role("button", name="Cancel").click()
+
+    expect(page.get_by_label("Token")).to_be_visible()
+
+
+def test_read_only_token_in_another_tab_keeps_open_dialog(closed: Api, open_page: Open) -> None:
+    page = signed_in(closed, open_page, "/")
+    page.get_by_role("button", name="New schedule").click()
+    page.get_by_label("Name (optional)").fill("Typed")
+    page.context.clear_cookies()
+    tab = page.context.new_page()
+    tab.goto(f"http://127.0.0.1:{closed.port}/")
+    sign_in(tab, READ)
+
+    expect(page.get_by_role("button", name="Pause", include_hidden=True)).to_have_count(0)
+    expect(page.get_by_label("Name (optional)")).to_have_value("Typed")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#dialog-error")).to_contain_text("may only read")

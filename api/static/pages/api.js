@@ -11,6 +11,12 @@ export class Problem extends Error {
   }
 }
 
+// Returns the Problem of a 401. The page reloads and asks for a token, unless something is typed in an open dialog.
+export function signedOut() {
+  if (!document.querySelector("dialog[open]")) location.reload();
+  return new Problem(401, { detail: "Signed out. Sign in in another tab, then save." });
+}
+
 // Returns a signal that comes after a while, or with another one; AbortSignal.any is younger than browsers in use.
 export function patient(signal) {
   const limit = new AbortController();
@@ -34,7 +40,7 @@ export async function call(method, path, { body, headers, signal } = {}) {
     if (signal?.aborted) throw error;
     throw new Problem(0, { detail: "The API does not answer; try again in a moment." });
   }
-  if (answer.status === 401) location.reload(); // the page asks for a token
+  if (answer.status === 401) throw signedOut();
   if (!answer.ok) throw new Problem(answer.status, value);
   return { value, etag: answer.headers.get("ETag") };
 }

@@ -1,6 +1,6 @@
 // Keeps a page up to date: asks for it again and again, and changes what has changed.
 
-import { patient } from "./api.js";
+import { patient, signedOut } from "./api.js";
 import { beforeChange } from "./misclicks.js";
 import { keepTelling, learn, tell } from "./times.js";
 
@@ -37,7 +37,7 @@ export async function refresh(anew = false) {
     listeners.forEach((listener) => listener());
   } catch (error) {
     if (signal.aborted) return; // in favour of another one
-    failures += 1;
+    failures = error.status === 401 ? 0 : failures + 1; // signing in shows soon
     banner(`${error.message} What you see may be out of date.`);
   }
   if (!document.hidden) timer = setTimeout(refresh, Math.min(EVERY * 2 ** failures, LONGEST));
@@ -54,7 +54,7 @@ async function ask(anew, signal) {
   if (anew) headers["Cache-Control"] = "no-cache";
   const request = { headers, cache: "no-store", signal: patient(signal) };
   const answer = await fetch(location.href, request).catch(noAnswer);
-  if (answer.status === 401) return location.reload(); // the page asks for a token
+  if (answer.status === 401) throw signedOut();
   learn(answer.headers);
   if (answer.status === 304) return;
   const page = new DOMParser().parseFromString(await answer.text().catch(noAnswer), "text/html");
@@ -72,10 +72,12 @@ function noAnswer() {
   throw new Error("The server does not answer.");
 }
 
+// Shows a text at the top of the page and in the dialog, which makes the rest of the page inert.
 function banner(text) {
-  const shown = document.querySelector("#stale");
-  if (shown.textContent !== text) shown.textContent = text;
-  shown.hidden = !text;
+  for (const shown of document.querySelectorAll(".banner[role=status]")) {
+    if (shown.textContent !== text) shown.textContent = text;
+    shown.hidden = !text;
+  }
 }
 
 // Makes one element equal to another, and touches only what differs: focus, selection and hover stay where they are.
@@ -91,7 +93,7 @@ function update(mine, other) {
 function updateChildren(mine, other) {
   const byId = new Map([...mine.children].filter((child) => child.id).map((child) => [child.id, child]));
   const ids = new Set([...other.children].map((child) => child.id));
-  for (const [id, child] of byId) if (!ids.has(id)) child.remove();
+  for (const [id, child] of byId) if (!ids.has(id)) without(child);
   let place = mine.firstChild;
   for (const wanted of [...other.childNodes]) {
     const found = wanted.id ? byId.get(wanted.id) : isAlike(place, wanted) ? place : null;
@@ -110,10 +112,10 @@ function updateChildren(mine, other) {
   while (place) place = without(place);
 }
 
-// Removes a node and returns the one after it.
+// Removes a node, unless it is an open dialog (its text would be lost); returns the one after it.
 function without(node) {
   const next = node.nextSibling;
-  node.remove();
+  if (!node.open) node.remove();
   return next;
 }
 
