@@ -109,9 +109,11 @@ def history(model: Model) -> Iterator[Result]:
         noise = math.sqrt(middle * (1 - middle) / model.samples)
         accuracy = min(1.0, max(0.0, middle + chance.gauss(0, noise)))
         samples = round(model.samples * chance.uniform(0.8, 1.2))
+        labels_at = due_at - timedelta(hours=2)
         yield Result(
-            model_id(model), due_at, calculated_at, "ok", accuracy, samples, confusion=_confusion(model, samples)
-        )
+            model_id(model), due_at, calculated_at, "ok", accuracy, samples, 1, labels_at,
+            confusion=_confusion(model, samples),
+        )  # fmt: skip
 
 
 def labels(model: Model) -> tuple[str, str]:
