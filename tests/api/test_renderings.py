@@ -1,27 +1,51 @@
 """Pages are rendered once for all who look at the same one, and by two threads at most."""
 
 import gzip
+import math
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 
 from api.pages import renderings
-from api.pages.renderings import AT_ONCE, PATIENT, Page, Rendering, Renderings
+from api.pages.renderings import AT_ONCE, FRESH_AT_MOST, PATIENT, Page, Rendering, Renderings
 from api.problems import Busy
+from tests.databases import wait_for
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-class Renderer:
-    """Renders a page that says how often it was, and takes its time."""
+class Clock:
+    """What renderings take for the module time; it stands still unless a test lets time pass."""
 
-    def __init__(self, seconds: float = 0.0) -> None:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(renderings, "time", clock)
+    return clock
+
+
+class Renderer:
+    """Renders a page that says how often it was, and takes its time; how that passes, is up to sleep."""
+
+    def __init__(self, seconds: float = 0.0, sleep: Callable[[float], object] = time.sleep) -> None:
         self.count = 0
         self.most = 0
         self._seconds = seconds
+        self._sleep = sleep
         self._at_work = 0
         self._lock = threading.Lock()
 
@@ -31,7 +55,7 @@ class Renderer:
             self._at_work += 1
             self.most = max(self.most, self._at_work)
             text = f"number {self.count}"
-        time.sleep(self._seconds)
+        self._sleep(self._seconds)
         with self._lock:
             self._at_work -= 1
         return Page(text, NOW)
@@ -59,34 +83,41 @@ def test_it_is_rendered_again_once_it_is_no_longer_fresh(monkeypatch: pytest.Mon
     assert [text(pages.get("/", render)) for _ in range(2)] == ["number 1", "number 2"]
 
 
-def test_a_page_is_fresh_for_the_longer_the_longer_it_takes_to_render(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_fresh_for_the_longer_the_longer_it_takes_to_render(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     monkeypatch.setattr(renderings, "FRESH", 0.0)
-    pages, render = Renderings(), Renderer(0.1)
+    pages, render = Renderings(), Renderer(0.1, clock.pass_by)
 
     pages.get("/", render)
-    time.sleep(0.3)  # less than ALONE times as long
-
+    clock.pass_by(0.9)  # less than ALONE times as long
     assert text(pages.get("/", render)) == "number 1"
 
+    clock.pass_by(0.2)
+    assert text(pages.get("/", render)) == "number 2"
 
-def test_a_page_is_fresh_for_the_longer_the_more_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+
+def test_a_page_is_fresh_for_the_longer_the_more_are_looked_at(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     monkeypatch.setattr(renderings, "FRESH", 0.0)
     monkeypatch.setattr(renderings, "ALONE", 0.0)
-    pages, render = Renderings(), Renderer(0.01)
+    pages, render = Renderings(), Renderer(0.01, clock.pass_by)
     for address in range(20):
         pages.get(address, render)
     pages.get("/", render)
-    time.sleep(0.1)  # less than it takes to render them
 
+    clock.pass_by(0.2)  # less than it takes to render them
     assert text(pages.get("/", render)) == "number 21"
 
+    clock.pass_by(0.02)
+    assert text(pages.get("/", render)) == "number 22"
 
-def test_a_page_that_took_long_is_not_fresh_for_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+
+def test_a_page_that_took_long_is_not_fresh_for_minutes(clock: Clock) -> None:
     """A server that did not answer for some seconds costs these seconds, not as many for each page that is open."""
-    monkeypatch.setattr(renderings, "FRESH_AT_MOST", 0.1)
-    pages, render = Renderings(), Renderer(0.3)
+    pages, render = Renderings(), Renderer(30.0, clock.pass_by)
     pages.get("/", render)
-    time.sleep(0.15)
+
+    clock.pass_by(FRESH_AT_MOST + 0.1)
 
     assert text(pages.get("/", render)) == "number 2"
 
@@ -106,26 +137,36 @@ def test_two_threads_render_and_others_are_shown_what_there_is(monkeypatch: pyte
     pages, render = Renderings(), Renderer()
     for address in range(8):
         pages.get(address, render)
-    slow = Renderer(0.4)
+    monkeypatch.setattr(renderings, "STALE", math.inf)
+    monkeypatch.setattr(renderings, "PATIENCE", 60.0)
+    done = threading.Event()
+    slow = Renderer(sleep=lambda _: done.wait())
 
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda address: text(pages.get(address, slow)), range(8)))
+        answers = [pool.submit(pages.get, address, slow) for address in range(8)]
+        try:
+            wait_for(lambda: sum(answer.done() for answer in answers) == 8 - PATIENT)
+        finally:
+            done.set()
+        assert all(answer.result() for answer in answers)
 
     assert (slow.most, slow.count) == (AT_ONCE, PATIENT)
-    assert len(found) == 8
 
 
 def test_nobody_waits_for_a_free_thread_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renderings, "PATIENCE", 0.05)
-    pages, render = Renderings(), Renderer(0.5)
+    done = threading.Event()
+    pages, render = Renderings(), Renderer(sleep=lambda _: done.wait())
 
     with ThreadPoolExecutor(8) as pool:
         for address in range(AT_ONCE):
             pool.submit(pages.get, address, render)
-        while render.count < AT_ONCE:
-            time.sleep(0.001)
-        with pytest.raises(Busy):
-            pages.get("another one", render)
+        try:
+            wait_for(lambda: render.count == AT_ONCE)
+            with pytest.raises(Busy):
+                pages.get("another one", render)
+        finally:
+            done.set()
 
 
 def test_who_waited_in_vain_is_shown_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,17 +174,21 @@ def test_who_waited_in_vain_is_shown_what_there_is(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(renderings, "FRESH", 0.0)
     monkeypatch.setattr(renderings, "ALONE", 0.0)
     monkeypatch.setattr(renderings, "TOGETHER", 0.0)
-    pages, slow = Renderings(), Renderer(0.5)
+    monkeypatch.setattr(renderings, "STALE", math.inf)
+    done = threading.Event()
+    pages, slow = Renderings(), Renderer(sleep=lambda _: done.wait())
     pages.get("/", Renderer())
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for address in range(AT_ONCE):
             pool.submit(pages.get, address, slow)
-        while slow.count < AT_ONCE:
-            time.sleep(0.001)
+        try:
+            wait_for(lambda: slow.count == AT_ONCE)
 
-        assert text(pages.get("/", slow)) == "number 1"
-        assert slow.count == AT_ONCE
+            assert text(pages.get("/", slow)) == "number 1"
+            assert slow.count == AT_ONCE
+        finally:
+            done.set()
 
 
 def test_an_error_is_not_kept() -> None:
