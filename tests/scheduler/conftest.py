@@ -11,13 +11,18 @@ from local.services import SCHEDULER
 from scheduler.broker import Broker
 from scheduler.leader import Leader
 from scheduler.settings import Settings
-from tests.databases import Databases
-from tests.processes import Service, service
+from tests.databases import Connection, Databases, one, run, wait_for
+from tests.processes import Service, leads, service
 from worker import postgres
 
 BEFORE = "2026-11-24 11:59:30+00"
 NOON = "2026-11-24 12:00:00+00"
 SETTINGS = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused", "BATCH_SIZE": "10"}
+
+SESSIONS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE application_name LIKE 'cyclic-metrics scheduler %' AND datname = current_database()
+"""
 
 Start = Callable[..., Leader]
 Run = Callable[..., Service]
@@ -38,6 +43,7 @@ def start(databases: Databases, database_url: str, redis_client: redis.Redis) ->
 
 def work(leader: Leader) -> None:
     """Let the leader do whatever there is to do by the database's clock."""
+    run(leader._database, "SELECT")  # noqa: SLF001  # its answer brings the announcements of what was committed before
     for _ in range(10_000):
         if not leader.step():
             return
@@ -55,3 +61,11 @@ def run_scheduler(databases: Databases, database_url: str, redis_url: str, tmp_p
             return services.enter_context(service(command, env | variables, log))
 
         yield start
+
+
+def with_standby(db: Connection, first: Service, run_scheduler: Run) -> Service:
+    """Return a second scheduler, connected, which waits for the first one to end."""
+    wait_for(lambda: leads(db, first))
+    second = run_scheduler()
+    wait_for(lambda: one(db, SESSIONS) == 2)
+    return second
