@@ -1,7 +1,9 @@
 """Workers as processes, and batches for them."""
 
+import os
+import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +32,7 @@ def broker(redis_client: redis.Redis) -> Broker:
 @contextmanager
 def worker(env: dict[str, str], tmp_path: Path) -> Iterator[Service]:
     with service(WORKER, env, tmp_path / "worker.log") as running:
-        wait_for(lambda: " ready." in running.output, seconds=30)
+        wait_for(lambda: " ready." in running.output)
         yield running
 
 
@@ -50,6 +52,20 @@ def statuses(client: redis.Redis, model_ids: Sequence[str]) -> list[str]:
 def children(running: Service) -> list[int]:
     pid = running.popen.pid
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@contextmanager
+def stopped_pool(running: Service) -> Iterator[None]:
+    """Stop the pool's processes: what the worker receives meanwhile begins afterwards."""
+    pids = children(running)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def big_batch(db: Connection, rows_: int, labels: int) -> list[str]:

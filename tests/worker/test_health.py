@@ -10,7 +10,7 @@ import pytest
 
 from local.ports import free_port
 from local.services import WORKER
-from tests.databases import wait_for
+from tests.databases import DEADLINE, wait_for
 from tests.processes import service
 
 NOBODY_ASKS_IT = {"DATABASE_URL": "postgresql://unused"}
@@ -18,7 +18,9 @@ NOBODY_ASKS_IT = {"DATABASE_URL": "postgresql://unused"}
 
 def check(env: dict[str, str]) -> tuple[int, str]:
     command = [sys.executable, "-m", "worker.health"]
-    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        command, env={**os.environ, **env}, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
     return done.returncode, done.stderr.strip()
 
 
@@ -29,7 +31,7 @@ def env(redis_url: str) -> dict[str, str]:
 
 def test_a_worker_that_answers_is_well(env: dict[str, str], tmp_path: Path) -> None:
     with service(WORKER, env, tmp_path / "worker.log") as running:
-        wait_for(lambda: " ready." in running.output, seconds=30)
+        wait_for(lambda: " ready." in running.output)
 
         assert check(env) == (0, "")
 
