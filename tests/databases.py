@@ -17,6 +17,8 @@ from local.services import url_as
 T = TypeVar("T")
 Connection = connection
 
+DEADLINE = 100.0  # seconds; a failure and no promise: the processes may take half a minute to start on a busy machine
+
 MODEL = "550e8400-e29b-41d4-a716-446655440000"
 OTHER = "0b4e1b1e-6f57-4c3a-9d0f-8f1f6a2f7c11"
 
@@ -140,7 +142,7 @@ def log_labels(db: Connection, y_true: str, y_pred: str, model_id: str = MODEL) 
     return found
 
 
-def wait_for(look: Callable[[], T], seconds: float = 20.0) -> T:
+def wait_for(look: Callable[[], T], seconds: float = DEADLINE) -> T:
     """Look until there is something, and return it."""
     deadline = time.monotonic() + seconds
     while not (found := look()):

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,11 +19,12 @@ class Service:
         self._command = leashed([sys.executable, "-m", *module], death_signal=signal.SIGTERM)
         self.env = {**os.environ, **env}
         self._log = log
-        self._offset = log.stat().st_size if log.exists() else 0
+        self._offset = self._latest_offset = log.stat().st_size if log.exists() else 0
         self.start()
 
     def start(self) -> None:
         with self._log.open("ab") as output:
+            self._latest_offset = output.tell()
             self.popen = subprocess.Popen(
                 self._command, cwd=ROOT, env=self.env, stdout=output, stderr=subprocess.STDOUT
             )
@@ -32,6 +33,11 @@ class Service:
     def output(self) -> str:
         """What it has said, and not what another one said before it into the same file."""
         return self._log.read_bytes()[self._offset :].decode()
+
+    @property
+    def latest_output(self) -> str:
+        """Its output since its latest start."""
+        return self._log.read_bytes()[self._latest_offset :].decode()
 
     def kill(self) -> None:
         """End it as kill -9 does."""
@@ -47,6 +53,11 @@ class Service:
 def leads(db: Connection, scheduler: Service) -> bool:
     """Whether a scheduler has noted itself as the leader."""
     return (one(db, "SELECT name FROM leader") or "").endswith(f":{scheduler.popen.pid}")
+
+
+def is_quick(measure: Callable[[], float], seconds: float) -> bool:
+    """Return True if one of three attempts takes less: a busy machine delays some, and a fault of ours all."""
+    return any(measure() < seconds for _ in range(3))
 
 
 def cpu_seconds(pid: int) -> float:

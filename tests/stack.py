@@ -40,7 +40,7 @@ class Stack:
         except (urllib.error.URLError, ConnectionError):
             return 0, None
 
-    def result_of(self, model_id: str, minute: str, seconds: float = 10.0) -> dict[str, Any]:
+    def result_of(self, model_id: str, minute: str) -> dict[str, Any]:
         """Return the result of a minute of 24 November 2026, waiting for it."""
         due_at = f"2026-11-24T{minute}:00.000Z"
 
@@ -48,7 +48,7 @@ class Stack:
             status, result = self.call(f"/results/{model_id}")
             return result if status == 200 and result["due_at"] == due_at else None
 
-        return wait_for(found, seconds) or {}
+        return wait_for(found) or {}
 
     def settled(self) -> None:
         """Wait until the scheduler knows every pair in use."""
@@ -61,7 +61,7 @@ class Stack:
     def wait_for_fire(self, moment: str) -> None:
         """Wait until everything of a moment is calculated."""
         query = "SELECT count(*) FROM fires WHERE due_at = %s AND finished_at IS NOT NULL"
-        wait_for(lambda: one(self.db, query, moment), seconds=30)
+        wait_for(lambda: one(self.db, query, moment))
         wait_for(lambda: not self.call("/status")[1]["queue"]["taken"])
 
     def quieten(self) -> None:
@@ -91,6 +91,6 @@ def running(databases: Databases, redis_url: str, folder: Path) -> Iterator[Stac
         started.callback(db.close)
         db.autocommit = True
         stack = Stack(services, f"http://127.0.0.1:{port}", db)
-        wait_for(lambda: stack.call("/readyz")[0] == 200, seconds=20)
-        wait_for(lambda: " ready." in services["worker"].output, seconds=30)
+        wait_for(lambda: stack.call("/readyz")[0] == 200)
+        wait_for(lambda: " ready." in services["worker"].output)
         yield stack

@@ -14,7 +14,17 @@ from api.pages import census
 from api.pages.census import Census, Counting, take
 from api.settings import Settings
 from scheduler.pairs import Pair, next_moment
-from tests.databases import Connection, Databases, past_the_triggers, run, schedule, schedule_many, set_clock, wait_for
+from tests.databases import (
+    DEADLINE,
+    Connection,
+    Databases,
+    past_the_triggers,
+    run,
+    schedule,
+    schedule_many,
+    set_clock,
+    wait_for,
+)
 from worker.results import FAILING, Results
 
 NOW = datetime(2026, 11, 24, 11, 59, 30, tzinfo=UTC)
@@ -130,9 +140,9 @@ def test_it_is_counted_once_a_minute_for_all_who_look(
     counting = Counting(Settings.from_env({"DATABASE_URL": url, "REDIS_URL": redis_url}))
     schedule_many(db, 3)
 
-    first = [counting.latest(5.0) for _ in range(5)]
+    first = [counting.latest(DEADLINE) for _ in range(5)]
     schedule_many(db, 1)
-    second = counting.latest(5.0)
+    second = counting.latest(DEADLINE)
     monkeypatch.setattr(census, "COUNT_EVERY", 0.05)
     time.sleep(0.1)
 
@@ -164,13 +174,13 @@ def test_what_was_counted_long_ago_is_not_shown(
     """Nobody looked for a while, or it cannot be counted any more."""
     url = databases.url_as("metrics_api", database_url)
     counting = Counting(Settings.from_env({"DATABASE_URL": url, "REDIS_URL": redis_url}))
-    assert total(counting.latest(5.0)) == 0
+    assert total(counting.latest(DEADLINE)) == 0
     monkeypatch.setattr(census, "COUNT_EVERY", 0.05)
     monkeypatch.setattr(census, "TOO_OLD", 0.1)
     schedule_many(db, 3)
     time.sleep(0.2)
 
-    assert total(counting.latest(5.0)) == 3
+    assert total(counting.latest(DEADLINE)) == 3
 
     monkeypatch.setattr(
         counting, "_settings", Settings.from_env({"DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0"})

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from api.tokens import find, make, parse
+from tests.databases import DEADLINE
 
 
 def test_a_token_that_was_made_is_found() -> None:
@@ -56,7 +57,7 @@ def test_no_list_is_no_tokens() -> None:
 
 def test_a_command_makes_one() -> None:
     command = [sys.executable, "-m", "api.tokens", "grafana", "--read-only"]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    made = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=True)
 
     [token] = [line.strip() for line in made.stdout.splitlines() if line.strip().startswith("cm_")]
     [entry] = [line.strip() for line in made.stdout.splitlines() if line.strip().startswith("grafana:read:")]
@@ -67,7 +68,7 @@ def test_a_command_makes_one() -> None:
 
 def test_the_command_refuses_a_name_that_no_list_can_have() -> None:
     command = [sys.executable, "-m", "api.tokens", "a,b"]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    made = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
 
     assert made.returncode == 2
     assert 'the name "a,b" cannot be used' in made.stderr

@@ -58,7 +58,7 @@ class Stack:
         started = self._exits.enter_context(service(module, env, self._folder / f"{name}.log"))
         self.services[name] = started
         if role == "metrics_worker":
-            wait_for(lambda: " ready." in started.output, seconds=60)
+            wait_for(lambda: " ready." in started.output)
             self._pools[name] = children(started)
         return started
 

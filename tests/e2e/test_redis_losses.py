@@ -98,10 +98,10 @@ def test_messages_that_redis_lost_are_sent_again(
     queue.restart(lost, size)
 
     with service(WORKER, env["worker"], tmp_path / "worker.log"), redis.Redis.from_url(queue.server.url) as client:
-        wait_for(lambda: all(results(client).values()), seconds=30)
+        wait_for(lambda: all(results(client).values()))
         fire(db, "12:01")
         expected = {model: ["12:00", "12:01"] if number % 2 else ["12:00"] for number, model in enumerate(IDS)}
-        wait_for(lambda: results(client) == expected, seconds=20)
+        wait_for(lambda: results(client) == expected)
         assert ("are sent again" in scheduler.output) is (lost != "nothing")
 
 
@@ -113,13 +113,13 @@ def test_the_latest_result_of_every_model_comes_back_to_a_redis_that_lost_everyt
         with redis.Redis.from_url(queue.server.url) as client:
             fire(db, "12:00")
             fire(db, "12:01")
-            wait_for(lambda: sum(map(len, results(client).values())) == 45, seconds=30)
+            wait_for(lambda: sum(map(len, results(client).values())) == 45)
         run(db, f"DELETE FROM metrics_executions WHERE model_id = '{IDS[0]}'")
 
         queue.restart("everything", 0)
 
         expected = {model: ["12:01"] if number % 2 else ["12:00"] for number, model in enumerate(IDS)}
         with redis.Redis.from_url(queue.server.url) as client:
-            wait_for(lambda: results(client) == expected | {IDS[0]: []}, seconds=30)
+            wait_for(lambda: results(client) == expected | {IDS[0]: []})
         assert scheduler.popen.poll() is None
         assert worker.popen.poll() is None

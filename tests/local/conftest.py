@@ -18,8 +18,8 @@ import pytest
 from local.ports import free_port
 from local.process import ROOT, leashed, wait_until
 
-START_SECONDS = 50.0
-STOP_SECONDS = 20.0
+START_SECONDS = 100.0
+STOP_SECONDS = 60.0
 GIVEN_FROM_OUTSIDE = {"DATABASE_URL", "REDIS_URL", "TEST_DATA", "PORT", "DATA_DIR"}
 
 

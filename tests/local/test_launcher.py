@@ -10,6 +10,7 @@ import pytest
 from local import postgres, redis
 from local.ports import free_port
 from local.process import ROOT, wait_until
+from tests.databases import DEADLINE
 from tests.local.conftest import Launcher, descendants, environment, running
 
 SERVICES = ["api", "scheduler", "worker", "redis", "postgres"]  # in the order of their end
@@ -24,7 +25,7 @@ def refused(data_dir: Path, port: int | str) -> str:
         env=environment(data_dir, port),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=100,
         check=False,
     )
     assert done.returncode == 1
@@ -82,8 +83,8 @@ def test_a_killed_process_is_started_again(stack: Launcher, service: str) -> Non
 
     os.kill(int(killed), signal.SIGKILL)
 
-    assert wait_until(lambda: stack.variables()[variable] != killed, seconds=10), stack.output
-    assert wait_until(stack.answers, seconds=20), stack.output
+    assert wait_until(lambda: stack.variables()[variable] != killed, seconds=DEADLINE), stack.output
+    assert wait_until(stack.answers, seconds=DEADLINE), stack.output
     started = {int(stack.variables()[variable])}
     assert running(started) == started
 
@@ -98,7 +99,7 @@ def test_a_killed_launcher_leaves_nothing_running_and_loses_no_row(data_dir: Pat
         launcher.end(signal.SIGKILL)
 
     with Launcher.start(data_dir, launcher.port) as again:  # at once, as an impatient user does
-        assert wait_until(lambda: not running(processes), seconds=10), running(processes)
+        assert wait_until(lambda: not running(processes), seconds=DEADLINE), running(processes)
         again.wait_until_ready()
         assert count_rows(again.variables()["DATABASE_URL"]) == 1
 

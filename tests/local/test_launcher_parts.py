@@ -12,6 +12,7 @@ from local.private_files import kept_passwords
 from local.process import CannotStart, Process, wait_until
 from local.services import url_as
 from local.settings import Settings
+from tests.databases import DEADLINE
 
 
 def test_without_variables_everything_is_started_here() -> None:
@@ -71,7 +72,7 @@ def test_passwords_are_kept_for_their_owner_alone(tmp_path: Path) -> None:
 
 
 def ended(process: Process) -> None:
-    assert wait_until(lambda: not process.alive, seconds=10)
+    assert wait_until(lambda: not process.alive, seconds=DEADLINE)
 
 
 def test_pauses_grow_while_a_process_goes_on_ending() -> None:

@@ -16,6 +16,7 @@ from scheduler.new_pairs import PAIRS_IN_USE
 from scheduler.store import LOOK
 from sql.apply import CannotApply, apply
 from tests.databases import (
+    DEADLINE,
     MODEL,
     OTHER,
     Connection,
@@ -342,7 +343,7 @@ def test_applying_again_changes_nothing_and_waits_for_nobody(
 
     thread = threading.Thread(target=again)
     thread.start()
-    finished.wait(5.0)
+    finished.wait(DEADLINE)
     in_time = finished.is_set()
     busy.rollback()
     busy.close()
@@ -363,19 +364,22 @@ def test_an_upgrade_that_must_wait_holds_up_nobody_for_long(
     upgrade = threading.Thread(target=apply, args=(database_url,), kwargs={"passwords": passwords, "test_data": False})
 
     upgrade.start()
-    took = []
-    for _ in range(60):
+    took: list[float] = []
+
+    def have_waited() -> bool:
         started = time.monotonic()
         log_labels(db, "[1]", "[1]", OTHER)
         took.append(time.monotonic() - started)
-        time.sleep(0.05)
+        return max(took) > 0.5 and len(took) >= 60
+
+    wait_for(have_waited)
     waited = upgrade.is_alive()
     busy.rollback()
     busy.close()
-    upgrade.join(20)
+    upgrade.join(DEADLINE)
 
     assert waited
-    assert 0.5 < max(took) < 2.0  # LOCK_TIMEOUT is 1 s
+    assert max(took) < 2.0  # LOCK_TIMEOUT is 1 s
     assert one(db, "SELECT to_regclass('results_newest') IS NOT NULL")
 
 
@@ -431,7 +435,7 @@ def test_an_index_that_cannot_be_dropped_yet_does_not_undo_the_new_ones(
     waited = upgrade.is_alive()
     reader.rollback()
     reader.close()
-    upgrade.join(20)
+    upgrade.join(DEADLINE)
 
     assert waited
     assert one(db, "SELECT to_regclass('metrics_executions_due') IS NULL")
