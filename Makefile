@@ -7,6 +7,7 @@ RUNS ?= 5
 UPGRADE ?=
 MINUTES ?= 10
 SEED ?=
+FAULTS ?=
 LOSSES ?=
 
 VENV := .venv
@@ -43,8 +44,8 @@ check: $(VENV)/installed-dev ## Check format, lint, types and imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-chaos: $(VENV)/installed-dev ## Break everything at random for MINUTES=10, then count the results (SEED=1 repeats a run; LOSSES=1 also loses data)
-	@MINUTES="$(MINUTES)" SEED="$(SEED)" LOSSES="$(LOSSES)" exec $(BIN)/python -m tests.chaos
+chaos: $(VENV)/installed-dev ## Break everything at random for MINUTES=10, then count the results (SEED=1 repeats a run; FAULTS=junk has that alone; LOSSES=1 also loses data)
+	@MINUTES="$(MINUTES)" SEED="$(SEED)" FAULTS="$(FAULTS)" LOSSES="$(LOSSES)" exec $(BIN)/python -m tests.chaos
 
 bench: $(VENV)/installed-dev ## Measure how soon models run and edits count, large fires, a million schedules, the API, its list, the pages (28 minutes; BENCH=api one of them)
 	@for name in $(BENCH); do $(BIN)/python -m tests.bench.$$name || exit 1; done

@@ -1,14 +1,14 @@
 """Gathers the evidence: from a trigger of ours, from fires, from Redis, and from the clock itself."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import redis
 
 from scheduler.pairs import Pair
-from tests.chaos import losses
+from tests.chaos import losses, newcomers
 from tests.chaos.clock import Timeline, full_minutes
 from tests.chaos.ledger import Evidence, Result
 from tests.chaos.world import Loss
@@ -64,21 +64,26 @@ def gather(db: Connection, client: redis.Redis, began: datetime, until: datetime
         db, "SELECT model_id::text, cron_expression, timezone FROM metrics_executions WHERE name = %s", COUNTED
     ):
         models[Pair(cron, zone)].append(model_id)
+    scratch = {model_id for (model_id,) in rows(db, "SELECT model_id::text FROM chaos.scratch")}
     return Evidence(
         passed=full_minutes(began, until),
         fired=fired,
-        skipped=int(one(db, "SELECT coalesce(sum(skipped), 0) FROM fires")),
+        # Of earlier due times are only those of junk rows.
+        skipped=int(one(db, "SELECT coalesce(sum(skipped), 0) FROM fires WHERE due_at > %s", began)),
         models=models,
-        results=results(client),
+        results=results(client, scratch),
+        newcomers=newcomers.expected(db),
     )
 
 
-def results(client: redis.Redis) -> dict[str, list[Result]]:
-    """Return all results that are in Redis, by model."""
+def results(client: redis.Redis, ignored: Collection[str]) -> dict[str, list[Result]]:
+    """Return all results that are in Redis, by model, but for those of ignored models."""
     prefix = key("")
     found: dict[str, list[Result]] = {}
     for name in client.scan_iter(match=prefix + "*", count=10_000):
         model_id = name.decode().removeprefix(prefix)
+        if model_id in ignored:
+            continue
         members: Any = client.zrange(name, 0, -1, withscores=True)
         found[model_id] = [result(model_id, member, score) for member, score in members]
     return found

@@ -30,6 +30,7 @@ class Evidence:
     models: Mapping[Pair, Sequence[str]]
     results: Mapping[str, Sequence[Result]]  # of each model
     lost: Mapping[Pair, Collection[datetime]] = field(default_factory=dict)  # may be missing after a loss of data
+    newcomers: Mapping[str, datetime] = field(default_factory=dict)  # models that run once, and when
 
     def losing(self, lost: Mapping[Pair, Collection[datetime]]) -> "Evidence":
         return replace(self, lost=lost)
@@ -73,7 +74,10 @@ def count(evidence: Evidence) -> Count:
         lost = set(evidence.lost.get(pair, ())) - {last}
         for model in models:
             _count_model(total, model, evidence.results.get(model, ()), promised=promised, lost=lost, passed=passed)
-    known = {model for models in evidence.models.values() for model in models}
+    for model, due_at in evidence.newcomers.items():
+        once = [due_at]
+        _count_model(total, model, evidence.results.get(model, ()), promised=once, lost=[], passed=once)
+    known = {model for models in evidence.models.values() for model in models} | evidence.newcomers.keys()
     for stranger in evidence.results.keys() - known:
         total.strange += [(stranger, result.score) for result in evidence.results[stranger]]
     return total

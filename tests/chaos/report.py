@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from tests.chaos.clock import Timeline
+from tests.chaos.lateness import Finding
 from tests.chaos.ledger import Count, Evidence
 from tests.chaos.storm import Blow
 
@@ -67,6 +68,22 @@ def felt(blows: Sequence[Blow], evidence: Evidence, count: Count, timeline: Time
 
 def is_in(blow: Blow, instant: datetime) -> bool:
     return blow.began <= instant and (blow.ended is None or instant <= blow.ended + AFTERMATH)
+
+
+def grouped(findings: Sequence[Finding]) -> list[str]:
+    """Return what was late or wrong in words, the junk with most of it first."""
+    of_junk: dict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        of_junk[", ".join(finding.during) or "no junk"].append(finding)
+    ordered = sorted(of_junk.items(), key=lambda item: len(item[1]), reverse=True)
+    return [f"{len(found)} results during {names}; {_examples(found)}" for names, found in ordered[:SHOWN]]
+
+
+def _examples(findings: Sequence[Finding]) -> str:
+    worst = max(findings, key=lambda finding: finding.seconds)
+    reasons = Counter(finding.reason for finding in findings)
+    listed = ", ".join(f"{reason} {number}" for reason, number in reasons.most_common(3))
+    return f"{listed}; the latest by {worst.seconds:.1f} s: {worst.model} at {worst.due_at:%H:%M:%S}"
 
 
 def median(seconds: Iterable[float]) -> float | None:

@@ -11,11 +11,12 @@ HOURS = -3, 3  # by which the clock of one worker's host is off
 
 @dataclass(frozen=True)
 class Settings:
-    """How long, in which order, and whether data are lost."""
+    """How long, in which order, which faults, and whether data are lost."""
 
     minutes: float
     seed: str
     lose_data: bool
+    faults: str  # words of their names, with commas in between; all where it is empty
     skew: float  # hours
 
     @classmethod
@@ -27,6 +28,7 @@ class Settings:
             minutes=float(env.get("MINUTES") or 10),
             seed=seed,
             lose_data=env.get("LOSSES", "") not in {"", "0"},
+            faults=env.get("FAULTS", ""),
             skew=skew,
         )
 

@@ -7,7 +7,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -22,7 +22,7 @@ from local.services import SCHEDULER, WORKER, url_as
 from scheduler.leadership import LOCK
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.chaos.processes import Server, Service
-from tests.databases import Connection, rows
+from tests.databases import Connection, rows, run
 from tests.proxy import Proxy
 
 log = logging.getLogger("chaos")
@@ -31,6 +31,7 @@ SETTINGS = {"max_connections": "40"}
 BATCH_SIZE = 20
 TIME_LIMIT = 10  # seconds
 FORCED_LEADER = ["tests.forced_leader"]
+STRANGER = "stranger"
 PAUSES = 0.5, 3.0  # seconds until what was killed is started again
 LEADER = """
     SELECT activity.application_name
@@ -45,6 +46,7 @@ class Stack:
 
     owner_url: str
     client_url: str
+    stranger_url: str  # a role without any grant
     redis_url: str
     redis_folder: Path
     postgres_server: Server
@@ -103,6 +105,16 @@ class Stack:
         finally:
             connection.close()
 
+    @contextmanager
+    def stranger(self) -> Iterator[Connection]:
+        """A connection of a role without any grant, in autocommit mode."""
+        connection = psycopg2.connect(self.stranger_url, connect_timeout=3, application_name="chaos")
+        try:
+            connection.autocommit = True
+            yield connection
+        finally:
+            connection.close()
+
     def client(self) -> redis.Redis:
         """Return a client that goes to Redis directly; close it."""
         return redis.Redis.from_url(self.redis_url, socket_timeout=15, socket_connect_timeout=3)
@@ -126,6 +138,9 @@ def running(rng: random.Random, skew: float) -> Iterator[Stack]:
         queue = stack.enter_context(local_redis.running(folder))
         passwords = {role: secrets.token_urlsafe(9) for role in PASSWORD_VARIABLES}
         apply(postgres.url, passwords=passwords, test_data=False)
+        with closing(psycopg2.connect(postgres.url)) as db, db:
+            password = passwords["metrics_client"]
+            run(db, f"CREATE ROLE {STRANGER} LOGIN PASSWORD '{password}'")
 
         def service(name: str, role: str, module: list[str], **env: str) -> Service:
             database = stack.enter_context(Proxy(url_as(postgres.url, role, passwords[role])))
@@ -145,6 +160,7 @@ def running(rng: random.Random, skew: float) -> Iterator[Stack]:
         yield Stack(
             owner_url=postgres.url,
             client_url=url_as(postgres.url, "metrics_client", passwords["metrics_client"]),
+            stranger_url=url_as(postgres.url, STRANGER, passwords["metrics_client"]),
             redis_url=queue.url,
             redis_folder=folder,
             postgres_server=Server(postgres.process),

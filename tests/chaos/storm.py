@@ -2,6 +2,7 @@
 
 import logging
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event, Thread
@@ -10,15 +11,15 @@ from time import monotonic
 import psycopg2
 import redis
 
-from tests.chaos import losses, process_faults, server_faults, user_faults
+from tests.chaos import junk_faults, losses, process_faults, server_faults, user_faults
 from tests.chaos.clock import Clock
 from tests.chaos.stack import Stack
-from tests.chaos.world import FAULTS, Fault, Loss, World
+from tests.chaos.world import POLL, Fault, Loss, World
 
 log = logging.getLogger("chaos")
 
 PAUSES = 1.5, 5.0  # seconds from one fault to the next
-MODULES = losses, process_faults, server_faults, user_faults  # importing them fills FAULTS
+MODULES = junk_faults, losses, process_faults, server_faults, user_faults  # importing them fills FAULTS
 
 
 @dataclass(eq=False)
@@ -37,7 +38,7 @@ class Storm:
     stack: Stack
     clock: Clock
     rng: random.Random
-    lose_data: bool
+    faults: Sequence[Fault]
     blows: list[Blow] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -61,14 +62,16 @@ class Storm:
         thread.start()
 
     def heal(self) -> None:
-        """End all faults."""
+        """End all faults; those that repair what they broke may need the servers for that."""
         self._healing.set()
         for thread in self._threads:
-            thread.join()
+            while thread.is_alive():
+                self.stack.tend()
+                thread.join(POLL)
 
     def _draw(self, busy: set[str]) -> Fault | None:
         if not self._deck:
-            self._deck = [fault for fault in FAULTS if self.lose_data or not fault.loses_data]
+            self._deck = list(self.faults)
             self.rng.shuffle(self._deck)
         chosen = next((fault for fault in self._deck if fault.group not in busy), None)
         if chosen is not None:

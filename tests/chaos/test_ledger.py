@@ -151,3 +151,15 @@ def test_the_timeline_gives_real_seconds_across_jumps() -> None:
     assert timeline.real(MOMENTS[1] + second) == NOON + 4 * second
     assert timeline.real(MOMENTS[2]) == NOON + 8 * second
     assert timeline.seconds(MOMENTS[1], MOMENTS[2] + second) == 6
+
+
+def test_newcomer_runs_once() -> None:
+    newcomers = {"in time": NOON, "absent": MOMENTS[1], "again": NOON}
+    results = {"in time": [result(NOON)], "again": [result(NOON), result(MOMENTS[1])]}
+    seen = Evidence(passed=MOMENTS[:1], fired={}, skipped=0, models={}, results=results, newcomers=newcomers)
+
+    total = count(seen)
+
+    assert (total.promised, total.present) == (3, 2)
+    assert total.missing == [("absent", MOMENTS[1])]
+    assert total.strange == [("again", MOMENTS[1])]

@@ -12,6 +12,7 @@ from tests.chaos.clock import Clock
 from tests.chaos.processes import Service
 from tests.chaos.stack import Stack
 
+JUNK = "junk: "  # how the names of faults begin that must not make any other model late
 POLL = 0.02  # seconds
 RESTARTED = 15.0  # seconds; long enough for any start
 
@@ -67,6 +68,7 @@ class Fault(NamedTuple):
 
 
 FAULTS: list[Fault] = []
+NO_FAULTS = "none"
 
 
 def fault(
@@ -79,3 +81,22 @@ def fault(
         return act
 
     return register
+
+
+class UnknownFault(ValueError):
+    """A word that is in the name of no fault."""
+
+
+def selected(words: str, *, lose_data: bool) -> list[Fault]:
+    """Return the faults whose names hold one of the words, which commas separate; all without words."""
+    possible = [fault for fault in FAULTS if lose_data or not fault.loses_data]
+    if not words:
+        return possible
+    if words == NO_FAULTS:
+        return []
+    wanted = [word.strip() for word in words.split(",")]
+    for word in wanted:
+        if not any(word in fault.name for fault in possible):
+            names = "; ".join(fault.name for fault in possible)
+            raise UnknownFault(f'FAULTS has "{word}", which is in the name of no fault; the names are: {names}')
+    return [fault for fault in possible if any(word in fault.name for word in wanted)]
