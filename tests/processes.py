@@ -11,6 +11,8 @@ from pathlib import Path
 from local.process import ROOT, leashed
 from tests.databases import Connection, one
 
+USUAL_START = 5.0  # seconds; more than a worker needs to start on an idle machine
+
 
 class Service:
     """A process whose output goes to a file."""
@@ -58,6 +60,11 @@ def leads(db: Connection, scheduler: Service) -> bool:
 def is_quick(measure: Callable[[], float], seconds: float) -> bool:
     """Return True if one of three attempts takes less: a busy machine delays some, and a fault of ours all."""
     return any(measure() < seconds for _ in range(3))
+
+
+def scaled(seconds: float, starting: float) -> float:
+    """Return how long it would take on an idle machine, by how long a process took to start."""
+    return seconds * min(1.0, USUAL_START / starting)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -40,7 +40,7 @@ FILL = """
 """
 LABEL = """
     INSERT INTO results (model_id, y_true, y_pred, "timestamp")
-    SELECT model_id, '[0, 1, 1, 0]', '[0, 1, 0, 0]', active_since FROM metrics_executions WHERE name = %s
+    SELECT model_id, '[0, 1, 1, 0]', '[0, 1, 0, 0]', public.schedule_now() FROM metrics_executions WHERE name = %s
 """
 
 

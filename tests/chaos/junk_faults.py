@@ -12,6 +12,7 @@ from functools import partial
 import redis
 
 from tests.chaos import newcomers, scratch
+from tests.chaos.evidence import COUNTED, LABEL
 from tests.chaos.scratch import counted, repair
 from tests.chaos.user_faults import envelope
 from tests.chaos.world import World, fault
@@ -129,39 +130,49 @@ def restore_marker(world: World, far: str) -> None:
 
 @fault("junk: results of another type", "junk in Redis")
 def spoil_results(world: World) -> None:
-    with scratch.model(world) as model_id:
-        spoil_key(world, results.key(model_id))
+    """Of more models than there are processes that could wait for them."""
+    spoil_keys_of_models(world, results.key, 8)
 
 
-@fault("junk: two results of another type", "junk in Redis")
-def spoil_two_results(world: World) -> None:
-    with scratch.model(world) as first, scratch.model(world) as second, world.stack.client() as client:
-        client.set(results.key(first), "junk")
-        spoil_key(world, results.key(second))
+@fault("junk: details of another type", "junk in Redis")
+def spoil_details(world: World) -> None:
+    spoil_keys_of_models(world, results.detail_key, 4)
 
 
-@fault("junk: detail of another type", "junk in Redis")
-def spoil_detail(world: World) -> None:
-    with scratch.model(world) as model_id:
-        spoil_key(world, results.detail_key(model_id))
+def spoil_keys_of_models(world: World, key_of: Callable[[str], str], count: int) -> None:
+    """Replace keys of scratch models, which travel in batches with models that count."""
+    with ExitStack() as models:
+        names = [key_of(models.enter_context(scratch.model(world))) for _ in range(count)]
+        log_labels(world)
+        spoil_keys(world, names)
 
 
 @fault("junk: metrics:failing of another type", "junk in Redis")
 def spoil_failing(world: World) -> None:
-    spoil_key(world, results.FAILING)
+    log_labels(world)
+    spoil_keys(world, [results.FAILING])
 
 
 @fault("junk: metrics:counts of another type", "junk in Redis")
 def spoil_counts(world: World) -> None:
-    spoil_key(world, results.COUNTS)
+    log_labels(world)
+    spoil_keys(world, [results.COUNTS])
 
 
-def spoil_key(world: World, name: str) -> None:
-    """Replace a key by a list, which is the type of none of ours."""
+def log_labels(world: World) -> None:
+    """Log new rows of all models that count, so that their next results are no repetitions."""
+    with world.stack.owner() as db:
+        run(db, LABEL, COUNTED)
+
+
+def spoil_keys(world: World, names: Sequence[str]) -> None:
+    """Replace keys by lists, which is the type of none of ours."""
     with world.stack.client() as client:
-        replace(client, name, lambda: client.rpush(name, "junk", NOT_UTF8))
+        for name in names:
+            replace(client, name, partial(client.rpush, name, "junk", NOT_UTF8))
     remain(world)
-    repair(lambda: delete_list(world, name))
+    for name in names:
+        repair(partial(delete_list, world, name))
 
 
 def replace(client: redis.Redis, name: str, write: Callable[[], object]) -> None:

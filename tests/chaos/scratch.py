@@ -9,7 +9,7 @@ from typing import Any
 import psycopg2
 import redis
 
-from tests.chaos.evidence import CRON, ZONES
+from tests.chaos.evidence import COUNTED, CRON, ZONES
 from tests.chaos.world import World
 from tests.databases import Connection, past_the_triggers, rows, run
 from worker.results import detail_key, key
@@ -74,7 +74,7 @@ def _delete(world: World, model_id: str) -> None:
 def counted(world: World, count: int) -> Sequence[str]:
     """Return the ids of some models that the ledger counts."""
     with world.stack.owner() as db:
-        found = rows(db, "SELECT model_id::text FROM metrics_executions WHERE name = 'counted' ORDER BY model_id")
+        found = rows(db, "SELECT model_id::text FROM metrics_executions WHERE name = %s ORDER BY model_id", COUNTED)
     return [model_id for (model_id,) in world.rng.sample(found, count)]
 
 

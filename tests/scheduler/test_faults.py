@@ -314,8 +314,8 @@ def test_10_000_edits_while_a_fan_out_runs_change_nothing_of_it(
         run(db, statement)
     copy_in(db, 2000)
     assert redis_client.llen(QUEUE) < 2000
-    run(db, "TRUNCATE metrics_executions")
     slow_redis.delay = SLOW
+    run(db, "TRUNCATE metrics_executions")
 
     wait_for(lambda: one(db, "SELECT count(*) FROM fires") == 1)
     assert sorted(models_sent(redis_client)) == sorted(ids)
