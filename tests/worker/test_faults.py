@@ -16,7 +16,7 @@ from local import redis as local_redis
 from local.ports import free_port
 from local.services import WORKER
 from scheduler.broker import Broker
-from tests.databases import MODEL, Connection, Databases, log_labels, run, schedule, wait_for
+from tests.databases import DEADLINE, MODEL, Connection, Databases, log_labels, run, schedule, wait_for
 from tests.processes import service
 from tests.proxy import Proxy
 from tests.queue import raw_message, sent
@@ -154,7 +154,7 @@ def test_a_message_that_arrives_while_a_worker_ends_is_left_for_others(
         wait_for(lambda: blocked_clients(redis_client) == 1)  # a little later than it is ready
         running.popen.terminate()
         broker.send(Batch([MODEL], NOON).message(NOON))
-        assert running.popen.wait(10) == 0
+        assert running.popen.wait(DEADLINE) == 0
 
     assert [MODEL] in [message["model_ids"] for message in sent(redis_client)]
     assert not redis_client.exists(messages.TAKEN, messages.UNACKED_INDEX)
