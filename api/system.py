@@ -150,7 +150,7 @@ def queue(client: redis.Redis) -> Queue:
 
 
 def _instant(seconds: float) -> datetime | None:
-    """Return an instant in UTC; None for a number that is none, which only a program of others can have written."""
+    """Return an instant in UTC; None for a number beyond all years, which no worker has written."""
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):

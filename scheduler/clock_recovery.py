@@ -15,26 +15,12 @@ TOLERANCE = timedelta(minutes=1)  # a smaller step back only makes everybody wai
 PORTION = 5000  # rows of metrics_executions looked at together
 
 # Next due times are worked out anew, as after a change of the time-zone data; what was sent ahead of time is no longer
-# the last due time. Log rows that are ahead of the clock go into the sums.
+# the last due time.
 RESET = """
     UPDATE public.crons SET
         tzdata_version = CASE WHEN next_due_at > %(now)s THEN '' ELSE tzdata_version END,
         last_due_at = CASE WHEN last_due_at <= %(now)s THEN last_due_at END
-    WHERE next_due_at > %(now)s OR last_due_at > %(now)s;
-    WITH retired AS (
-        DELETE FROM public.fires WHERE due_at > %(now)s RETURNING fired_at, models, messages, skipped
-    )
-    UPDATE public.retired_fires AS total SET
-        fires = total.fires + added.fires,
-        models = total.models + added.models,
-        messages = total.messages + added.messages,
-        skipped = total.skipped + added.skipped
-    FROM (
-        SELECT count(fired_at) AS fires, sum(models) AS models, sum(messages) AS messages, sum(skipped) AS skipped
-        FROM retired HAVING count(*) > 0
-    ) AS added;
-    UPDATE public.fires SET fired_at = least(fired_at, %(now)s), finished_at = least(finished_at, %(now)s)
-    WHERE finished_at > %(now)s
+    WHERE next_due_at > %(now)s OR last_due_at > %(now)s
 """
 # The row trigger sets active_since to the present where it is ahead. Triggers of users may refuse, as for run requests.
 CORRECT_ACTIVE_SINCE = """
@@ -65,16 +51,22 @@ class ClockRecovery:
         self._latest = looked_at
         self._position: int | None = None  # the rows up to here have an active_since that is not ahead
 
-    def check(self, now: datetime) -> bool:
-        """Return True where the clock has come back; then next due times are unknown, and have to be worked out."""
-        if self._latest is None or now >= self._latest - TOLERANCE:
-            self._latest = now
-            return False
+    def has_come_back(self, now: datetime) -> bool:
+        """Return True where the clock was ahead at an earlier look; reset() and finish() have to follow."""
+        if self._latest is not None and now < self._latest - TOLERANCE:
+            return True
+        self._latest = now
+        return False
+
+    def reset(self, now: datetime) -> None:
+        """Reset due times that are ahead of the clock; a walk through all pairs then works them out."""
         log.warning("PostgreSQL's clock was at %s and is at %s: next due times are reset", self._latest, now)
         execute(self._database, RESET, now=now)
+
+    def finish(self, now: datetime) -> None:
+        """Take the clock for right from now on, and correct the schedules in portions."""
         self._latest = now
         self._position = 0
-        return True
 
     def correct_some(self) -> bool:
         """Correct a portion of the schedules that were changed while the clock was ahead; False if none are left."""

@@ -14,7 +14,7 @@ from scheduler.cron import count_fires, last_fire
 from scheduler.forgotten import Forgotten
 from scheduler.pairs import Moment, Pair, columns, moment_columns, next_moment
 from scheduler.settings import Settings
-from scheduler.store import batches, execute, rows, snapshot, write_each
+from scheduler.store import batches, execute, now, rows, snapshot, write_each
 from scheduler.zones import TZDATA_VERSION
 from worker.postgres import first_line
 
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 PORTION = 500  # pairs recorded at a time; tens of thousands would take some 20 MiB
 NEVER = datetime.min.replace(tzinfo=UTC)
+RETIRED = 1000  # records deleted at a time
 REFUSED_PAUSE = 60.0  # seconds until a pair that PostgreSQL refuses to record is tried again
 
 DUE_MODELS = "SELECT model_id::text FROM public.due_models(%(due_at)s)"
@@ -70,11 +71,11 @@ RECORD_SKIPPED = """
     ON CONFLICT (due_at) DO UPDATE SET skipped = fire.skipped + excluded.skipped, leader = excluded.leader
 """
 # One statement: what is deleted and what is added to the totals are the same rows, whoever looks in between.
-RETIRE_OLD_FIRES = """
+RETIRE_FIRES = """
     WITH retired AS (
         DELETE FROM public.fires WHERE due_at IN (
             SELECT due_at FROM public.fires
-            WHERE due_at < public.schedule_now() - %(retention)s ORDER BY due_at LIMIT 1000)
+            WHERE due_at < %(before)s OR due_at > %(after)s ORDER BY due_at LIMIT %(limit)s)
         RETURNING fired_at, models, messages, skipped
     )
     UPDATE public.retired_fires AS total SET
@@ -86,6 +87,11 @@ RETIRE_OLD_FIRES = """
         SELECT count(fired_at) AS fires, sum(models) AS models, sum(messages) AS messages, sum(skipped) AS skipped
         FROM retired HAVING count(*) > 0
     ) AS added
+"""
+# Sent while the clock was ahead, for a moment that has come by now.
+CORRECT_FIRES = """
+    UPDATE public.fires SET fired_at = least(fired_at, %(now)s), finished_at = least(finished_at, %(now)s)
+    WHERE finished_at > %(now)s
 """
 
 
@@ -135,7 +141,7 @@ class Fires:
 
     def fire(self, due_at: datetime, now: datetime) -> bool:
         """Send the models due at a moment; record_sent() has to follow."""
-        # A snapshot: a pair that somebody adds while the models are sent is not taken for sent.
+        # A snapshot: a pair that a user adds while the models are sent is not taken for sent.
         with snapshot(self._database):
             sent = self.send(due_at, now)
             ended = self._forgotten.sent()
@@ -268,14 +274,21 @@ class Fires:
         return len(refused) < len(skips)
 
     def reset(self) -> None:
-        """Rely on what is recorded alone: Redis has lost messages, or the clock has come back."""
+        """Rely on what is recorded alone: only that is known to be sent."""
         self._unrecorded.clear()
         self._folded = NEVER
 
     def retire_old(self) -> bool:
         """Delete some of the records that are too old, and keep their sums; the rest has time until the next turn."""
-        execute(self._database, RETIRE_OLD_FIRES, retention=self._retention)
+        before = now(self._database) - self._retention
+        execute(self._database, RETIRE_FIRES, before=before, after="infinity", limit=RETIRED)
         return False
+
+    def recover_clock(self, present: datetime) -> None:
+        """Rely on what is recorded, and is not ahead of the clock, which has come back; the sums stay."""
+        self.reset()
+        execute(self._database, RETIRE_FIRES, before="-infinity", after=present, limit=None)
+        execute(self._database, CORRECT_FIRES, now=present)
 
 
 def _skip(pair: Pair, due_at: datetime, now: datetime, catch_up: timedelta) -> Skip | None:

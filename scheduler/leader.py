@@ -1,4 +1,4 @@
-"""The leader's turns: each runs the task that is most urgent, and waits where there is none."""
+"""The leader's turns: each runs the most urgent task, and waits where there is nothing to do."""
 
 import logging
 import select
@@ -183,11 +183,13 @@ class Leader:
         return has_heard
 
     def _check_clock(self, look: store.Look) -> bool:
-        if not self._clock_recovery.check(look.now):
+        if not self._clock_recovery.has_come_back(look.now):
             return False
+        self._clock_recovery.reset(look.now)
+        self._fires.recover_clock(look.now)
         self._forgotten.reset()
-        self._fires.reset()
         self._new_pairs.walk_again()
+        self._clock_recovery.finish(look.now)
         return True
 
     def _clean_up(self, look: store.Look) -> bool:

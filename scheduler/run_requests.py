@@ -123,7 +123,7 @@ class RunRequests:
         self._clears_at = 0.0  # by time.monotonic()
 
     def send(self, *, requested: bool) -> bool:
-        """Send a portion of the requests; False if there is none. requested: some row may have a new one."""
+        """Send a portion of the requests; False without any. requested: some row may have a new one."""
         if requested and not self._unsent:
             self._unsent = sorted(
                 (RunRequest(*row) for row in rows(self._database, TAKE_OVER, limit=AT_A_TIME)),
@@ -145,7 +145,7 @@ class RunRequests:
         self._sent.clear()
 
     def clear(self, *, requested: bool) -> bool:
-        """Clear a portion of the rows whose requests Redis has kept by now; False if there is none."""
+        """Clear a portion of the rows whose requests Redis has kept by now; False without any."""
         now = time.monotonic()
         kept = [request for request, sent_at in self._sent.items() if now - sent_at >= KEPT_FOR][:AT_A_TIME]
         if kept:

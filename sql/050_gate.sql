@@ -90,7 +90,7 @@ BEGIN
     ELSIF TG_OP = 'UPDATE' AND NEW.run_requested_at IS DISTINCT FROM OLD.run_requested_at THEN
         IF public.is_run_pending(OLD.model_id, OLD.run_requested_at)
             OR public.is_run_taken_over(NEW.model_id, NEW.run_requested_at) THEN
-            -- Somebody was told the time of the request that waits, or a value is written back that was read earlier.
+            -- A user was given the time of the request that waits, or a value is written back that was read earlier.
             NEW.run_requested_at := OLD.run_requested_at;
         ELSIF NEW.run_requested_at IS NOT NULL THEN
             NEW.run_requested_at := public.new_run_request(NEW.model_id);

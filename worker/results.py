@@ -219,7 +219,7 @@ class Results:
     ) -> list[Result]:
         """Return results of the moments from since on (None: the first one) and before before (None: the last one).
 
-        What is none of our results is left out.
+        Unreadable members are left out.
         """
         lowest, highest = _bounds(since, before)
         found: list[Result] = []

@@ -1,4 +1,4 @@
-"""Bad rows, keys and messages cost only themselves, and a slow server costs nobody a result."""
+"""Bad rows, keys and messages cost only themselves, and a slow server costs no model its result."""
 
 import base64
 import json
@@ -291,7 +291,7 @@ def test_shared_keys_of_another_type_are_deleted_and_the_others_stay(redis_clien
 def test_a_worker_works_whatever_type_the_shared_keys_are_of(
     db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
-    """When it starts, and while it runs."""
+    """At its start, and while it runs."""
     ids = list(model_ids(len(TYPES) + 1))
     fill(db, ids)
     for name in set(TYPES) - {messages.QUEUE}:
