@@ -1,9 +1,10 @@
 """A real browser before a real stack, by make test-browser. Without a Chromium here, the tests skip and say so."""
 
 import os
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -43,9 +44,6 @@ def stack(
 @pytest.fixture(autouse=True)
 def _quiet(stack: Stack) -> None:
     stack.quieten()
-    # Rendered anew: else a page might show the schedules of the test before, and replace them under the pointer.
-    anew = urllib.request.Request(stack.url, headers={"Accept": "text/html", "Cache-Control": "no-cache"})
-    urllib.request.urlopen(anew, timeout=10).close()
 
 
 @pytest.fixture
@@ -65,9 +63,18 @@ def open_page(chromium: Browser) -> Iterator[Open]:
             page = context.new_page()
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+            if url.startswith("http:"):
+                render_anew(url)
             page.goto(url)
             return page
 
         yield opened
     # What the server refuses, or does not answer, the browser notes as an error of its own; the pages show it.
     assert [text for text in complaints if not text.startswith("Failed to load resource")] == []
+
+
+def render_anew(url: str) -> None:
+    """Have the server render a page: the one that it keeps may show the schedules of the test before."""
+    request = urllib.request.Request(url, headers={"Accept": "text/html", "Cache-Control": "no-cache"})
+    with suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(request, timeout=10).close()

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from playwright.sync_api import Page, expect
 from api.tokens import make
 from local import redis as local_redis
 from tests.browser.conftest import Open
-from tests.databases import Databases, rows, run, schedule, schedule_many
+from tests.databases import rows, run, schedule, schedule_many
 from tests.raw_http import Api, running_api
 from tests.stack import Stack
 from worker.confusion import Confusion
@@ -135,12 +134,12 @@ def test_without_javascript_it_shows_all(stack: Stack, open_page: Open) -> None:
     expect(page.locator("tbody tr")).to_have_count(1)
 
 
-@pytest.fixture
-def closed(databases: Databases, stack: Stack, redis_server: local_redis.Server, tmp_path: Path) -> Iterator[Api]:
+@pytest.fixture(scope="module")
+def closed(stack: Stack, redis_server: local_redis.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """An API beside that of the stack, which wants tokens."""
     url = stack.services["api"].env["DATABASE_URL"]
     env = {"DATABASE_URL": url, "REDIS_URL": redis_server.url, "API_TOKENS": f"{READ_ENTRY},{WRITE_ENTRY}"}
-    with running_api(env, tmp_path) as api:
+    with running_api(env, tmp_path_factory.mktemp("closed")) as api:
         yield api
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import FloatRect, Locator, Page, expect
 from playwright.sync_api import TimeoutError as NotWithin
 
 from local import redis as local_redis
-from tests.browser.conftest import Open
+from tests.browser.conftest import Open, render_anew
 from tests.databases import model_ids, rows, run, schedule, wait_for
 from tests.stack import Stack
 from worker.results import Result, Results
@@ -42,6 +42,7 @@ def page(stack: Stack, open_page: Open) -> Page:
 def opened(open_page: Open, url: str) -> Page:
     page = open_page("about:blank")
     page.clock.install()
+    render_anew(url)
     page.goto(url)
     expect(page.get_by_role("button", name="Delete").first).to_be_visible()
     return page
