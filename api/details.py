@@ -17,7 +17,7 @@ DETAILS = """
         leader.name, leader.since, leader.looked_at, leader.error,
         status.model_id::text, status.name, status.cron_expression, status.timezone, status.enabled, status.status,
         status.next_run_at, status.last_run_at, status.error, status.active_since, status.created_at, status.updated_at,
-        status.run_requested_at
+        status.requested_run_at
     FROM public.schedule_status AS status
     CROSS JOIN public.leader
     LEFT JOIN public.fires AS fire ON fire.due_at = status.last_run_at

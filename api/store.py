@@ -25,7 +25,7 @@ CHANGE = """
 """
 COLUMNS = """
     SELECT model_id::text, name, cron_expression, timezone, enabled, status, next_run_at, last_run_at, error,
-        active_since, created_at, updated_at, run_requested_at
+        active_since, created_at, updated_at, requested_run_at
     FROM public.schedule_status
 """
 FIND = COLUMNS + "WHERE model_id = %(model_id)s"
@@ -88,7 +88,7 @@ class Schedule(NamedTuple):
     active_since: datetime
     created_at: datetime
     updated_at: datetime
-    run_requested_at: datetime | None
+    requested_run_at: datetime | None
 
 
 class Refusal(NamedTuple):

@@ -79,7 +79,11 @@ CALL pg_temp.define_view('public.schedule_status', $$
         schedule.active_since,
         schedule.run_requested_at,
         schedule.created_at,
-        schedule.updated_at
+        schedule.updated_at,
+        coalesce(schedule.run_requested_at, (
+            SELECT max(request.requested_at) FROM public.run_requests AS request
+            WHERE request.model_id = schedule.model_id
+                AND request.requested_at > public.schedule_now() - interval '1 hour')) AS requested_run_at
     FROM public.metrics_executions AS schedule
     LEFT JOIN public.crons AS cron USING (cron_expression, timezone)
 $$);
@@ -98,3 +102,4 @@ CALL pg_temp.describe('COLUMN', 'public.schedule_status.active_since', 'As in me
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.run_requested_at', 'As in metrics_executions.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.created_at', 'As in metrics_executions.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.updated_at', 'As in metrics_executions.');
+CALL pg_temp.describe('COLUMN', 'public.schedule_status.requested_run_at', 'The newest requested run, of the last hour if it was sent: the time of its result, which may be there already.');

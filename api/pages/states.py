@@ -36,7 +36,7 @@ RESULTS: dict[str, tuple[str, Kind]] = {
 
 def requested_run(schedule: Schedule, result: Result | None) -> datetime | None:
     """Return the time of a requested run that has no result yet."""
-    requested_at = schedule.run_requested_at
+    requested_at = schedule.requested_run_at
     return None if requested_at and result and result.due_at >= requested_at else requested_at
 
 
