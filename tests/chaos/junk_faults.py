@@ -140,11 +140,11 @@ def spoil_details(world: World) -> None:
 
 
 def spoil_keys_of_models(world: World, key_of: Callable[[str], str], count: int) -> None:
-    """Replace keys of scratch models, which travel in batches with models that count."""
+    """Replace keys of scratch models, which travel in batches with models that count, and in messages of their own."""
     with ExitStack() as models:
-        names = [key_of(models.enter_context(scratch.model(world))) for _ in range(count)]
+        ids = [models.enter_context(scratch.model(world)) for _ in range(count)]
         log_labels(world)
-        spoil_keys(world, names)
+        spoil_keys(world, [key_of(model_id) for model_id in ids], lambda: scratch.request_runs(world, ids))
 
 
 @fault("junk: metrics:failing of another type", "junk in Redis")
@@ -165,14 +165,17 @@ def log_labels(world: World) -> None:
         run(db, LABEL, COUNTED)
 
 
-def spoil_keys(world: World, names: Sequence[str]) -> None:
-    """Replace keys by lists, which is the type of none of ours."""
+def spoil_keys(world: World, names: Sequence[str], then: Callable[[], object] = lambda: None) -> None:
+    """Replace keys by lists, which is the type of none of ours, then do what meets them."""
     with world.stack.client() as client:
         for name in names:
             replace(client, name, partial(client.rpush, name, "junk", NOT_UTF8))
-    remain(world)
-    for name in names:
-        repair(partial(delete_list, world, name))
+    try:
+        then()
+        remain(world)
+    finally:
+        for name in names:
+            repair(partial(delete_list, world, name))
 
 
 def replace(client: redis.Redis, name: str, write: Callable[[], object]) -> None:

@@ -64,6 +64,13 @@ def row_past_the_triggers(world: World, **values: Any) -> Iterator[None]:
         repair(lambda: _delete(world, model_id))
 
 
+def request_runs(world: World, model_ids: Sequence[str]) -> None:
+    """Ask for a run of each model, at times of their own, so that each has a message of its own."""
+    with world.stack.owner() as db:
+        for model_id in model_ids:
+            run(db, "UPDATE metrics_executions SET run_requested_at = now() WHERE model_id = %s", model_id)
+
+
 def _delete(world: World, model_id: str) -> None:
     with world.stack.owner() as db, world.stack.client() as client:
         run(db, "DELETE FROM metrics_executions WHERE model_id = %s", model_id)
