@@ -30,10 +30,11 @@ REFUSED_PAUSE = 60.0  # seconds until a row that cannot be cleared is tried agai
 MAX_REFUSED = 100  # rows; where more cannot be cleared, none is tried for so long
 REMEMBERED_FOR = "1 day"  # so old may a value be that a program has read, and writes back with the rest of its row
 
+# The clock in a query of its own: the index serves only a constant of the statement.
 TAKE_OVER = """
     INSERT INTO public.run_requests (model_id, requested_at)
     SELECT schedule.model_id, schedule.run_requested_at FROM public.metrics_executions AS schedule
-    WHERE schedule.run_requested_at BETWEEN '1971-01-01' AND public.schedule_now() + interval '1 minute'
+    WHERE schedule.run_requested_at BETWEEN '1971-01-01' AND (SELECT public.schedule_now() + interval '1 minute')
         AND NOT EXISTS (
             SELECT FROM public.run_requests AS taken
             WHERE taken.model_id = schedule.model_id AND taken.requested_at = schedule.run_requested_at)
@@ -49,12 +50,17 @@ DELIVERED = """
     FROM unnest(%(model_ids)s::uuid[], %(requested_at)s::timestamptz[]) AS sent (model_id, requested_at)
     WHERE request.model_id = sent.model_id AND request.requested_at = sent.requested_at
 """
+# The oldest ones, in the order of the index: without statistics, the planner would rather read the whole table.
 CLEARABLE = """
-    SELECT schedule.id FROM public.metrics_executions AS schedule
+    WITH schedule AS MATERIALIZED (
+        SELECT id, model_id, run_requested_at FROM public.metrics_executions
+        WHERE run_requested_at IS NOT NULL AND id <> ALL (%(refused)s::bigint[])
+        ORDER BY run_requested_at LIMIT %(candidates)s
+    )
+    SELECT schedule.id FROM schedule
     JOIN public.run_requests AS request
         ON request.model_id = schedule.model_id AND request.requested_at = schedule.run_requested_at
-    WHERE schedule.run_requested_at IS NOT NULL AND request.delivered_at IS NOT NULL
-        AND schedule.id <> ALL (%(refused)s::bigint[])
+    WHERE request.delivered_at IS NOT NULL
     ORDER BY schedule.run_requested_at LIMIT %(limit)s
 """
 # Triggers of the users' own run here, with the rights of the scheduler: they may refuse, or take their time. Rows that
@@ -76,15 +82,19 @@ CLEAR = """
 REDATE = """
     SET LOCAL statement_timeout = '500ms';
     SET LOCAL lock_timeout = '50ms';
-    WITH redated AS (
+    WITH pending AS NOT MATERIALIZED (
+        SELECT schedule.id, schedule.run_requested_at FROM public.metrics_executions AS schedule
+        WHERE schedule.run_requested_at IS NOT NULL AND NOT EXISTS (
+            SELECT FROM public.run_requests AS taken
+            WHERE taken.model_id = schedule.model_id AND taken.requested_at = schedule.run_requested_at)
+    ), odd AS MATERIALIZED (
+        (SELECT id FROM pending WHERE run_requested_at < '1971-01-01' ORDER BY run_requested_at LIMIT 1)
+        UNION ALL
+        (SELECT id FROM pending WHERE run_requested_at > (SELECT public.schedule_now() + interval '1 minute')
+         ORDER BY run_requested_at LIMIT 1)
+    ), redated AS (
         UPDATE public.metrics_executions SET run_requested_at = public.schedule_now() WHERE id IN (
-            SELECT schedule.id FROM public.metrics_executions AS schedule
-            WHERE (schedule.run_requested_at < '1971-01-01'
-                    OR schedule.run_requested_at > public.schedule_now() + interval '1 minute')
-                AND NOT EXISTS (
-                    SELECT FROM public.run_requests AS taken
-                    WHERE taken.model_id = schedule.model_id AND taken.requested_at = schedule.run_requested_at)
-            LIMIT 1 FOR UPDATE SKIP LOCKED)
+            SELECT id FROM public.metrics_executions WHERE id IN (SELECT id FROM odd) FOR UPDATE SKIP LOCKED)
         RETURNING id
     )
     SELECT count(*) FROM redated
@@ -93,7 +103,7 @@ DELETE_OLD = """
     WITH deleted AS (
         DELETE FROM public.run_requests WHERE (model_id, requested_at) IN (
             SELECT model_id, requested_at FROM public.run_requests
-            WHERE delivered_at < public.schedule_now() - %(age)s::interval LIMIT %(limit)s)
+            WHERE delivered_at < (SELECT public.schedule_now() - %(age)s::interval) LIMIT %(limit)s)
         RETURNING model_id
     )
     SELECT count(*) FROM deleted
@@ -168,7 +178,8 @@ class RunRequests:
         return bool(deleted == AT_A_TIME)
 
     def _clear_rows(self) -> bool:
-        ids = [row for (row,) in rows(self._database, CLEARABLE, refused=list(self._refused), limit=self._portion)]
+        values = {"refused": list(self._refused), "candidates": AT_A_TIME, "limit": self._portion}
+        ids = [row for (row,) in rows(self._database, CLEARABLE, **values)]
         if not ids:
             return False
         try:
