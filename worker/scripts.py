@@ -23,7 +23,10 @@ for at = 3, #KEYS, 2 do
     local first = (at - 3) / 2 * 6 + 3
     local score, member, status, model_id, confusion, latest_possible = unpack(ARGV, first, first + 5)
     remove_wrong_type(results, 'zset')
-    redis.call('ZREMRANGEBYSCORE', results, '(' .. latest_possible, '+inf')
+    -- Only where there are any: after a write, Redis no longer refuses others for lack of memory.
+    if redis.call('ZCOUNT', results, '(' .. latest_possible, '+inf') > 0 then
+        redis.call('ZREMRANGEBYSCORE', results, '(' .. latest_possible, '+inf')
+    end
     local oldest = redis.call('ZRANGE', results, 0, 0, 'WITHSCORES')[2]
     local trimmed = oldest and redis.call('ZCARD', results) >= tonumber(history) and tonumber(score) < tonumber(oldest)
     if not trimmed and redis.call('ZCOUNT', results, score, score) == 0 then

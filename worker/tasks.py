@@ -27,9 +27,8 @@ log = logging.getLogger(__name__)
 
 SAVE_EVERY = 0.1  # seconds
 ENOUGH = 2 / 3  # of the time limit; after that no further model is begun, so that what is begun comes to its end
-SLOW_ATTEMPTS = (
-    2  # statements about one model alone that took too long while others did not, before it is the row's fault
-)
+# At one model's row that takes too long while those of others are read soon; then the row is the reason.
+SLOW_ATTEMPTS = 2
 MOST_ATTEMPTS = 2  # with a model alone, after the batch was interrupted that it was part of
 
 
@@ -80,6 +79,8 @@ class Delivery:
         self.waiting = dict.fromkeys(self.batch.model_ids)
         self._enough = time.monotonic() + ENOUGH * settings.time_limit
         self._suspected = 0
+        self._attempts = 1  # with a model alone
+        self._keeps_attempt = False
         self._calculating_since: float | None = None  # by time.monotonic()
 
     def run(self) -> None:
@@ -99,7 +100,7 @@ class Delivery:
         elif self.redelivered:
             self._resume(patiently(self._missing))
         elif self.batch.alone:
-            patiently(self._begin_alone)
+            self._attempts = patiently(self._begin_alone)
             self._calculate()
         else:
             self._calculate()
@@ -113,7 +114,7 @@ class Delivery:
         ids = list(self.waiting)
         middle = (len(ids) + 1) // 2
         try:
-            if self.batch.alone:
+            if self.batch.alone and not self._keeps_attempt:
                 _results().forget_begun(self.batch.model_ids[0], self.batch.due_at, self.token)
             self._send([replace(self.batch, model_ids=half) for half in (ids[:middle], ids[middle:]) if half])
         except AWAY as error:
@@ -123,8 +124,8 @@ class Delivery:
         try:
             read_at = patiently(self._read_and_calculate)
         except TookTooLong:
-            if self._calculated_for() < settings.time_limit / 2:
-                raise  # the servers took it
+            if self._calculated_for() < settings.time_limit / 2 and not self._is_slow_by_itself():
+                raise
             reason = f"calculation took longer than {settings.time_limit} s"
         except MemoryError:
             reason = TOO_LARGE
@@ -169,6 +170,16 @@ class Delivery:
                 raise ShortOfTime(f"{settings.time_limit} s do not suffice for all of it")
         return read_at
 
+    def _is_slow_by_itself(self) -> bool:
+        """Return True where PostgreSQL reads the rows of others soon: reading took the time, and these rows are large.
+
+        A model that is alone has a second attempt, since the server may have been slow for some of the time.
+        """
+        if not store.others_are_readable(_database(), list(self.waiting)):
+            return False
+        self._keeps_attempt = self.batch.alone and self._attempts < SLOW_ATTEMPTS
+        return not self._keeps_attempt
+
     def _calculated_for(self) -> float:
         """Return the seconds since when a row is being calculated."""
         return 0.0 if self._calculating_since is None else time.monotonic() - self._calculating_since
@@ -209,7 +220,9 @@ class Delivery:
             return
         if not self.batch.alone:
             patiently(lambda: self._send_alone(model_ids))
-        elif patiently(self._begin_alone) <= MOST_ATTEMPTS:
+            return
+        self._attempts = patiently(self._begin_alone)
+        if self._attempts <= MOST_ATTEMPTS:
             self._calculate()
         else:
             patiently(lambda: self._give_up("calculation was interrupted three times"))

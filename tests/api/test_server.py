@@ -21,7 +21,7 @@ from api.server import Server
 from local.ports import HOST
 from tests.databases import MODEL, Connection, Databases, one, run, schedule_many, wait_for
 from tests.impatient_api import PATIENCE
-from tests.processes import peak_memory
+from tests.processes import is_quick, peak_memory
 from tests.raw_http import Api, message, one_answer, rest, running_api, statuses, talk
 
 NOWHERE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "REDIS_URL": "redis://127.0.0.1:9/0"}
@@ -185,7 +185,7 @@ def test_answers_that_nobody_takes_hold_no_thread(env: dict[str, str], db: Conne
             connection.sendall(message(PAGE) * 100)  # 40 MB of answers
         time.sleep(0.5)
 
-        assert api.seconds_to_answer("GET /schedule?limit=1 HTTP/1.1") < 2
+        assert is_quick(lambda: api.seconds_to_answer("GET /schedule?limit=1 HTTP/1.1"), 2)
         assert peak(api) < 200
 
 
@@ -239,7 +239,7 @@ def test_connections_above_the_limit_end_the_slowest_ones(bare_api: Api) -> None
         for _ in range(CONNECTIONS + 20):
             opened.enter_context(bare_api.connect()).sendall(b"GET")
 
-        assert bare_api.seconds_to_answer("GET /healthz HTTP/1.1") < 2
+        assert is_quick(lambda: bare_api.seconds_to_answer("GET /healthz HTTP/1.1"), 2)
         wait_for(is_over(first))
     wait_for(lambda: "slow connections gave way to others" in bare_api.service.output)
 
@@ -279,7 +279,7 @@ def test_many_large_bodies_at_once_take_a_bounded_memory(tmp_path: Path) -> None
         for connection in connections:
             connection.sendall(message("PUT /schedule HTTP/1.1", b" " * (LARGEST_BULK - 1), length=LARGEST_BULK))
 
-        assert api.seconds_to_answer("GET /healthz HTTP/1.1") < 2
+        assert is_quick(lambda: api.seconds_to_answer("GET /healthz HTTP/1.1"), 2)
         assert peak(api) - before < 3 * HELD // 1_000_000
         assert temporary_files(api) == []
         refused = one_answer(rest(connections[0]))

@@ -90,7 +90,8 @@ def run(load: Load) -> Measured:
     latencies: list[float] = []
     failed = sent = 0
     cpu, began = time.process_time(), time.perf_counter()
-    while (now := time.perf_counter()) < began + load.seconds:
+    # At least one response: a busy machine may give none in a short time.
+    while (now := time.perf_counter()) < began + load.seconds or not latencies:
         due = len(free) if load.rate is None else int((now - began) * load.rate) - sent
         for _ in range(min(due, len(free))):
             planned = now if load.rate is None else began + (sent + 1) / load.rate
