@@ -33,10 +33,6 @@ class StillAway(Exception):
     """A server has been away for half of the time that a batch may take; the message says which, and why."""
 
 
-class UnreadableRows(Exception):
-    """PostgreSQL reads the rows of others, but not those that it is asked for; the message says why."""
-
-
 def patiently(step: Callable[[], T]) -> T:
     """Return what the step returns, trying again and again while a server is away.
 

@@ -18,7 +18,7 @@ from worker.app import GRACE, LAST_WORDS, app, settings
 from worker.evaluation import TOO_LARGE, evaluate
 from worker.limit import TookTooLong, limited
 from worker.messages import Batch
-from worker.patience import AWAY, StillAway, UnreadableRows, patiently
+from worker.patience import AWAY, StillAway, patiently
 from worker.postgres import Connection, first_line
 from worker.results import Result
 from worker.store import NewestRow, SlowStatement
@@ -30,6 +30,10 @@ ENOUGH = 2 / 3  # of the time limit; after that no further model is begun, so th
 # At one model's row that takes too long while those of others are read soon; then the row is the reason.
 SLOW_ATTEMPTS = 2
 MOST_ATTEMPTS = 2  # with a model alone, after the batch was interrupted that it was part of
+
+
+class UnreadableRows(Exception):
+    """PostgreSQL reads the rows of others, but not those that it is asked for; the message says why."""
 
 
 class ShortOfTime(Exception):
