@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 AT_A_TIME = 1000
 KEPT_FOR = 3.0  # seconds; then Redis has written the message to its file
+CLEAR_PAUSE = 1.0  # seconds, where there was nothing to clear
 REFUSED_PAUSE = 60.0  # seconds until a row that cannot be cleared is tried again
 MAX_REFUSED = 100  # rows; where more cannot be cleared, none is tried for so long
 REMEMBERED_FOR = "1 day"  # so old may a value be that a program has read, and writes back with the rest of its row
@@ -167,10 +168,13 @@ class RunRequests:
             )
             for request in kept:
                 del self._sent[request]
-        if not requested or now < self._clears_at:
+        if not requested or (now < self._clears_at and not kept):
             return bool(kept)
         self._refused = {row: retry_at for row, retry_at in self._refused.items() if retry_at > now}
-        return self._clear_rows() or self._redate() or bool(kept)
+        if self._clear_rows() or self._redate():
+            return True
+        self._clears_at = max(self._clears_at, now + CLEAR_PAUSE)
+        return bool(kept)
 
     def delete_old(self) -> bool:
         """Delete a portion of what is kept longer than needed; False if there is no more."""

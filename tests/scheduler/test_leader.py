@@ -564,6 +564,7 @@ def test_a_request_whose_row_is_locked_is_sent_once_and_cleared_later(
     db: Connection, start: Start, database_url: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_requests, "KEPT_FOR", 0.0)
+    monkeypatch.setattr(run_requests, "CLEAR_PAUSE", 0.0)
     schedule(db)
     request_run(db)
     user = psycopg2.connect(database_url)
