@@ -138,7 +138,7 @@ class Results:
     def save(self, results: Iterable[Result]) -> None:
         """Store results, each unless its model has one of that moment: the first one counts.
 
-        Results that are later than the clock, since they were added while it was ahead, do not count as the latest here.
+        Those that are later than the clock, since they were added while it was ahead, do not count as the latest here.
         """
         remaining = iter(results)
         while portion := list(itertools.islice(remaining, AT_A_TIME)):
