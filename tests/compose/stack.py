@@ -22,7 +22,8 @@ ACCURACY = 0.75  # of every model that tests make
 MOVE_CLOCK = """
 DO $$
 DECLARE
-    clock timestamptz := greatest(public.schedule_now(), (SELECT max(last_due_at) FROM public.crons));
+    clock timestamptz := greatest(
+        public.schedule_now(), (SELECT max(last_due_at) FROM public.crons), to_timestamp({latest}));
     minute timestamptz := date_trunc('minute', clock + interval '{seconds} seconds' + interval '1 minute');
 BEGIN
     EXECUTE format('CREATE OR REPLACE FUNCTION public.schedule_now() RETURNS timestamptz
@@ -73,6 +74,8 @@ class Stack:
     project: str
     port: int
     variables: Mapping[str, str] = field(default_factory=dict)
+    # Applying sql/ sets the clock back, and a minute that has come once has its results.
+    minutes: list[Minute] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -119,8 +122,10 @@ class Stack:
 
     def minute(self, *, seconds: int) -> Minute:
         """Let the next full minute come in so many seconds."""
-        due_at, comes_at = self.sql(MOVE_CLOCK.format(seconds=seconds)).split("|")
-        return Minute(datetime.fromtimestamp(float(due_at), UTC), float(comes_at))
+        latest = self.minutes[-1].due_at.timestamp() if self.minutes else 0
+        due_at, comes_at = self.sql(MOVE_CLOCK.format(seconds=seconds, latest=latest)).split("|")
+        self.minutes.append(Minute(datetime.fromtimestamp(float(due_at), UTC), float(comes_at)))
+        return self.minutes[-1]
 
     def is_complete(self, models: Iterable[str], minute: Minute) -> bool:
         """Whether the API shows a result of this minute for every model, with the accuracy that all of them have."""
