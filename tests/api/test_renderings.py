@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 class Clock:
-    """What renderings take for the module time; it stands still unless a test lets time pass."""
+    """A clock in place of the module time; it stands still unless a test lets time pass."""
 
     def __init__(self) -> None:
         self.now = 1000.0

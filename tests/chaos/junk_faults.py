@@ -122,7 +122,7 @@ def spoil_marker(world: World) -> None:
 
 
 def restore_marker(world: World, far: str) -> None:
-    """Remove what nobody has repaired."""
+    """Remove junk that is still there."""
     with world.stack.client() as client:
         if client.type(PUBLISHED) != b"string" or client.get(PUBLISHED) in {NOT_UTF8, far.encode()}:
             client.delete(PUBLISHED)
@@ -166,7 +166,7 @@ def log_labels(world: World) -> None:
 
 
 def spoil_keys(world: World, names: Sequence[str], then: Callable[[], object] = lambda: None) -> None:
-    """Replace keys by lists, which is the type of none of ours, then do what meets them."""
+    """Replace keys by lists, a type that these keys never have, then do what meets them."""
     with world.stack.client() as client:
         for name in names:
             replace(client, name, partial(client.rpush, name, "junk", NOT_UTF8))
@@ -184,7 +184,7 @@ def replace(client: redis.Redis, name: str, write: Callable[[], object]) -> None
 
 
 def delete_list(world: World, name: str) -> None:
-    """Delete the key, unless somebody has repaired it."""
+    """Delete the key, unless it is repaired by now."""
     with world.stack.client() as client:
         if client.type(name) == b"list":
             client.delete(name)
@@ -253,7 +253,7 @@ def take_items(world: World) -> None:
 
 
 def push_items(world: World, name: str) -> None:
-    """Add items that nobody can run, and some that could run only in years."""
+    """Add items that cannot run, and some that could run only in years."""
     with world.stack.owner() as db:
         model_id = scratch.new_id(world, db)
     in_years = json.loads(envelope(messages.CALCULATE, {"model_ids": [model_id], "due_at": "9000-01-01T00:00:00Z"}))

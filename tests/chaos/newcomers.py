@@ -27,7 +27,7 @@ ZONES = [
 NAME = "newcomer"
 
 SETUP = "CREATE TABLE chaos.newcomers (model_id uuid PRIMARY KEY, due_at timestamptz NOT NULL)"
-# The moment after the next one: a full minute that the clock has just passed is none that it is due at.
+# The moment after the next one: the clock may just pass a full minute, for which the model would be too late.
 CHOOSE = """
     SELECT due_at, to_char(due_at AT TIME ZONE %(zone)s, 'FMMI FMHH24 FMDD FMMM') || ' *'
     FROM (SELECT date_trunc('minute', public.schedule_now()) + interval '2 minutes' AS due_at) AS moment

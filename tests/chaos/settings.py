@@ -11,7 +11,7 @@ HOURS = -3, 3  # by which the clock of one worker's host is off
 
 @dataclass(frozen=True)
 class Settings:
-    """How long, in which order, which faults, and whether data are lost."""
+    """Duration, order, choice of faults, and loss of data."""
 
     minutes: float
     seed: str
