@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 import redis
 from psycopg2.extensions import cursor
 
-from scheduler.leadership import LOCK, LOCK_HOLDER, LockHolder
+from scheduler.leadership import LockHolder, lock_holder
 from scheduler.pairs import Pair
 from worker import messages
 
@@ -109,14 +109,8 @@ def look(statements: cursor) -> System:
     statements.execute(LAST_FIRE)
     fire = statements.fetchone()
     known = Leader(*leader)
-    holder = _lock_holder(statements) if known.looked_at is None or known.looked_at < now - HOLDER_AFTER else None
+    holder = lock_holder(statements) if known.looked_at is None or known.looked_at < now - HOLDER_AFTER else None
     return System(now, known, _counted(late), _counted(errors), Fire(*fire) if fire else None, holder)
-
-
-def _lock_holder(statements: cursor) -> LockHolder | None:
-    statements.execute(LOCK_HOLDER, {"lock": LOCK})
-    row = statements.fetchone()
-    return LockHolder(*row) if row else None
 
 
 def _counted(rows: list[tuple[str, str, T, int]]) -> Counted[T]:

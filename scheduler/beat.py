@@ -97,7 +97,8 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
 
     def _log_blocked(self, database: connection) -> None:
         """Log, once, that the lock of the leader is held by a session that is no scheduler."""
-        holder = lock_holder(database)
+        with database.cursor() as cursor:
+            holder = lock_holder(cursor)
         if holder and not holder.is_scheduler and holder != self._blocked_by:
             log.error("no scheduler can lead: %s", holder.describe())
         self._blocked_by = holder

@@ -3,7 +3,7 @@
 import logging
 from typing import NamedTuple
 
-from psycopg2.extensions import connection
+from psycopg2.extensions import connection, cursor
 
 from scheduler.store import rows
 
@@ -62,10 +62,11 @@ class LockHolder(NamedTuple):
         )
 
 
-def lock_holder(database: connection) -> LockHolder | None:
+def lock_holder(cursor: cursor) -> LockHolder | None:
     """Return the session that holds the lock of the leader; None if it is free."""
-    held = rows(database, LOCK_HOLDER, lock=LOCK)
-    return LockHolder(*held[0]) if held else None
+    cursor.execute(LOCK_HOLDER, {"lock": LOCK})
+    row = cursor.fetchone()
+    return LockHolder(*row) if row else None
 
 
 def has_standby(database: connection) -> bool:
