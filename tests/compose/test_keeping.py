@@ -20,14 +20,12 @@ pytestmark = pytest.mark.timeout(600)
 
 # Twelve messages for two processes: some are left when the stop arrives, also where a batch takes no second.
 MANY = 1200
-FILL = """
-    INSERT INTO metrics_executions (model_id, name, cron_expression)
-        SELECT gen_random_uuid(), 'large', '* * * * *' FROM generate_series(1, {many});
+LARGE = "large"  # name of their schedules
+LOG_LABELS = """
+    WITH labels AS MATERIALIZED (SELECT json_agg(n % 10) AS json FROM generate_series(1, 100000) AS n)
     INSERT INTO results (model_id, y_true, y_pred)
-        SELECT model_id, labels.json, labels.json
-        FROM metrics_executions, (SELECT json_agg(n % 10) AS json FROM generate_series(1, 100000) AS n) AS labels
-        WHERE name = 'large';
-    SELECT model_id FROM metrics_executions WHERE name = 'large';
+        SELECT gen_random_uuid(), labels.json, labels.json FROM labels, generate_series(1, {many})
+        RETURNING model_id
 """
 # New images of the same code.
 NEXT = """
@@ -48,8 +46,14 @@ WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'results'::regcl
 
 def test_a_stop_in_mid_calculation_loses_nothing(stack: Stack, tmp_path: Path) -> None:
     stop, _ = blocks("docs/docker.md", "Stop")[0]
-    large = set(stack.sql(FILL.format(many=MANY)).split())
-    minute = stack.minute(seconds=2)
+    large = set(stack.sql(LOG_LABELS.format(many=MANY)).split())
+    ids = ",".join(large)
+    # Scheduled once the clock is set: the minute that it may leave out would be made up, and this one be unchanged.
+    minute = stack.minute(seconds=10)
+    stack.sql(
+        "INSERT INTO metrics_executions (model_id, name, cron_expression)"
+        f" SELECT unnest('{{{ids}}}'::uuid[]), '{LARGE}', '* * * * *'"
+    )
     of_the_minute = f" [{minute.due_at.timestamp():.0f}000,"
 
     def calculated() -> list[str]:
@@ -70,8 +74,7 @@ def test_a_stop_in_mid_calculation_loses_nothing(stack: Stack, tmp_path: Path) -
     assert set(calculated()) == large
     assert len(calculated()) == MANY
     stack.sql(
-        "DELETE FROM results WHERE model_id IN (SELECT model_id FROM metrics_executions WHERE name = 'large');"
-        "DELETE FROM metrics_executions WHERE name = 'large'"
+        f"DELETE FROM results WHERE model_id = ANY ('{{{ids}}}'); DELETE FROM metrics_executions WHERE name = '{LARGE}'"
     )
 
 
