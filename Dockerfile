@@ -1,4 +1,4 @@
-# One target per service. Each image has its own package, and of the others only the modules that it imports.
+# One target per service. Each image has core/ and the package of its service.
 
 FROM python:3.13-slim AS base
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin cyclic
@@ -22,8 +22,7 @@ FROM base AS api
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=requirements/api.txt,target=/requirements.txt \
     pip install --require-hashes --only-binary :all: -r /requirements.txt
-COPY --chmod=755 worker/__init__.py worker/confusion.py worker/messages.py worker/postgres.py worker/results.py worker/scripts.py worker/settings.py worker/
-COPY --chmod=755 scheduler/__init__.py scheduler/cron.py scheduler/dialect.py scheduler/leadership.py scheduler/outlook.py scheduler/pairs.py scheduler/preview.py scheduler/store.py scheduler/walls.py scheduler/zones.py scheduler/
+COPY --chmod=755 core/ core/
 COPY --chmod=755 api/ api/
 USER cyclic
 # What a large body took goes back to the system; otherwise malloc keeps it, for each thread, and some 120 MB add up.
@@ -36,7 +35,7 @@ FROM base AS scheduler
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=requirements/scheduler.txt,target=/requirements.txt \
     pip install --require-hashes --only-binary :all: -r /requirements.txt
-COPY --chmod=755 worker/__init__.py worker/confusion.py worker/envelope.py worker/key_types.py worker/messages.py worker/postgres.py worker/results.py worker/scripts.py worker/settings.py worker/
+COPY --chmod=755 core/ core/
 COPY --chmod=755 scheduler/ scheduler/
 USER cyclic
 CMD ["python", "-m", "scheduler"]
@@ -46,6 +45,7 @@ FROM base AS worker
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=requirements/worker.txt,target=/requirements.txt \
     pip install --require-hashes --only-binary :all: -r /requirements.txt
+COPY --chmod=755 core/ core/
 COPY --chmod=755 worker/ worker/
 USER cyclic
 CMD ["python", "-m", "worker", "--concurrency", "2"]

@@ -20,8 +20,8 @@ COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --gener
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/installed-local ## Start everything here: PostgreSQL, Redis, worker, scheduler, API (PORT, DATA_DIR, TEST_DATA, DATABASE_URL, REDIS_URL)
-	@exec $(BIN)/python -m local
+run: $(VENV)/installed-devstack ## Start everything here: PostgreSQL, Redis, worker, scheduler, API (PORT, DATA_DIR, TEST_DATA, DATABASE_URL, REDIS_URL)
+	@exec $(BIN)/python -m devstack
 
 test: $(VENV)/installed-dev ## Run the tests, three at a time, since most of them wait (PYTEST_ARGS="-k words")
 	@exec $(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(PYTEST_ARGS)
@@ -65,7 +65,7 @@ screenshots: $(VENV)/installed-dev ## Take pictures of the pages into .local/scr
 
 requirements: $(VENV)/installed-dev ## Pin what requirements/*.in ask for (UPGRADE=--upgrade takes newer versions)
 	cd requirements && $(COMPILE) dev.in -o dev.txt
-	cd requirements && for name in api scheduler worker database local; do \
+	cd requirements && for name in api scheduler worker database devstack; do \
 		$(COMPILE) -c dev.txt $$name.in -o $$name.txt || exit 1; done
 
 clean: ## Remove the virtual environment and the caches; the data in .local stay
@@ -82,7 +82,7 @@ $(VENV)/installed-%: requirements/%.txt $(VENV)/made
 # uv is only faster than pip: where it cannot be had, pip does it all.
 $(VENV)/made:
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer" >&2; exit 1; }
-	@$(PYTHON) local/python_version.py
+	@$(PYTHON) devstack/python_version.py
 	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null \
 		|| { echo "$(PYTHON) has no venv module: install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)

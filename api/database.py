@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from psycopg2.extensions import connection, cursor
 
-from worker import postgres
+from core import postgres
 
 STATEMENT_TIMEOUT = 5  # seconds; a caller waits, and with it one of the few threads
 

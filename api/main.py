@@ -7,28 +7,36 @@ from types import FrameType
 
 from flask import Flask
 
-from api import collection, cron, docs, errors, guard, health, model_results, prometheus, request_log, schedules
-from api.pages import setup as pages
-from api.server import serve
-from api.services import EXTENSION, Services
+from api import error_handlers
+from api.backends import EXTENSION, Services
+from api.cron.routes import blueprint as cron
+from api.http.server import serve
+from api.middleware import access_control, request_log
+from api.openapi.routes import blueprint as docs
+from api.pages import register as pages
+from api.results.routes import blueprint as results
+from api.schedules.bulk_routes import blueprint as bulk
+from api.schedules.routes import blueprint as schedules
 from api.settings import Settings
-from worker.settings import read
+from api.status import prometheus
+from api.status.routes import blueprint as health
+from core.environment import read
 
 log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings) -> Flask:
     """Make the application; it connects to PostgreSQL and Redis when it is asked something."""
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder="pages/static", template_folder="pages/templates")
     app.url_map.merge_slashes = False  # /schedule//run, of a script without its id, is no other address: it is none
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.extensions[EXTENSION] = Services(settings)
-    errors.register(app)
+    error_handlers.register(app)
     request_log.register(app)
     prometheus.register(app, settings)
-    guard.register(app, settings)
-    for module in (schedules, collection, model_results, cron, health, prometheus, docs):
-        app.register_blueprint(module.blueprint)
+    access_control.register(app, settings)
+    for blueprint in (schedules, bulk, results, cron, health, prometheus.blueprint, docs):
+        app.register_blueprint(blueprint)
     pages.register(app, settings)
     return app
 
@@ -49,7 +57,7 @@ def main() -> None:
     if not settings.api_tokens and not settings.is_loopback:
         log.warning("whoever reaches %s:%s may change schedules: API_TOKENS is empty", settings.host, settings.port)
     signal.signal(signal.SIGTERM, _stop)
-    serve(create_app(settings), settings, guard.HEADERS)
+    serve(create_app(settings), settings, access_control.HEADERS)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Self
 
 from api import tokens
 from api.tokens import Token
-from worker.settings import at_least, database_url, positive, redis_url
+from core.environment import at_least, database_url, positive, redis_url
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 HOST_NAME = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]|\*")

@@ -1,4 +1,4 @@
-"""The Celery application of the scheduler, for beat: what is sent goes past it (scheduler.broker)."""
+"""The Celery application of the scheduler, for beat: what is sent goes past it (scheduler.queue)."""
 
 from celery import Celery
 

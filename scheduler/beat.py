@@ -12,13 +12,15 @@ from celery.beat import Scheduler
 from celery.exceptions import ImproperlyConfigured
 from psycopg2.extensions import connection
 
-from scheduler.broker import LOST as BROKER_LOST
-from scheduler.broker import Broker
+from core import postgres
+from core.leader_lock import SESSION, LockHolder, lock_holder
+from core.redis import create_client
 from scheduler.leader import Leader
-from scheduler.leadership import SESSION, LockHolder, has_standby, lock_holder, try_to_lead
+from scheduler.leader_election import has_standby, try_to_lead
+from scheduler.queue import LOST as BROKER_LOST
+from scheduler.queue import Broker
 from scheduler.settings import settings
 from scheduler.task_runner import describe, pause
-from worker import postgres, results
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         self._failing_since: float | None = None  # by time.monotonic()
         self._blocked_by: LockHolder | None = None
         super().__init__(*args, **kwargs)
-        self._broker = Broker(results.connect(settings().redis_url))
+        self._broker = Broker(create_client(settings().redis_url))
 
     def setup_schedule(self) -> None:
         """Refuse what somebody put into beat_schedule: nothing here would ever run it."""
@@ -97,8 +99,8 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
 
     def _log_blocked(self, database: connection) -> None:
         """Log, once, that the lock of the leader is held by a session that is no scheduler."""
-        with database.cursor() as cursor:
-            holder = lock_holder(cursor)
+        with database.cursor() as statements:
+            holder = lock_holder(statements)
         if holder and not holder.is_scheduler and holder != self._blocked_by:
             log.error("no scheduler can lead: %s", holder.describe())
         self._blocked_by = holder

@@ -7,10 +7,10 @@ from contextlib import closing
 import psycopg2
 from psycopg2.extensions import connection
 
-from scheduler.leadership import SESSION
+from core import postgres
+from core.leader_lock import SESSION
+from scheduler.queries import rows
 from scheduler.settings import settings
-from scheduler.store import rows
-from worker import postgres
 
 SILENCE = 15  # seconds; a leader asks PostgreSQL something every 3 seconds, a standby every second
 

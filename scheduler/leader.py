@@ -11,16 +11,16 @@ from typing import NamedTuple
 
 from psycopg2.extensions import connection
 
-from scheduler import store
-from scheduler.broker import Broker, State
-from scheduler.clock_recovery import ClockRecovery
-from scheduler.fires import Fires
-from scheduler.forgotten import Forgotten
-from scheduler.new_pairs import NewPairs
-from scheduler.old_results import OldResults
-from scheduler.run_requests import RunRequests
+from scheduler import queries
+from scheduler.queue import Broker, State
 from scheduler.settings import Settings
 from scheduler.task_runner import TaskRunner
+from scheduler.tasks.clock_recovery import ClockRecovery
+from scheduler.tasks.due_runs import Fires
+from scheduler.tasks.next_runs import NewPairs
+from scheduler.tasks.redis_recovery import Forgotten
+from scheduler.tasks.results_retention import OldResults
+from scheduler.tasks.run_requests import RunRequests
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Task(NamedTuple):
     """A part of the leader's work."""
 
     name: str
-    run: Callable[[store.Look], bool]  # does a portion; False where there is nothing to do
+    run: Callable[[queries.Look], bool]  # does a portion; False where there is nothing to do
     sends: bool = False  # it adds messages, which Redis may be too full for
 
 
@@ -53,8 +53,8 @@ class Leader:
     def __init__(self, database: connection, broker: Broker, settings: Settings, name: str) -> None:
         """Take over on a connection that holds the leader's lock."""
         # Listen first, then look: what is committed in between is heard, or seen.
-        store.execute(database, LISTEN)
-        store.execute(database, RECORD_SOON)
+        queries.execute(database, LISTEN)
+        queries.execute(database, RECORD_SOON)
         self._database = database
         self._broker = broker
         self._queue_limit = settings.queue_limit
@@ -66,8 +66,8 @@ class Leader:
         self._new_pairs = NewPairs(database)
         self._run_requests = RunRequests(database, broker, self._forgotten, settings)
         self._old_results = OldResults(database, settings)
-        self._clock_recovery = ClockRecovery(database, store.looked_at(database))
-        store.note_lead(database, name)
+        self._clock_recovery = ClockRecovery(database, queries.looked_at(database))
+        queries.note_lead(database, name)
         # Each does one portion; after it, the others come first, so that none has to wait for the end of another.
         self._tasks = deque(
             [
@@ -92,7 +92,7 @@ class Leader:
             Task("deletion of old fires", lambda _: self._fires.retire_old()),
         )
         self._to_clean: list[Task] = []  # what is left of a round
-        self._look: store.Look | None = None
+        self._look: queries.Look | None = None
         self._obstacle: str | None = None
         self._noted_error: str | None = None
         self._noted_at = self._cleaned_up = time.monotonic()
@@ -106,7 +106,7 @@ class Leader:
     def step(self) -> bool:
         """Do the most urgent thing; False if there is nothing to do before the next moment or announcement."""
         previous = self._look
-        look = self._look = store.look(self._database, self._fires.unrecorded)
+        look = self._look = queries.look(self._database, self._fires.unrecorded)
         has_heard = self._hear(previous)
         self._runner.run("clock", lambda: self._check_clock(look))
         done = self._work(look)
@@ -123,11 +123,11 @@ class Leader:
 
     def note(self, error: str | None) -> bool:
         """Note that this scheduler leads and looks, and what keeps it from sending."""
-        store.note_look(self._database, self._name, error)
+        queries.note_look(self._database, self._name, error)
         self._noted_error, self._noted_at = error, time.monotonic()
         return True
 
-    def _work(self, look: store.Look) -> bool:
+    def _work(self, look: queries.Look) -> bool:
         """Send what is due, or run another task; False if there is nothing to do."""
         can_send = self._runner.run("state of Redis", self._can_send)
         if can_send and self._runner.run("due runs", partial(self._send_due, look)):
@@ -140,7 +140,7 @@ class Leader:
                 return True
         return False
 
-    def _send_due(self, look: store.Look) -> bool:
+    def _send_due(self, look: queries.Look) -> bool:
         if look.due_at is None or look.due_at <= look.now - MINUTE:
             return False
         return self._fires.fire(look.due_at, look.now)
@@ -163,14 +163,14 @@ class Leader:
             return f"Redis is nearly full: {state.used_memory} of {state.maxmemory} bytes (maxmemory) are in use"
         return None
 
-    def _send_missed(self, look: store.Look) -> bool:
+    def _send_missed(self, look: queries.Look) -> bool:
         """Send the latest moment that was missed, or count those that later ones stand in for."""
         due_at, now = look.due_at, look.now
         if due_at is None:
             return False
         return self._fires.fold(now - MINUTE, now) or self._fires.skip(due_at, now) or self._fires.fire(due_at, now)
 
-    def _hear(self, previous: store.Look | None) -> bool:
+    def _hear(self, previous: queries.Look | None) -> bool:
         """Read the notifications that came since the previous look, and so were committed after it; False without any.
 
         Each is taken out before it is read: what it holds must not come again.
@@ -182,7 +182,7 @@ class Leader:
             self._new_pairs.hear(self._database.notifies.pop(0).payload, committed_after)
         return has_heard
 
-    def _check_clock(self, look: store.Look) -> bool:
+    def _check_clock(self, look: queries.Look) -> bool:
         if not self._clock_recovery.has_come_back(look.now):
             return False
         self._clock_recovery.reset(look.now)
@@ -192,7 +192,7 @@ class Leader:
         self._clock_recovery.finish(look.now)
         return True
 
-    def _clean_up(self, look: store.Look) -> bool:
+    def _clean_up(self, look: queries.Look) -> bool:
         """Do a part of it, now and then; False if there is no more to do at once."""
         self._pause = LOOK_EVERY
         if not _is_free(look, LULL):
@@ -214,7 +214,7 @@ class Leader:
         retry_in = self._runner.retry_in
         seconds = self._pause if retry_in is None else min(self._pause, retry_in)
         if self._look is not None and self._look.next_due_at is not None:
-            now = store.now(self._database)  # the look may be some milliseconds old
+            now = queries.now(self._database)  # the look may be some milliseconds old
             seconds = min(seconds, max(0.0, (self._look.next_due_at - now).total_seconds()))
         # A NOTIFY that came with the answer to a query is in the list, and the socket stays silent about it.
         self._database.poll()
@@ -222,6 +222,6 @@ class Leader:
             select.select([self._database], [], [], seconds)
 
 
-def _is_free(look: store.Look, duration: timedelta) -> bool:
+def _is_free(look: queries.Look, duration: timedelta) -> bool:
     """Return True if no moment comes within the duration."""
     return look.next_due_at is None or look.next_due_at - look.now >= duration

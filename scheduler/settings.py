@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Self
 
-from worker.settings import database_url, positive, read, redis_url
+from core.environment import database_url, positive, read, redis_url
 
 
 @dataclass(frozen=True)

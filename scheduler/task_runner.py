@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import psycopg2
 from psycopg2.extensions import connection
 
-from scheduler.broker import LOST as BROKER_LOST
-from worker.postgres import first_line
+from core.postgres import first_line
+from scheduler.queue import LOST as BROKER_LOST
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import psycopg2
 import pytest
 import redis
 
-from local import postgres as local_postgres
-from local import redis as local_redis
+from devstack import postgres as local_postgres
+from devstack import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.databases import Connection, Databases
 

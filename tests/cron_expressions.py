@@ -1,4 +1,4 @@
-"""One table of cron expressions that the gate in the database and scheduler.cron must agree on."""
+"""One table of cron expressions that the gate in the database and core.cron.occurrences must agree on."""
 
 VALID = [
     "* * * * *",

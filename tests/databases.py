@@ -11,8 +11,8 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection
 
-from local.postgres import Server, wait_for_start
-from local.services import url_as
+from devstack.postgres import Server, wait_for_start
+from devstack.services import url_as
 
 T = TypeVar("T")
 Connection = connection

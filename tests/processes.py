@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.process import ROOT, leashed
+from devstack.process import ROOT, leashed
 from tests.databases import Connection, one
 
 USUAL_START = 5.0  # seconds; more than a worker needs to start on an idle machine

@@ -7,7 +7,7 @@ from threading import Condition, Thread
 from typing import Self
 from urllib.parse import urlsplit
 
-from local.ports import HOST
+from devstack.ports import HOST
 
 CHUNK = 65536  # bytes
 CONNECT_TIMEOUT = 5  # seconds

@@ -8,13 +8,13 @@ from typing import Any
 
 import redis
 
-from worker import envelope, messages
-from worker.messages import Batch
+from core.queue import batch, celery_message
+from core.queue.batch import Batch
 
 
 def raw_message(model_ids: Sequence[str], due_at: datetime) -> bytes:
     """Return a message of the task as it lies in the queue."""
-    return envelope.write(Batch(model_ids, due_at).message(due_at))
+    return celery_message.write(Batch(model_ids, due_at).message(due_at))
 
 
 def sent(client: redis.Redis) -> list[dict[str, Any]]:
@@ -25,14 +25,14 @@ def sent(client: redis.Redis) -> list[dict[str, Any]]:
 def taken(client: redis.Redis) -> list[dict[str, Any]]:
     """Return the same, and empty the queue, as a worker would."""
     found = sent(client)
-    client.delete(messages.QUEUE)
+    client.delete(batch.QUEUE)
     return found
 
 
 def _sent(client: redis.Redis) -> Iterator[dict[str, Any]]:
-    raw: Any = client.lrange(messages.QUEUE, 0, -1)
+    raw: Any = client.lrange(batch.QUEUE, 0, -1)
     for message in reversed(raw):
         envelope = json.loads(message)
-        assert envelope["headers"]["task"] == messages.CALCULATE
+        assert envelope["headers"]["task"] == batch.CALCULATE
         _, kwargs, _ = json.loads(base64.b64decode(envelope["body"]))
         yield kwargs

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from local.ports import HOST, free_port
+from devstack.ports import HOST, free_port
 from tests.databases import wait_for
 from tests.processes import Service, service
 

@@ -11,8 +11,8 @@ from typing import Any
 import psycopg2
 import redis
 
-from local.ports import free_port
-from local.services import API, SCHEDULER, WORKER
+from devstack.ports import free_port
+from devstack.services import API, SCHEDULER, WORKER
 from tests.databases import Connection, Databases, one, run, set_clock, wait_for
 from tests.processes import Service, service
 

@@ -4,10 +4,10 @@ import logging
 from dataclasses import replace
 from datetime import datetime
 
-from worker.accuracy import CannotBeScored, score
-from worker.postgres import EARLIEST, LATEST
-from worker.results import Result
-from worker.store import NewestRow
+from core.postgres import EARLIEST, LATEST
+from core.results.repository import Result
+from worker.metrics.accuracy import CannotBeScored, score
+from worker.queries import NewestRow
 
 log = logging.getLogger(__name__)
 

@@ -13,15 +13,18 @@ from typing import Any
 import psycopg2
 from celery.exceptions import Reject
 
-from worker import messages, postgres, results, store
+from core import postgres
+from core.postgres import Connection, first_line
+from core.queue.batch import CALCULATE, LARGEST_BATCH, QUEUED_AT_HEADER, Batch, Malformed, queued_at
+from core.redis import create_client
+from core.results import repository
+from core.results.repository import Result
+from worker import queries
 from worker.app import GRACE, LAST_WORDS, app, settings
 from worker.evaluation import TOO_LARGE, evaluate
-from worker.limit import TookTooLong, limited
-from worker.messages import Batch
-from worker.patience import AWAY, StillAway, patiently
-from worker.postgres import Connection, first_line
-from worker.results import Result
-from worker.store import NewestRow, SlowStatement
+from worker.queries import NewestRow, SlowStatement
+from worker.retry import AWAY, StillAway, patiently
+from worker.time_limit import TookTooLong, limited
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +43,7 @@ class ShortOfTime(Exception):
     """What is left of the batch is for others."""
 
 
-@app.task(bind=True, name=messages.CALCULATE)  # type: ignore[untyped-decorator]  # Celery has no types
+@app.task(bind=True, name=CALCULATE)  # type: ignore[untyped-decorator]  # Celery has no types
 def calculate(self: Any, *args: Any, **kwargs: Any) -> None:
     """Calculate and store one result per model; what is stored already for this moment stays.
 
@@ -49,12 +52,12 @@ def calculate(self: Any, *args: Any, **kwargs: Any) -> None:
     """
     try:
         batch = Batch.read(dict(zip(("model_ids", "due_at"), args, strict=False)) | kwargs)
-    except messages.Malformed as error:
+    except Malformed as error:
         log.error("dropped a message that nobody can run: %s", error)  # noqa: TRY400
         return
     delivery = Delivery(
         batch,
-        queued_at=messages.queued_at(self.request.get(messages.QUEUED_AT_HEADER)),
+        queued_at=queued_at(self.request.get(QUEUED_AT_HEADER)),
         redelivered=bool(self.request.delivery_info.get("redelivered")),
     )
     try:
@@ -99,7 +102,7 @@ class Delivery:
 
     def _run(self) -> None:
         """Calculate it, or take it apart where it may end the process again."""
-        if len(self.batch.model_ids) > messages.LARGEST_BATCH:
+        if len(self.batch.model_ids) > LARGEST_BATCH:
             patiently(self._split)
         elif self.redelivered:
             self._resume(patiently(self._missing))
@@ -154,7 +157,9 @@ class Delivery:
         try:
             return self._work_through()
         except psycopg2.Error as error:
-            if not store.may_be_of_the_rows(error) or not store.others_are_readable(_database(), list(self.waiting)):
+            if not queries.may_be_of_the_rows(error) or not queries.others_are_readable(
+                _database(), list(self.waiting)
+            ):
                 raise
             self._suspected += 1
             if self.batch.alone and isinstance(error, SlowStatement) and self._suspected < SLOW_ATTEMPTS:
@@ -164,7 +169,7 @@ class Delivery:
     def _work_through(self) -> datetime:
         """Store the results of those that wait, and take them out; the answer is when the last row was read."""
         read_at = self._repeat()
-        portions = store.newest_rows(_database(), list(self.waiting), requested=self.batch.requested)
+        portions = queries.newest_rows(_database(), list(self.waiting), requested=self.batch.requested)
         for evaluated in itertools.chain.from_iterable(map(self._evaluated, portions)):
             _results().save(evaluated)
             for result in evaluated:
@@ -179,7 +184,7 @@ class Delivery:
 
         A model that is alone has a second attempt, since the server may have been slow for some of the time.
         """
-        if not store.others_are_readable(_database(), list(self.waiting)):
+        if not queries.others_are_readable(_database(), list(self.waiting)):
             return False
         self._keeps_attempt = self.batch.alone and self._attempts < SLOW_ATTEMPTS
         return not self._keeps_attempt
@@ -190,7 +195,7 @@ class Delivery:
 
     def _repeat(self) -> datetime:
         """Do those whose newest row is that of their latest result; the answer is when that was seen."""
-        seen, seen_at = store.seen_rows(_database(), list(self.waiting), requested=self.batch.requested)
+        seen, seen_at = queries.seen_rows(_database(), list(self.waiting), requested=self.batch.requested)
         if seen_at is None:
             return self.batch.due_at
         for model_id in _results().repeat(seen, self.batch.due_at, seen_at):
@@ -241,7 +246,7 @@ class Delivery:
 
     def _give_up(self, reason: str) -> None:
         [model_id] = self.batch.model_ids
-        now = store.now_if_scheduled(_database(), model_id, requested=self.batch.requested)
+        now = queries.now_if_scheduled(_database(), model_id, requested=self.batch.requested)
         if now is not None:
             log.error("model %s: %s", model_id, reason)
             _results().save([Result(model_id, self.batch.due_at, calculated_at=now, status="error", error=reason)])
@@ -251,7 +256,7 @@ class Delivery:
         log.warning("an interrupted batch goes on: %s models, each alone", len(model_ids))
 
     def _split(self) -> None:
-        ids, size = self.batch.model_ids, messages.LARGEST_BATCH
+        ids, size = self.batch.model_ids, LARGEST_BATCH
         self._send([replace(self.batch, model_ids=ids[at : at + size]) for at in range(0, len(ids), size)])
         log.warning("a message of %s models is taken apart", len(ids))
 
@@ -275,9 +280,9 @@ def _database() -> Connection:
 
 
 @cache
-def _results() -> results.Results:
-    client = results.connect(settings.redis_url)
+def _results() -> repository.Results:
+    client = create_client(settings.redis_url)
     batch_time = timedelta(seconds=settings.time_limit + GRACE + LAST_WORDS)
-    return results.Results(
+    return repository.Results(
         client, history=settings.result_history, ttl_days=settings.result_ttl_days, batch_time=batch_time
     )

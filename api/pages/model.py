@@ -7,18 +7,20 @@ from typing import NamedTuple
 
 from flask import Blueprint, Response, request, url_for
 
-from api import details, fields, shown
-from api.contract import parameter
-from api.pages import page
+from api.backends import services
+from api.contract import fields
+from api.contract.operation import parameter
+from api.pages import response
 from api.pages.confusion import heat
-from api.pages.renderings import Page
-from api.pages.states import requested_run, state
-from api.pages.table import instant
+from api.pages.page_cache import Page
+from api.pages.schedule_table import instant
+from api.pages.status_badge import requested_run, state
 from api.problems import NotFound, Unavailable
-from api.services import services
-from api.store import Schedule
-from scheduler.cron import InvalidCron, InvalidTimeZone, count_fires
-from worker.results import MILLISECOND, STATUS_CODES, Result, epoch_milliseconds, iso
+from api.schedules import details, serializers
+from api.schedules.queries import Schedule
+from core.cron.occurrences import InvalidCron, InvalidTimeZone, count_fires
+from core.results.repository import STATUS_CODES, Result
+from core.timestamps import MILLISECOND, epoch_milliseconds, iso
 
 blueprint = Blueprint("model", __name__)
 
@@ -44,7 +46,7 @@ def model(model_id: str) -> Response:
     model_id = parameter("model_id", model_id, fields.uuid)
     earlier_than = request.args.get("before")
     before = parameter("before", earlier_than, fields.instant) if earlier_than else None
-    return page.answer((model_id, before), lambda: _render(model_id, before))
+    return response.answer((model_id, before), lambda: _render(model_id, before))
 
 
 @blueprint.get("/models/<model_id>/chart")
@@ -52,12 +54,12 @@ def chart(model_id: str) -> Response:
     """Show what the chart draws: for each run the moment (epoch ms), accuracy, samples, status and missed moments."""
     model_id = parameter("model_id", model_id, fields.uuid)
     newest = services().results.latest(model_id)  # with it, all pages that are open want another chart
-    return page.answer(("chart", model_id, newest and newest.due_at), lambda: _drawn(model_id), "application/json")
+    return response.answer(("chart", model_id, newest and newest.due_at), lambda: _drawn(model_id), "application/json")
 
 
 def _drawn(model_id: str) -> Page:
     with services().database.reading() as statements:
-        whole = page.look(statements)
+        whole = response.look(statements)
         known = details.find(statements, model_id)
     found = services().results.newest(model_id, None, DRAWN)
     runs = _runs(known and known.schedule, found[::-1])
@@ -77,7 +79,7 @@ def _drawn(model_id: str) -> Page:
 
 def _render(model_id: str, before: datetime | None) -> Page:
     with services().database.reading() as statements:
-        whole = page.look(statements)
+        whole = response.look(statements)
         known = details.find(statements, model_id)
     queue = whole.queue
     if queue is None:
@@ -89,9 +91,9 @@ def _render(model_id: str, before: datetime | None) -> Page:
     found = services().results.newest(model_id, before, LISTED + 1)
     runs = _runs(known and known.schedule, found[::-1])[::-1]
     listed = runs[: sum(result is not None for result in found[:LISTED])]
-    schedule = known and shown.details(known, newest, lambda: queue)
+    schedule = known and serializers.details(known, newest, lambda: queue)
     detail = services().results.detail(model_id)
-    return page.rendered(
+    return response.rendered(
         "model.html",
         whole,
         model_id=model_id,

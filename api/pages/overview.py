@@ -4,17 +4,18 @@ from typing import Any, NamedTuple, cast
 
 from flask import Blueprint, Response, current_app, request, url_for
 
-from api import fields, schedule_list
-from api.contract import invalid, parameter
-from api.pages import page
-from api.pages.census import HOUR, Census, Counting
-from api.pages.drawing import Bar, bars
-from api.pages.renderings import Page
-from api.pages.table import rows
+from api.backends import services
+from api.contract import fields
+from api.contract.operation import invalid, parameter
+from api.pages import response
+from api.pages.page_cache import Page
+from api.pages.schedule_table import rows
+from api.pages.statistics import HOUR, Census, Counting
+from api.pages.svg import Bar, bars
 from api.problems import Fault
-from api.schedule_cursor import Filters, ListedStatus
-from api.services import services
-from scheduler.walls import MINUTE, floor_minute
+from api.schedules.listing import page as listing
+from api.schedules.listing.cursor import Filters, ListedStatus
+from core.cron.wall_clock import MINUTE, floor_minute
 
 blueprint = Blueprint("overview", __name__)
 
@@ -46,14 +47,14 @@ def overview() -> Response:
     """Show how everything is, and a page of the schedules."""
     given = {name: value for name in PARAMETERS if (value := request.args.get(name))}  # forms send what is empty
     filters = _filters(given)
-    return page.answer(tuple(given.items()), lambda: _render(filters, given))
+    return response.answer(tuple(given.items()), lambda: _render(filters, given))
 
 
 def _filters(given: dict[str, str]) -> Filters:
     for name, value in given.items():
         parameter(name, value, fields.text)
     status = given.get("status")
-    if status and status not in schedule_list.STATUSES:
+    if status and status not in listing.STATUSES:
         raise invalid([Fault(f'status is "{status[:80]}"; write {", ".join(TITLES)}', parameter="status")])
     return Filters(
         cron=given.get("cron"),
@@ -66,10 +67,10 @@ def _filters(given: dict[str, str]) -> Filters:
 def _render(filters: Filters, given: dict[str, str]) -> Page:
     counting: Counting = current_app.extensions[COUNTING]
     with services().database.reading() as statements:
-        whole = page.look(statements)
-        found = schedule_list.page(statements, lambda: services().results, filters, given.get("after"), SHOWN)
+        whole = response.look(statements)
+        found = listing.page(statements, lambda: services().results, filters, given.get("after"), SHOWN)
     census = counting.latest(FIRST_COUNT)
-    return page.rendered(
+    return response.rendered(
         "overview.html",
         whole,
         census=census,

@@ -6,8 +6,8 @@ from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from api import tokens
-from api.guard import COOKIE
-from api.services import services
+from api.backends import services
+from api.middleware.access_control import COOKIE
 
 blueprint = Blueprint("sign_in", __name__)
 
@@ -47,4 +47,4 @@ def sign_out() -> ResponseReturnValue:
 
 def form(following: str, wrong: str | None = None) -> str:
     """Return the page that asks for a token."""
-    return render_template("pages/sign_in.html", following=following, wrong=wrong)
+    return render_template("sign_in.html", following=following, wrong=wrong)

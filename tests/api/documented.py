@@ -8,7 +8,7 @@ from openapi_schema_validator import OAS31Validator
 from werkzeug.exceptions import HTTPException
 
 from api import problems
-from api.openapi import document
+from api.openapi.document import document
 
 HEADERS = ("ETag", "Link", "Location")
 CONTRACT: dict[str, Any] = {}  # all applications have the same one, and it takes a while to write

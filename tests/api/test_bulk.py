@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from api.limits import BULK_AT_ONCE
+from api.http.limits import BULK_AT_ONCE
 from tests.api.answers import problem
 from tests.api.concurrency import Call, meanwhile
 from tests.databases import MODEL, OTHER, Connection, model_ids, one, rows, schedule

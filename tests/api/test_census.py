@@ -10,10 +10,11 @@ import pytest
 import redis
 from psycopg2.extensions import cursor
 
-from api.pages import census
-from api.pages.census import Census, Counting, take
+from api.pages import statistics
+from api.pages.statistics import Census, Counting, take
 from api.settings import Settings
-from scheduler.pairs import Pair, next_moment
+from core.cron.spec import Pair, next_moment
+from core.results.repository import FAILING, Results
 from tests.databases import (
     DEADLINE,
     Connection,
@@ -25,7 +26,6 @@ from tests.databases import (
     set_clock,
     wait_for,
 )
-from worker.results import FAILING, Results
 
 NOW = datetime(2026, 11, 24, 11, 59, 30, tzinfo=UTC)
 
@@ -83,7 +83,7 @@ def test_each_schedule_is_counted_once(
 def test_what_is_beyond_the_bound_is_counted_as_failing(
     db: Connection, redis_client: redis.Redis, statements: cursor, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(census, "MOST_CHECKED", 2)
+    monkeypatch.setattr(statistics, "MOST_CHECKED", 2)
     redis_client.zadd(FAILING, {str(uuid.uuid4()): 1.0 for _ in range(5)})
     add(db, 4, "0 12 * * *", due="12:00")
 
@@ -102,7 +102,7 @@ def test_no_more_fail_than_there_are(
     db: Connection, redis_client: redis.Redis, statements: cursor, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where many schedules were deleted whose models failed."""
-    monkeypatch.setattr(census, "MOST_CHECKED", 2)
+    monkeypatch.setattr(statistics, "MOST_CHECKED", 2)
     redis_client.zadd(FAILING, {str(uuid.uuid4()): 1.0 for _ in range(5)})
     add(db, 1, "0 12 * * *", due="12:00")
 
@@ -143,7 +143,7 @@ def test_it_is_counted_once_a_minute_for_all_who_look(
     first = [counting.latest(DEADLINE) for _ in range(5)]
     schedule_many(db, 1)
     second = counting.latest(DEADLINE)
-    monkeypatch.setattr(census, "COUNT_EVERY", 0.05)
+    monkeypatch.setattr(statistics, "COUNT_EVERY", 0.05)
     time.sleep(0.1)
 
     assert {found and found.total for found in first} == {3}
@@ -163,7 +163,7 @@ def test_a_count_that_fails_is_tried_again_and_costs_nobody_the_page(
     assert counting.latest(0.2) is None
 
     monkeypatch.setattr(counting, "_settings", Settings.from_env({"DATABASE_URL": url, "REDIS_URL": redis_url}))
-    monkeypatch.setattr(census, "COUNT_EVERY", 0.05)
+    monkeypatch.setattr(statistics, "COUNT_EVERY", 0.05)
 
     wait_for(lambda: total(counting.latest(0)) == 0)
 
@@ -175,8 +175,8 @@ def test_what_was_counted_long_ago_is_not_shown(
     url = databases.url_as("metrics_api", database_url)
     counting = Counting(Settings.from_env({"DATABASE_URL": url, "REDIS_URL": redis_url}))
     assert total(counting.latest(DEADLINE)) == 0
-    monkeypatch.setattr(census, "COUNT_EVERY", 0.05)
-    monkeypatch.setattr(census, "TOO_OLD", 0.1)
+    monkeypatch.setattr(statistics, "COUNT_EVERY", 0.05)
+    monkeypatch.setattr(statistics, "TOO_OLD", 0.1)
     schedule_many(db, 3)
     time.sleep(0.2)
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from api.description import describe
+from core.cron.description import describe
 from tests import cron_model
 from tests.cron_strings import valid
 

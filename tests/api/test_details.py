@@ -10,10 +10,11 @@ from flask.testing import FlaskClient
 
 from api.main import create_app
 from api.settings import Settings
+from core.queue.batch import QUEUE, UNACKED_INDEX
+from core.results.repository import Result, Results
+from core.timestamps import iso
 from tests.api.answers import problem
 from tests.databases import MODEL, Connection, Databases, run, schedule, set_clock
-from worker.messages import QUEUE, UNACKED_INDEX
-from worker.results import Result, Results, iso
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SEEN = "UPDATE leader SET name = 'here:1', since = schedule_now(), looked_at = schedule_now()"

@@ -3,8 +3,8 @@
 import pytest
 
 from api.pages.confusion import DARKEST, heat
-from api.pages.drawing import bars, sparkline
-from api.pages.words import duration, exact, label, number, percent, points
+from api.pages.filters import duration, exact, label, number, percent, points
+from api.pages.svg import bars, sparkline
 from tests.databases import MODEL
 from tests.scheduler.test_preview import at
 

@@ -13,12 +13,13 @@ from flask.testing import FlaskClient
 
 from api.main import create_app
 from api.settings import Settings
-from scheduler.leadership import LOCK
+from core.leader_lock import LOCK
+from core.queue.batch import QUEUE, UNACKED, UNACKED_INDEX
+from core.results.repository import COUNTS, FAILING, detail_key, key
+from core.timestamps import iso
 from tests.api.answers import problem
 from tests.databases import MODEL, OTHER, Connection, Databases, one, run, schedule, set_clock
 from tests.proxy import Proxy
-from worker.messages import QUEUE, UNACKED, UNACKED_INDEX
-from worker.results import COUNTS, FAILING, detail_key, iso, key
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NOWHERE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "REDIS_URL": "redis://127.0.0.1:9/0"}

@@ -12,8 +12,10 @@ import redis
 from flask.testing import FlaskClient
 
 from api.main import create_app
-from api.pages import overview, renderings, whole
+from api.pages import overview, page_cache, snapshot
 from api.settings import Settings
+from core.metrics.confusion_matrix import Confusion
+from core.results.repository import Result, Results, Status, detail_key, key
 from tests.databases import (
     MODEL,
     OTHER,
@@ -26,13 +28,11 @@ from tests.databases import (
     schedule_many,
     set_clock,
 )
-from worker.confusion import Confusion
-from worker.results import Result, Results, Status, detail_key, key
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HTML = {"Accept": "text/html"}
 NOW = {**HTML, "Cache-Control": "no-cache"}
-STATIC = Path("api/static/pages")
+STATIC = Path("api/pages/static")
 
 
 def text_of(html: str) -> str:
@@ -77,7 +77,7 @@ def sent(db: Connection, cron: str = "* * * * *", last: str = "11:59", following
 
 @pytest.fixture(autouse=True)
 def _noon(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole, "FRESH", 0.0)
+    monkeypatch.setattr(snapshot, "FRESH", 0.0)
     set_clock(db, "2026-11-24 11:59:30+00")
     run(db, "UPDATE leader SET name = 'host:1', since = schedule_now(), looked_at = schedule_now()")
 
@@ -163,7 +163,7 @@ def test_the_same_page_is_not_sent_twice(client: FlaskClient, db: Connection) ->
 def test_a_page_of_a_moment_ago_will_do_unless_one_has_just_changed_something(
     client: FlaskClient, db: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renderings, "FRESH", 60.0)
+    monkeypatch.setattr(page_cache, "FRESH", 60.0)
     assert "no schedule yet" in client.get("/", headers=HTML).text
     schedule(db)
 
@@ -314,7 +314,7 @@ def test_every_file_that_the_pages_want_is_there(client: FlaskClient, db: Connec
     html = page(client) + page(client, f"/models/{MODEL}")
     wanted = set(re.findall(r'(?:src|href)="(.*?)"', html))
     scripts = "".join(file.read_text() for file in STATIC.glob("*.js"))
-    wanted |= {f"/static/pages/{name}" for name in re.findall(r'from "\./(.*?)"', scripts)}
+    wanted |= {f"/static/{name}" for name in re.findall(r'from "\./(.*?)"', scripts)}
 
     for address in wanted:
         assert address.startswith(("/", "#"))

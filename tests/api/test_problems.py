@@ -12,7 +12,7 @@ from psycopg2 import sql
 
 from api.main import create_app
 from api.settings import Settings
-from local.ports import HOST
+from devstack.ports import HOST
 from tests.api.answers import problem
 from tests.databases import MODEL, Connection, Databases, one, run
 

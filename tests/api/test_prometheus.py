@@ -13,13 +13,13 @@ from flask.testing import FlaskClient
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
-from api import collector
 from api.main import create_app
 from api.settings import Settings
+from api.status import collector
+from core.queue.batch import QUEUE, UNACKED_INDEX
+from core.results.repository import COUNTS, Result, Results
 from tests.databases import MODEL, OTHER, Connection, Databases, model_ids, run, schedule, schedule_many, set_clock
 from tests.queue import raw_message
-from worker.messages import QUEUE, UNACKED_INDEX
-from worker.results import COUNTS, Result, Results
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 Start = Callable[..., FlaskClient]

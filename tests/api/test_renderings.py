@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.pages import renderings
-from api.pages.renderings import AT_ONCE, FRESH_AT_MOST, PATIENT, Page, Rendering, Renderings
+from api.pages import page_cache
+from api.pages.page_cache import AT_ONCE, FRESH_AT_MOST, PATIENT, Page, Rendering, Renderings
 from api.problems import Busy
 from tests.databases import wait_for
 
@@ -34,7 +34,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(renderings, "time", clock)
+    monkeypatch.setattr(page_cache, "time", clock)
     return clock
 
 
@@ -75,9 +75,9 @@ def test_who_looks_at_the_same_page_gets_the_same_rendering() -> None:
 
 
 def test_it_is_rendered_again_once_it_is_no_longer_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renderings, "FRESH", 0.0)
-    monkeypatch.setattr(renderings, "ALONE", 0.0)
-    monkeypatch.setattr(renderings, "TOGETHER", 0.0)
+    monkeypatch.setattr(page_cache, "FRESH", 0.0)
+    monkeypatch.setattr(page_cache, "ALONE", 0.0)
+    monkeypatch.setattr(page_cache, "TOGETHER", 0.0)
     pages, render = Renderings(), Renderer()
 
     assert [text(pages.get("/", render)) for _ in range(2)] == ["number 1", "number 2"]
@@ -86,7 +86,7 @@ def test_it_is_rendered_again_once_it_is_no_longer_fresh(monkeypatch: pytest.Mon
 def test_a_page_is_fresh_for_the_longer_the_longer_it_takes_to_render(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    monkeypatch.setattr(renderings, "FRESH", 0.0)
+    monkeypatch.setattr(page_cache, "FRESH", 0.0)
     pages, render = Renderings(), Renderer(0.1, clock.pass_by)
 
     pages.get("/", render)
@@ -98,8 +98,8 @@ def test_a_page_is_fresh_for_the_longer_the_longer_it_takes_to_render(
 
 
 def test_a_page_is_fresh_for_the_longer_the_more_are_looked_at(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
-    monkeypatch.setattr(renderings, "FRESH", 0.0)
-    monkeypatch.setattr(renderings, "ALONE", 0.0)
+    monkeypatch.setattr(page_cache, "FRESH", 0.0)
+    monkeypatch.setattr(page_cache, "ALONE", 0.0)
     pages, render = Renderings(), Renderer(0.01, clock.pass_by)
     for address in range(20):
         pages.get(address, render)
@@ -131,14 +131,14 @@ def test_who_has_just_changed_something_sees_it() -> None:
 
 
 def test_two_threads_render_and_others_are_shown_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renderings, "FRESH", 0.0)
-    monkeypatch.setattr(renderings, "ALONE", 0.0)
-    monkeypatch.setattr(renderings, "TOGETHER", 0.0)
+    monkeypatch.setattr(page_cache, "FRESH", 0.0)
+    monkeypatch.setattr(page_cache, "ALONE", 0.0)
+    monkeypatch.setattr(page_cache, "TOGETHER", 0.0)
     pages, render = Renderings(), Renderer()
     for address in range(8):
         pages.get(address, render)
-    monkeypatch.setattr(renderings, "STALE", math.inf)
-    monkeypatch.setattr(renderings, "PATIENCE", 60.0)
+    monkeypatch.setattr(page_cache, "STALE", math.inf)
+    monkeypatch.setattr(page_cache, "PATIENCE", 60.0)
     done = threading.Event()
     slow = Renderer(sleep=lambda _: done.wait())
 
@@ -154,7 +154,7 @@ def test_two_threads_render_and_others_are_shown_what_there_is(monkeypatch: pyte
 
 
 def test_nobody_waits_for_a_free_thread_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renderings, "PATIENCE", 0.05)
+    monkeypatch.setattr(page_cache, "PATIENCE", 0.05)
     done = threading.Event()
     pages, render = Renderings(), Renderer(sleep=lambda _: done.wait())
 
@@ -170,11 +170,11 @@ def test_nobody_waits_for_a_free_thread_for_ever(monkeypatch: pytest.MonkeyPatch
 
 
 def test_who_waited_in_vain_is_shown_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renderings, "PATIENCE", 0.05)
-    monkeypatch.setattr(renderings, "FRESH", 0.0)
-    monkeypatch.setattr(renderings, "ALONE", 0.0)
-    monkeypatch.setattr(renderings, "TOGETHER", 0.0)
-    monkeypatch.setattr(renderings, "STALE", math.inf)
+    monkeypatch.setattr(page_cache, "PATIENCE", 0.05)
+    monkeypatch.setattr(page_cache, "FRESH", 0.0)
+    monkeypatch.setattr(page_cache, "ALONE", 0.0)
+    monkeypatch.setattr(page_cache, "TOGETHER", 0.0)
+    monkeypatch.setattr(page_cache, "STALE", math.inf)
     done = threading.Event()
     pages, slow = Renderings(), Renderer(sleep=lambda _: done.wait())
     pages.get("/", Renderer())
@@ -205,8 +205,8 @@ def test_an_error_is_not_kept() -> None:
 def test_it_keeps_the_pages_that_were_looked_at_last() -> None:
     pages, render = Renderings(), Renderer()
 
-    for address in range(renderings.KEPT + 1):
+    for address in range(page_cache.KEPT + 1):
         pages.get(address, render)
 
     assert text(pages.get(1, render)) == "number 2"
-    assert text(pages.get(0, render)) == f"number {renderings.KEPT + 2}"
+    assert text(pages.get(0, render)) == f"number {page_cache.KEPT + 2}"

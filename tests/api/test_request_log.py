@@ -9,11 +9,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api import request_log
 from api.main import create_app
+from api.middleware import request_log
 from api.settings import Settings
 from api.tokens import make
-from local.ports import HOST, free_port
+from devstack.ports import HOST, free_port
 from tests.databases import MODEL, wait_for
 from tests.processes import service
 

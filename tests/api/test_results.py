@@ -7,9 +7,9 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
+from core.results.repository import Result, Results
 from tests.api.answers import following, problem
 from tests.databases import MODEL, OTHER, model_ids
-from worker.results import Result, Results
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)

@@ -12,12 +12,14 @@ import redis
 from psycopg2.extensions import cursor
 from psycopg2.extras import execute_values
 
-from api import schedule_cursor, schedule_list, schedule_walks
 from api.problems import Invalid
-from api.schedule_cursor import Filters
-from api.schedule_list import STATUSES, page
+from api.schedules.listing import by_status
+from api.schedules.listing import cursor as cursors
+from api.schedules.listing import page as listing
+from api.schedules.listing.cursor import Filters
+from api.schedules.listing.page import STATUSES, page
+from core.results.repository import FAILING, Failure, Results
 from tests.databases import MODEL, OTHER, Connection, Databases, model_ids, rows, run, schedule, set_clock
-from worker.results import FAILING, Failure, Results
 
 NOON = "2026-11-24 12:00:00+00"
 CRONS = ["* * * * *", "*/5 * * * mon", "0 9 * * *", "@daily"]
@@ -135,12 +137,12 @@ def listed(statements: cursor, results: Results, filters: Filters, limit: int) -
 def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few schedules have to stand for a million."""
     if request.param:
-        monkeypatch.setattr(schedule_list, "PATIENCE", 0)
-        monkeypatch.setattr(schedule_list, "CHUNK", 5)
-        monkeypatch.setattr(schedule_list, "FEW_FAILING", 5)
-        monkeypatch.setattr(schedule_walks, "STEPS", 2)
-        monkeypatch.setattr(schedule_walks, "WINDOW", 2)
-        monkeypatch.setattr(schedule_walks, "SETTLED_PAIRS", 2)
+        monkeypatch.setattr(listing, "PATIENCE", 0)
+        monkeypatch.setattr(listing, "CHUNK", 5)
+        monkeypatch.setattr(listing, "FEW_FAILING", 5)
+        monkeypatch.setattr(by_status, "STEPS", 2)
+        monkeypatch.setattr(by_status, "WINDOW", 2)
+        monkeypatch.setattr(by_status, "SETTLED_PAIRS", 2)
 
 
 @pytest.mark.usefixtures("bounds")
@@ -239,7 +241,7 @@ def test_a_cursor_belongs_to_its_filters(db: Connection, statements: cursor, res
 
 
 def forged(filters: Filters, *values: Any) -> str:
-    return schedule_cursor.encode(filters, values)  # type: ignore[arg-type]  # what others may write
+    return cursors.encode(filters, values)  # type: ignore[arg-type]  # what others may write
 
 
 @pytest.mark.parametrize(
@@ -272,11 +274,11 @@ def test_a_search_begins_at_no_place_among_the_failures(statements: cursor, resu
         page(statements, lambda: results, filters, forged(filters, 1.5, MODEL), 10)
 
 
-@pytest.mark.parametrize("position", [schedule_cursor.Position("ż 1", "", None), Failure(1764000000.123, MODEL)])
-def test_a_cursor_needs_no_quoting_in_an_address(position: schedule_cursor.Position | Failure) -> None:
+@pytest.mark.parametrize("position", [cursors.Position("ż 1", "", None), Failure(1764000000.123, MODEL)])
+def test_a_cursor_needs_no_quoting_in_an_address(position: cursors.Position | Failure) -> None:
     filters = Filters(cron="ż ?&\n", status="failing")
 
-    text = schedule_cursor.encode(filters, position)
+    text = cursors.encode(filters, position)
 
     assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-    assert schedule_cursor.decode(filters, text) == position
+    assert cursors.decode(filters, text) == position

@@ -7,9 +7,9 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
+from core.results.repository import Result, Results
 from tests.api.answers import following, problem
 from tests.databases import MODEL, OTHER, Connection, model_ids, one, rows, run, schedule, set_clock
-from worker.results import Result, Results
 
 NOON = "2026-11-24 12:00:30+00"
 DUE_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -15,10 +15,10 @@ import pytest
 from flask import Flask
 from waitress.task import ThreadedTaskDispatcher
 
-from api.channel import Channel
-from api.limits import CONNECTIONS, HELD, LARGEST_BODY, LARGEST_BULK, LARGEST_HEADER, THREADS
-from api.server import Server
-from local.ports import HOST
+from api.http.connection import Channel
+from api.http.limits import CONNECTIONS, HELD, LARGEST_BODY, LARGEST_BULK, LARGEST_HEADER, THREADS
+from api.http.server import Server
+from devstack.ports import HOST
 from tests.databases import MODEL, Connection, Databases, one, run, schedule_many, wait_for
 from tests.impatient_api import PATIENCE
 from tests.processes import is_quick, peak_memory

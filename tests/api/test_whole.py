@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from api.pages import whole
-from api.pages.whole import Looking
-from api.services import REDIS_PATIENCE, Services
+from api.backends import REDIS_PATIENCE, Services
+from api.pages import snapshot
+from api.pages.snapshot import Looking
 from api.settings import Settings
 from tests.databases import Databases
 
@@ -25,11 +25,11 @@ def silent() -> Iterator[str]:
 def test_a_silent_redis_is_waited_for_once(
     databases: Databases, database_url: str, silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(whole, "FRESH", 1.0)
+    monkeypatch.setattr(snapshot, "FRESH", 1.0)
     url = databases.url_as("metrics_api", database_url)
     services, looking = Services(Settings.from_env({"DATABASE_URL": url, "REDIS_URL": silent})), Looking()
 
-    def look(_: int) -> whole.Whole:
+    def look(_: int) -> snapshot.Whole:
         with services.database.reading() as statements:
             return looking.latest(services, statements)
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from local.services import SCHEDULER, WORKER
+from devstack.services import SCHEDULER, WORKER
 from tests.bench.packet_loss import LossyProxy
 from tests.bench.report import LABELS, MINUTE, MODELS, Report, expect, sleep_until, this_minute
 from tests.bench.stack import Stack

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from local.services import SCHEDULER
+from devstack.services import SCHEDULER
 from tests.bench.figures import Figures, Wanted, Watch, command
 from tests.bench.moments import approach
 from tests.bench.sizes import add_sizes

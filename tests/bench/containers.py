@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 
-from local.ports import free_port
+from devstack.ports import free_port
 from tests.compose.docker import BASE, docker, missing, size, size_above_base
 from tests.compose.stack import OURS, Stack
 

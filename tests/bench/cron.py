@@ -16,9 +16,10 @@ from pathlib import Path
 
 import psycopg2
 
-from local import postgres as local_postgres
-from scheduler import dialect, walls, zones
-from scheduler.cron import InvalidCron, last_fire, next_fire
+from core.cron import expression as expressions
+from core.cron import time_zones, wall_clock
+from core.cron.occurrences import InvalidCron, last_fire, next_fire
+from devstack import postgres as local_postgres
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests import cron_model
 from tests.conftest import OLDEST_POSTGRES
@@ -49,13 +50,13 @@ INSERT = """
 
 
 # What a new process lacks.
-CACHES = (dialect.parse, dialect._values, dialect._weekdays, walls._day, zones._shifts)  # noqa: SLF001
+CACHES = (expressions.parse, expressions._values, expressions._weekdays, wall_clock._day, time_zones._shifts)  # noqa: SLF001
 
 
 def main() -> None:
     """Run the bench, each statement several times (5 unless told)."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    print(f"{platform.machine()}, Python {platform.python_version()}, tzdata {zones.TZDATA_VERSION}\n")
+    print(f"{platform.machine()}, Python {platform.python_version()}, tzdata {time_zones.TZDATA_VERSION}\n")
     bench_usual()
     bench_slowest()
     for binaries in (None, OLDEST_POSTGRES):
@@ -90,7 +91,7 @@ def time_cold(
 ) -> tuple[float, str, str]:
     zone = chance.choice(ZONES)
     instant = datetime(1970, 1, 1) + timedelta(seconds=chance.randrange(131 * 365 * 86400))  # noqa: DTZ001  # naive UTC
-    shift = zones.first_shift(zone, instant, instant + timedelta(days=400))
+    shift = time_zones.first_shift(zone, instant, instant + timedelta(days=400))
     if shift and chance.random() < 0.5:
         instant = shift.at + timedelta(minutes=chance.randrange(-180, 180))
     took = []

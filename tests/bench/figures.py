@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from local.redis import find_engine
+from devstack.redis import find_engine
 from tests.databases import Connection, one
 
 PACKAGES = ("celery", "kombu", "redis", "psycopg2-binary", "scikit-learn", "numpy", "croniter")

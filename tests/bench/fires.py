@@ -8,12 +8,12 @@ import time
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from core.queue import batch
 from tests.bench.figures import Figures, Wanted, command
 from tests.bench.million import MODELS, PAIRS, fill, make_due, memory, start_scheduler, tidy
 from tests.bench.moments import approach
 from tests.bench.stack import Stack, running
 from tests.databases import one, rows, wait_for
-from worker import messages
 
 LEAD = timedelta(seconds=1)  # from the setting of the clock to the moment
 POLL = 0.001  # seconds
@@ -72,11 +72,11 @@ def fire(stack: Stack, first: int, last: int) -> Fire:
     moment = approach(stack.db, due_at, LEAD)
     first_after = first_message(stack) - moment.comes_at
     [(models, count, last_after)] = wait_for(lambda: rows(stack.db, FIRED, due_at), seconds=120)
-    found = stack.client.llen(messages.QUEUE)
+    found = stack.client.llen(batch.QUEUE)
     if not models == due > 0 or found != count:
         raise AssertionError(f"{due} models were due; {models} were sent in {count} messages, and {found} came")
     wait_for(lambda: not one(stack.db, UNRECORDED, due_at), seconds=60)
-    stack.client.delete(messages.QUEUE)
+    stack.client.delete(batch.QUEUE)
     tidy(stack.db)
     return Fire(first_after * 1000, last_after)
 
@@ -86,7 +86,7 @@ def first_message(stack: Stack) -> float:
     while True:
         with stack.client.pipeline(transaction=False) as pipeline:
             pipeline.time()
-            pipeline.llen(messages.QUEUE)
+            pipeline.llen(batch.QUEUE)
             (seconds, microseconds), waiting = pipeline.execute()
         if waiting:
             return float(seconds + microseconds / 1e6)

@@ -6,8 +6,8 @@ import sys
 import waitress
 from flask import Flask, Response, jsonify
 
-from api.limits import THREADS
-from local.ports import HOST
+from api.http.limits import THREADS
+from devstack.ports import HOST
 
 ANSWER = {  # as long as a result
     "model_id": "550e8400-e29b-41d4-a716-446655440000",

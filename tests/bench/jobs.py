@@ -12,14 +12,14 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local.services import SCHEDULER, WORKER
+from core.results import repository
+from core.results.repository import Result, Results
+from devstack.services import SCHEDULER, WORKER
 from tests.bench.figures import Figures, Wanted, command
 from tests.bench.moments import approach
 from tests.bench.stack import Stack, running
 from tests.databases import one, rows, run, wait_for
 from tests.processes import Service, peak_memory
-from worker import results
-from worker.results import Result, Results
 
 MODELS, LABELS = 20_000, 1000
 SHAPES = [  # of other rows, for planning: models, labels, what a label looks like in JSON
@@ -126,7 +126,7 @@ def bench_memory(stack: Stack, figures: Figures, wanted: Wanted) -> None:
             for minute, at in enumerate(FIRST + timedelta(minutes=number) for number in range(1000))
         ]  # fmt: skip
         Results(stack.client).save(history)
-        bytes_: Any = stack.client.memory_usage(results.key(model_id), samples=0)
+        bytes_: Any = stack.client.memory_usage(repository.key(model_id), samples=0)
         took.append(bytes_ / len(history))
     figures.add("Redis, per stored result of a model with 1,000 (MEMORY USAGE)", "bytes", took, "at most 200")
 

@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from local.ports import HOST
+from devstack.ports import HOST
 
 ENDS = b"\r\n\r\n"
 

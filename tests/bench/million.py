@@ -3,12 +3,12 @@
 import time
 from datetime import datetime
 
-from local.services import SCHEDULER
-from scheduler.zones import TZDATA_VERSION
+from core.cron.time_zones import TZDATA_VERSION
+from core.queue import batch
+from devstack.services import SCHEDULER
 from tests.bench.stack import Stack
 from tests.databases import Connection, one, past_the_triggers, run, wait_for
 from tests.processes import Service, cpu_seconds, leads, peak_memory
-from worker import messages
 
 MODELS, PAIRS = 1_000_000, 36_000
 FEWEST_PAIRS = 4  # so that each share has one
@@ -43,7 +43,7 @@ def fill(stack: Stack, models: int, pairs: int) -> None:
         run(stack.db, SCHEDULES, {"models": models, "pairs": max(FEWEST_PAIRS, pairs)})
         run(stack.db, CRONS, {"far": FAR, "tzdata": TZDATA_VERSION})
     tidy(stack.db)
-    stack.client.set(messages.PUBLISHED, one(stack.db, "SELECT now()").isoformat())
+    stack.client.set(batch.PUBLISHED, one(stack.db, "SELECT now()").isoformat())
 
 
 def make_due(db: Connection, due_at: datetime, first: int, last: int) -> None:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import psycopg2
 
+from core import postgres
 from sql.apply import apply
 from tests.bench.figures import Figures, Wanted, Watch, command
 from tests.bench.sizes import add_sizes
 from tests.bench.stack import Stack, running
 from tests.databases import model_ids, replace_database, run
-from worker import postgres
-from worker.store import newest_rows
+from worker.queries import newest_rows
 
 ROWS_EACH = 100  # of a model
 AT_ONCE = 100  # models that are read at once, as in one message

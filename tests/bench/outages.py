@@ -16,13 +16,13 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
 
-from local.services import WORKER
-from scheduler.broker import Broker
+from core.queue.batch import Batch
+from devstack.services import WORKER
+from scheduler.queue import Broker
 from tests.bench import away, take_overs
 from tests.bench.report import Missing, Report, expect, this_minute, timed
 from tests.bench.stack import Stack, running
 from tests.worker.conftest import big_batch, children, count
-from worker.messages import Batch
 
 LONG = 50_000  # labels of each model of a batch that takes some seconds
 BATCH = "batch of a killed worker: last result"

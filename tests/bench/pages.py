@@ -26,13 +26,13 @@ from urllib.parse import urlencode
 
 import redis
 
-from local.ports import HOST
+from core.results.repository import Result, Results
+from devstack.ports import HOST
 from tests.bench.load import Load, measure
 from tests.bench.stock import Setup, prepared
 from tests.bench.viewers import Seen, Viewers
 from tests.databases import rows, run, wait_for
 from tests.processes import cpu_seconds
-from worker.results import Result, Results
 
 SCHEDULES, MODELS = 1_000_000, 100_000
 VIEWERS = 200
@@ -42,7 +42,7 @@ HISTORY = 20  # results of a model
 RATE = 50  # requests of other clients in a second
 NAME = "UPDATE metrics_executions SET name = %(mark)s WHERE model_id = %(model_id)s"  # on the first page
 LEADER = "UPDATE leader SET name = %(mark)s"  # on all
-STATIC = Path("api/static/pages")
+STATIC = Path("api/pages/static")
 NUMBERS = itertools.count()
 
 

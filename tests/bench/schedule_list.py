@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 import psycopg2
 import redis
 
-from api.schedule_cursor import Filters, Position, encode
-from api.schedule_list import STATUSES, page
-from local import postgres as local_postgres
-from local import redis as local_redis
+from api.schedules.listing.cursor import Filters, Position, encode
+from api.schedules.listing.page import STATUSES, page
+from core.results.repository import FAILING, Failure, Results
+from devstack import postgres as local_postgres
+from devstack import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.databases import Connection, one, rows, run
-from worker.results import FAILING, Failure, Results
 
 LIMIT = 100
 PAGES = 10  # from the beginning on, and as many from random places

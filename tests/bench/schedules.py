@@ -8,7 +8,8 @@ import sys
 import time
 from datetime import datetime, timedelta
 
-from local.services import SCHEDULER
+from core.queue import batch
+from devstack.services import SCHEDULER
 from tests.bench.figures import Figures, Wanted, Watch, command
 from tests.bench.million import (
     MODELS,
@@ -23,7 +24,6 @@ from tests.bench.million import (
 from tests.bench.stack import Stack, running
 from tests.databases import one, rows, run, wait_for
 from tests.processes import Service, cpu_seconds
-from worker import messages
 
 FEW = 100  # schedules
 EDITS = 100
@@ -91,7 +91,7 @@ def restart(stack: Stack) -> tuple[float, float]:
     taken = memory(scheduler)
     stack.forget(scheduler)
     scheduler.stop()
-    stack.client.delete(messages.QUEUE)
+    stack.client.delete(batch.QUEUE)
     tidy(stack.db)
     return watch.seconds, taken
 
@@ -129,12 +129,12 @@ def request_run(stack: Stack, number: int) -> float:
     run(stack.db, REQUEST, number)
     with Watch() as watch:
         wait_for_messages(stack)
-    stack.client.delete(messages.QUEUE)
+    stack.client.delete(batch.QUEUE)
     return watch.seconds * 1000
 
 
 def wait_for_messages(stack: Stack) -> None:
-    while not stack.client.llen(messages.QUEUE):
+    while not stack.client.llen(batch.QUEUE):
         time.sleep(POLL)
 
 
@@ -142,7 +142,7 @@ def bench_import(stack: Stack, figures: Figures, wanted: Wanted, scheduler: Serv
     imports = []
     for _ in range(wanted.runs):
         imports.append(import_pairs(stack, wanted.size(PAIRS)))
-        stack.client.delete(messages.QUEUE)
+        stack.client.delete(batch.QUEUE)
         run(stack.db, FORGET_IMPORT)
         tidy(stack.db)
         wait_until_idle(scheduler)

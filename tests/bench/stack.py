@@ -11,15 +11,17 @@ from typing import Any
 
 import psycopg2
 
-from local import postgres as local_postgres
-from local import redis as local_redis
+from core.queue import batch
+from core.redis import create_client
+from core.results import repository
+from devstack import postgres as local_postgres
+from devstack import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.databases import Connection, Databases, wait_for
 from tests.processes import Service, service
 from tests.worker.conftest import children
-from worker import messages, results
 
-IN_HAND = (messages.QUEUE, messages.TAKEN, messages.UNACKED_INDEX, "unacked")  # where a message may lie
+IN_HAND = (batch.QUEUE, batch.TAKEN, batch.UNACKED_INDEX, "unacked")  # where a message may lie
 
 
 class Stack:
@@ -28,7 +30,7 @@ class Stack:
     def __init__(self, exits: ExitStack, databases: Databases, queue: local_redis.Server, folder: Path) -> None:
         self.databases = databases
         self.queue = queue
-        self.client = results.connect(queue.url)
+        self.client = create_client(queue.url)
         self.services: dict[str, Service] = {}
         self._exits = exits
         self._folder = folder
@@ -91,7 +93,7 @@ class Stack:
 
     def has_results(self, model_ids: Sequence[str], due_at: datetime) -> bool:
         """Whether each model has its result of a moment; cheap while the last one is missing."""
-        stored = results.Results(self.client)
+        stored = repository.Results(self.client)
         return not stored.missing(model_ids[-1:], due_at) and not stored.missing(model_ids, due_at)
 
     def wrong_results(self, model_ids: Sequence[str], moments: Sequence[datetime]) -> list[str]:
@@ -101,8 +103,8 @@ class Stack:
         """
         wrong: Counter[str] = Counter()
         for model_id in model_ids:
-            members: Any = self.client.zrange(results.key(model_id), 0, -1)
-            decoded = [results.decode(model_id, member) for member in members]
+            members: Any = self.client.zrange(repository.key(model_id), 0, -1)
+            decoded = [repository.decode(model_id, member) for member in members]
             found = [result for result in decoded if result.due_at <= moments[-1]]
             counts = Counter(result.due_at for result in found)
             wrong.update(f"missing at {moment:%H:%M}" for moment in moments if not counts[moment])

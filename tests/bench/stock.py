@@ -11,14 +11,15 @@ from pathlib import Path
 
 import psycopg2
 
-from local import postgres as local_postgres
-from local import redis as local_redis
-from local.ports import free_port
+from core.redis import create_client
+from core.results.repository import Result, Results
+from devstack import postgres as local_postgres
+from devstack import redis as local_redis
+from devstack.ports import free_port
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.bench.load import Load, measure
 from tests.databases import Connection, Databases, one, rows, wait_for
 from tests.processes import Service, service
-from worker.results import Result, Results, connect
 
 SCHEDULES = """
     ALTER TABLE metrics_executions DISABLE TRIGGER USER;
@@ -103,7 +104,7 @@ def fill(db: Connection, redis_url: str, schedules: int, models: int) -> tuple[l
     ids = [row[0] for row in rows(db, "SELECT model_id::text FROM metrics_executions LIMIT %s", models)]
     crons = [row[0] for row in rows(db, "SELECT cron_expression FROM crons")]
     now = one(db, "SELECT due_at FROM fires")
-    stored = Results(connect(redis_url))
+    stored = Results(create_client(redis_url))
     for first in range(0, len(ids), 10_000):
         stored.save(Result(each, now, now, "ok", 0.95, 1000, 8, now) for each in ids[first : first + 10_000])
     return ids, crons

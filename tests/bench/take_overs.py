@@ -10,9 +10,9 @@ from contextlib import closing
 
 import psycopg2
 
-from local import redis as local_redis
-from local.services import SCHEDULER, WORKER
-from scheduler.leadership import SESSION
+from core.leader_lock import SESSION
+from devstack import redis as local_redis
+from devstack.services import SCHEDULER, WORKER
 from tests.bench.packet_loss import LossyProxy
 from tests.bench.report import LABELS, MINUTE, MODELS, Report, expect, this_minute, timed
 from tests.bench.stack import Stack

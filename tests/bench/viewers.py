@@ -1,4 +1,4 @@
-"""Pages that are open in browsers: each asks for itself as api/static/pages/live.js does, in a process of its own.
+"""Pages that are open in browsers: each asks for itself as api/pages/static/live.js does, in a process of its own.
 
 Reads what to do from standard input, and writes what it saw to standard output, both as JSON.
 """
@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 
-from local.ports import HOST
+from devstack.ports import HOST
 
 EVERY = 1.0  # seconds from an answer to the next question
 MARK = re.compile(rb"mark-([0-9]+)-")

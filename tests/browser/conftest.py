@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 import pytest
 from playwright.sync_api import Browser, Page
 
-from local import redis as local_redis
+from devstack import redis as local_redis
 from tests.browser import chromium as installed
 from tests.databases import Databases
 from tests.stack import Stack, running

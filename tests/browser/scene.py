@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from scheduler.cron import last_fire, next_fire
+from core.cron.occurrences import last_fire, next_fire
+from core.metrics.confusion_matrix import Confusion
+from core.results.repository import Result, Results
 from tests.databases import log_labels, past_the_triggers, run
 from tests.stack import Stack
-from worker.confusion import Confusion
-from worker.results import Result, Results
 
 NOW = datetime(2026, 11, 24, 11, 59, 50, tzinfo=UTC)
 RUNS = 240

@@ -8,13 +8,14 @@ from typing import Literal
 
 from playwright.sync_api import Page, expect
 
-from local import postgres as local_postgres
-from local import redis as local_redis
+from core.redis import create_client
+from core.results.repository import Results
+from devstack import postgres as local_postgres
+from devstack import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.browser import chromium, scene
 from tests.databases import Databases
 from tests.stack import Stack, running
-from worker.results import Results, connect
 
 WIDTHS = {"wide": 1280, "narrow": 360}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -33,7 +34,7 @@ def main() -> None:
     ):
         apply(server.url, passwords=passwords, test_data=False)
         with running(Databases(server, passwords), queue.url, Path(logs)) as stack:
-            scene.stage(stack, Results(connect(queue.url)))
+            scene.stage(stack, Results(create_client(queue.url)))
             stack.wait_for_fire("2026-11-24 12:00+00")
             shoot(stack, folder)
 

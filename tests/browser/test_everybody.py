@@ -11,13 +11,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from api.tokens import make
-from local import redis as local_redis
+from core.metrics.confusion_matrix import Confusion
+from core.results.repository import Result, Results
+from devstack import redis as local_redis
 from tests.browser.conftest import Open
 from tests.databases import rows, run, schedule, schedule_many
 from tests.raw_http import Api, running_api
 from tests.stack import Stack
-from worker.confusion import Confusion
-from worker.results import Result, Results
 
 MODEL = str(uuid.UUID(int=7))
 LONG = "a name that somebody made up of " + "many-long-words-without-any-blank-" * 4

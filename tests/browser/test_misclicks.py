@@ -9,11 +9,11 @@ import redis
 from playwright.sync_api import FloatRect, Locator, Page, expect
 from playwright.sync_api import TimeoutError as NotWithin
 
-from local import redis as local_redis
+from core.results.repository import Result, Results
+from devstack import redis as local_redis
 from tests.browser.conftest import Open, render_anew
 from tests.databases import model_ids, rows, run, schedule, wait_for
 from tests.stack import Stack
-from worker.results import Result, Results
 
 FIRST, SECOND, THIRD = model_ids(3)
 RESPONSE = 1000  # milliseconds; after that, a page is asked once more

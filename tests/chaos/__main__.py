@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
 
-from local.process import wait_until
+from core.results.repository import key
+from devstack.process import wait_until
 from tests.chaos import newcomers, report, scratch
 from tests.chaos.clock import SETUP, Clock
 from tests.chaos.evidence import MODELS, prepare
@@ -30,7 +31,6 @@ from tests.chaos.storm import Storm
 from tests.chaos.verdict import judge
 from tests.chaos.world import Fault, UnknownFault, selected
 from tests.databases import run
-from worker.results import key
 
 LOGS = Path(".local/chaos")
 POLL = 0.05  # seconds

@@ -7,13 +7,13 @@ from typing import Any
 
 import redis
 
-from scheduler.pairs import Pair
+from core.cron.spec import Pair
+from core.results.repository import decode, key
 from tests.chaos import losses, newcomers
 from tests.chaos.clock import Timeline, full_minutes
 from tests.chaos.ledger import Evidence, Result
 from tests.chaos.world import Loss
 from tests.databases import Connection, one, rows, run
-from worker.results import decode, key
 
 MODELS = 1000
 CRON = "* * * * *"

@@ -11,14 +11,15 @@ from functools import partial
 
 import redis
 
+from core.queue import batch
+from core.queue.batch import PUBLISHED, QUEUE, TAKEN, UNACKED_INDEX
+from core.results import repository
 from tests.chaos import newcomers, scratch
 from tests.chaos.evidence import COUNTED, LABEL
 from tests.chaos.scratch import counted, repair
 from tests.chaos.user_faults import envelope
 from tests.chaos.world import World, fault
 from tests.databases import Connection, run
-from worker import messages, results
-from worker.messages import PUBLISHED, QUEUE, TAKEN, UNACKED_INDEX
 
 CHANNEL = "metrics_executions"
 MOST_PAYLOAD = 7999  # bytes of a NOTIFY
@@ -131,12 +132,12 @@ def restore_marker(world: World, far: str) -> None:
 @fault("junk: results of another type", "junk in Redis")
 def spoil_results(world: World) -> None:
     """Of more models than there are processes that could wait for them."""
-    spoil_keys_of_models(world, results.key, 8)
+    spoil_keys_of_models(world, repository.key, 8)
 
 
 @fault("junk: details of another type", "junk in Redis")
 def spoil_details(world: World) -> None:
-    spoil_keys_of_models(world, results.detail_key, 4)
+    spoil_keys_of_models(world, repository.detail_key, 4)
 
 
 def spoil_keys_of_models(world: World, key_of: Callable[[str], str], count: int) -> None:
@@ -150,13 +151,13 @@ def spoil_keys_of_models(world: World, key_of: Callable[[str], str], count: int)
 @fault("junk: metrics:failing of another type", "junk in Redis")
 def spoil_failing(world: World) -> None:
     log_labels(world)
-    spoil_keys(world, [results.FAILING])
+    spoil_keys(world, [repository.FAILING])
 
 
 @fault("junk: metrics:counts of another type", "junk in Redis")
 def spoil_counts(world: World) -> None:
     log_labels(world)
-    spoil_keys(world, [results.COUNTS])
+    spoil_keys(world, [repository.COUNTS])
 
 
 def log_labels(world: World) -> None:
@@ -198,10 +199,10 @@ def add_members(world: World) -> None:
     with world.stack.client() as client:
         for model_id in models:
             score = world.rng.choice([-1.0, 4e9])
-            client.zadd(results.key(model_id), {world.rng.choice(members): score})
-            client.set(results.detail_key(model_id), world.rng.choice(members))
-        client.zadd(results.FAILING, {"junk": float("inf"), NOT_UTF8: float("-inf"), "": 1e99})
-        client.hset(results.COUNTS, mapping={"ok": "junk", "junk": "junk", NOT_UTF8: NOT_UTF8})
+            client.zadd(repository.key(model_id), {world.rng.choice(members): score})
+            client.set(repository.detail_key(model_id), world.rng.choice(members))
+        client.zadd(repository.FAILING, {"junk": float("inf"), NOT_UTF8: float("-inf"), "": 1e99})
+        client.hset(repository.COUNTS, mapping={"ok": "junk", "junk": "junk", NOT_UTF8: NOT_UTF8})
     remain(world)
     repair(lambda: remove_members(world, models, members))
 
@@ -209,11 +210,11 @@ def add_members(world: World) -> None:
 def remove_members(world: World, models: Sequence[str], members: Sequence[bytes]) -> None:
     with world.stack.client() as client:
         for model_id in models:
-            client.zrem(results.key(model_id), *members)
-        client.zrem(results.FAILING, "junk", NOT_UTF8, "")
-        if client.hget(results.COUNTS, "ok") == b"junk":
-            client.hdel(results.COUNTS, "ok")
-        client.hdel(results.COUNTS, "junk", NOT_UTF8)
+            client.zrem(repository.key(model_id), *members)
+        client.zrem(repository.FAILING, "junk", NOT_UTF8, "")
+        if client.hget(repository.COUNTS, "ok") == b"junk":
+            client.hdel(repository.COUNTS, "ok")
+        client.hdel(repository.COUNTS, "junk", NOT_UTF8)
 
 
 @fault("junk: unacked messages", "junk in the queue")
@@ -256,9 +257,9 @@ def push_items(world: World, name: str) -> None:
     """Add items that cannot run, and some that could run only in years."""
     with world.stack.owner() as db:
         model_id = scratch.new_id(world, db)
-    in_years = json.loads(envelope(messages.CALCULATE, {"model_ids": [model_id], "due_at": "9000-01-01T00:00:00Z"}))
+    in_years = json.loads(envelope(batch.CALCULATE, {"model_ids": [model_id], "due_at": "9000-01-01T00:00:00Z"}))
     in_years["headers"]["eta"] = "9000-01-01T00:00:00+00:00"
-    elsewhere = json.loads(envelope(messages.CALCULATE, {"model_ids": [], "due_at": "2026-01-01T00:00:00Z"}))
+    elsewhere = json.loads(envelope(batch.CALCULATE, {"model_ids": [], "due_at": "2026-01-01T00:00:00Z"}))
     elsewhere["properties"]["delivery_info"] = {"exchange": "nowhere", "routing_key": "nowhere"}
     items = [
         b"junk", NOT_UTF8, b"", b"[" * 100_000, b'{"a":' * 50_000, b"{}", b"[]", b"5", b'{"headers": {}, "body": 5}',

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from scheduler.pairs import Pair
+from core.cron.spec import Pair
 
 Entry = tuple[str, datetime]  # a model and a moment
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from local.process import Process
+from devstack.process import Process
 from tests.proxy import Proxy
 
 

@@ -7,16 +7,16 @@ from typing import Any
 import psycopg2
 import redis
 
-from local.process import wait_until
+from core.queue import batch
+from core.results.repository import key
+from devstack.process import wait_until
 from tests.chaos.evidence import CRON, ZONES
 from tests.chaos.stack import Stack
 from tests.databases import rows
-from worker import messages
-from worker.results import key
 
 log = logging.getLogger("chaos")
 
-QUEUES = messages.QUEUE, f"{messages.QUEUE}:taken", "unacked", "unacked_index"  # an empty key does not exist
+QUEUES = batch.QUEUE, f"{batch.QUEUE}:taken", "unacked", "unacked_index"  # an empty key does not exist
 SETTLED = 5.0  # seconds without any change
 READING = 20.0  # seconds; no minute may pass while the ledger is read
 
@@ -51,7 +51,7 @@ def left(stack: Stack) -> str:
     """Return what is still there, in words."""
     with stack.owner() as db, stack.client() as client:
         [(pairs, _, _)] = rows(db, STATE, CRON)
-        waiting, taken = client.llen(messages.QUEUE), client.hlen("unacked")
+        waiting, taken = client.llen(batch.QUEUE), client.hlen("unacked")
     return f"{waiting} messages wait, {taken} are taken, {len(ZONES) - pairs} pairs are late"
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import psycopg2
 import redis
 
+from core.results.repository import detail_key, key
 from tests.chaos.evidence import COUNTED, CRON, ZONES
 from tests.chaos.world import World
 from tests.databases import Connection, past_the_triggers, rows, run
-from worker.results import detail_key, key
 
 SETUP = "CREATE TABLE chaos.scratch (model_id uuid PRIMARY KEY)"
 NAME = "scratch"

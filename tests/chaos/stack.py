@@ -15,11 +15,11 @@ from time import monotonic
 import psycopg2
 import redis
 
-from local import postgres as local_postgres
-from local import redis as local_redis
-from local.process import Process
-from local.services import SCHEDULER, WORKER, url_as
-from scheduler.leadership import LOCK
+from core.leader_lock import LOCK
+from devstack import postgres as local_postgres
+from devstack import redis as local_redis
+from devstack.process import Process
+from devstack.services import SCHEDULER, WORKER, url_as
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.chaos.processes import Server, Service
 from tests.databases import Connection, rows, run

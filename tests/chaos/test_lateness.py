@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from scheduler.pairs import Pair
+from core.cron.spec import Pair
 from tests.chaos.clock import MINUTE, Step, Timeline
 from tests.chaos.lateness import Calm, Finding, judge_junk
 from tests.chaos.ledger import Evidence, Result

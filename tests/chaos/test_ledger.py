@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from scheduler.pairs import Pair
+from core.cron.spec import Pair
 from tests.chaos import losses
 from tests.chaos.clock import MINUTE, Step, Timeline, full_minutes
 from tests.chaos.evidence import excused

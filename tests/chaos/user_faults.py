@@ -7,9 +7,9 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+from core.queue import batch
 from tests.chaos.world import World, fault
 from tests.databases import run
-from worker import messages
 
 MANY = 10_000
 ZONES = ["UTC", "Europe/Warsaw", "Asia/Kolkata", "Australia/Lord_Howe", "America/New_York", "Africa/Casablanca"]
@@ -29,13 +29,13 @@ def send_wrong_arguments(world: World) -> None:
         {"model_ids": ["no uuid"], "due_at": "2026-01-01T00:00:00+00:00"},
         {"model_ids": None, "due_at": None, "surprise": True},
     ]
-    push(world, *(envelope(messages.CALCULATE, kwargs) for kwargs in wrong))
+    push(world, *(envelope(batch.CALCULATE, kwargs) for kwargs in wrong))
 
 
 @fault("message: 20,000 unknown models", "queue")
 def send_unknown_models(world: World) -> None:
     ids = [str(uuid.UUID(int=world.rng.getrandbits(128))) for _ in range(2 * MANY)]
-    message = messages.Batch(ids, datetime.now(UTC)).message(None)
+    message = batch.Batch(ids, datetime.now(UTC)).message(None)
     push(world, envelope(message.name, message.kwargs))
 
 
@@ -108,7 +108,7 @@ def never_due(world: World) -> str:
 
 def push(world: World, *raw: bytes) -> None:
     with world.stack.client() as client:
-        client.lpush(messages.QUEUE, *raw)
+        client.lpush(batch.QUEUE, *raw)
 
 
 def envelope(task: str, kwargs: dict[str, Any]) -> bytes:
@@ -123,7 +123,7 @@ def envelope(task: str, kwargs: dict[str, Any]) -> bytes:
         "properties": {
             "correlation_id": task_id,
             "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": messages.QUEUE},
+            "delivery_info": {"exchange": "", "routing_key": batch.QUEUE},
             "priority": 0,
             "body_encoding": "base64",
             "delivery_tag": str(uuid.uuid4()),

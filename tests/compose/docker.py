@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from local.process import ROOT
+from devstack.process import ROOT
 
 BASE = (ROOT / "Dockerfile").read_text().split("\nFROM ", 1)[1].split()[0]
 SECONDS = 300  # that one command may take; the first one builds all images

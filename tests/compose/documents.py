@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from local.process import ROOT
+from devstack.process import ROOT
 
 INDENT = "    "
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from local.ports import free_port
+from devstack.ports import free_port
 from tests.compose.stack import Stack
 
 logs: list[Callable[[], str]] = []  # of all that runs at present, for the report of a failure

@@ -10,7 +10,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from local.process import ROOT
+from devstack.process import ROOT
 from tests.compose.docker import docker, finished, inspected, is_healthy, said
 from tests.databases import wait_for
 

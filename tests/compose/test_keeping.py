@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local.process import ROOT
+from devstack.process import ROOT
 from tests.compose.docker import service_of
 from tests.compose.documents import blocks
 from tests.compose.stack import OURS, SERVICES, Stack

@@ -11,8 +11,8 @@ import pytest
 
 from api.main import create_app
 from api.settings import Settings
-from local.process import ROOT
-from scheduler.cron import next_fire
+from core.cron.occurrences import next_fire
+from devstack.process import ROOT
 from tests import cron_model
 from tests.databases import Connection, Databases, rows, set_clock
 

@@ -10,9 +10,9 @@ import redis
 from celery import Celery
 from celery.app.task import Context
 
+from core.queue import batch, celery_message
+from core.queue.batch import Batch
 from tests.databases import model_ids
-from worker import envelope, messages
-from worker.messages import Batch
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MESSAGES = [
@@ -46,18 +46,18 @@ def leaves(part: Any, *path: str) -> dict[tuple[str, ...], Any]:
 def received(stock: Celery) -> Any:
     """Take a message as kombu does."""
     with stock.connection_for_read() as connection:
-        return connection.default_channel.basic_get(messages.QUEUE, no_ack=True)
+        return connection.default_channel.basic_get(batch.QUEUE, no_ack=True)
 
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_it_lies_in_the_queue_as_one_that_celery_sent(
-    stock: Celery, redis_client: redis.Redis, message: messages.Message
+    stock: Celery, redis_client: redis.Redis, message: batch.Message
 ) -> None:
     stock.send_task(**message._asdict())
-    raw: Any = redis_client.rpop(messages.QUEUE)
+    raw: Any = redis_client.rpop(batch.QUEUE)
     sent = leaves(json.loads(raw))
 
-    written = leaves(json.loads(envelope.write(message)))
+    written = leaves(json.loads(celery_message.write(message)))
 
     assert written.keys() == sent.keys()
     assert {path: value for path, value in written.items() if path not in PATHS_OF_ONE} == {
@@ -71,9 +71,9 @@ def test_it_lies_in_the_queue_as_one_that_celery_sent(
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_a_stock_worker_takes_the_same_call_from_it(
-    stock: Celery, redis_client: redis.Redis, message: messages.Message
+    stock: Celery, redis_client: redis.Redis, message: batch.Message
 ) -> None:
-    redis_client.lpush(messages.QUEUE, envelope.write(message))
+    redis_client.lpush(batch.QUEUE, celery_message.write(message))
     ours = received(stock)
     stock.send_task(**message._asdict())
     theirs = received(stock)
@@ -87,7 +87,7 @@ def test_a_stock_worker_takes_the_same_call_from_it(
 
 
 def test_our_worker_takes_it_and_no_two_are_the_same() -> None:
-    first, second = (envelope.read(envelope.write(MESSAGES[0])) for _ in range(2))
+    first, second = (celery_message.read(celery_message.write(MESSAGES[0])) for _ in range(2))
 
     assert first["body"] == second["body"]
     assert first["headers"]["id"] != second["headers"]["id"]

@@ -11,7 +11,7 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.main import create_app
-from api.openapi import document
+from api.openapi.document import document
 from api.problems import PROBLEMS, TYPE_PREFIX
 from api.settings import Settings
 

@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from local import redis as local_redis
+from devstack import redis as local_redis
 from tests.databases import one, wait_for
 from tests.proxy import Proxy
 

@@ -12,13 +12,13 @@ import redis
 import schemathesis
 
 from api import tokens
-from local.ports import free_port
-from local.services import API
+from core.results.repository import Results
+from devstack.ports import free_port
+from devstack.services import API
 from tests.contracts.exploring import configuration, explore
 from tests.contracts.valid_values import prepare, register
 from tests.databases import Connection, Databases, wait_for
 from tests.processes import Service, service
-from worker.results import Results
 
 PHASES = {"examples", "coverage", "fuzzing", "stateful"}
 TOKEN, ENTRY = tokens.make("schemathesis", may_write=True)

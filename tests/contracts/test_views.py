@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import validate
 
-from api.contract import OPERATIONS
+from api.contract.operation import OPERATIONS
 from api.main import create_app
-from api.openapi import document
+from api.openapi.document import document
 from api.problems import PROBLEMS, TYPE_PREFIX
 from api.settings import Settings
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import schemathesis
 from hypothesis import strategies as st
 
+from core.results.repository import Result, Results
 from tests import cron_model
 from tests.cron_strings import valid
 from tests.databases import MODEL, Connection, model_ids, run, schedule
-from worker.results import Result, Results
 
 ZONES = re.findall(r"\('([^']+)'\)", Path("sql/020_time_zones.sql").read_text())
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)  # as in the contract's examples

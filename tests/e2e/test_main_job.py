@@ -10,7 +10,7 @@ import pytest
 import redis
 from sklearn.metrics import accuracy_score
 
-from local import redis as local_redis
+from devstack import redis as local_redis
 from tests.databases import (
     MODEL,
     Databases,

@@ -8,11 +8,11 @@ from typing import Any, Literal, get_args
 import pytest
 import redis
 
-from local import redis as local_redis
-from local.services import SCHEDULER, WORKER
+from core.results.repository import decode, key
+from devstack import redis as local_redis
+from devstack.services import SCHEDULER, WORKER
 from tests.databases import Connection, Databases, log_labels, model_ids, one, run, schedule, set_clock, wait_for
 from tests.processes import Service, service
-from worker.results import decode, key
 
 Lost = Literal["nothing", "the last second", "everything"]
 

@@ -15,8 +15,8 @@ from typing import Self
 
 import pytest
 
-from local.ports import free_port
-from local.process import ROOT, leashed, wait_until
+from devstack.ports import free_port
+from devstack.process import ROOT, leashed, wait_until
 
 START_SECONDS = 100.0
 STOP_SECONDS = 60.0
@@ -25,7 +25,7 @@ GIVEN_FROM_OUTSIDE = {"DATABASE_URL", "REDIS_URL", "TEST_DATA", "PORT", "DATA_DI
 
 @dataclass(frozen=True)
 class Launcher:
-    """One `python -m local`, ended with its `with`; what it prints goes to a file in its data folder."""
+    """One `python -m devstack`, ended with its `with`; what it prints goes to a file in its data folder."""
 
     data_dir: Path
     port: int
@@ -36,7 +36,7 @@ class Launcher:
         port = port or free_port()
         with (data_dir / "output").open("ab") as output:
             popen = subprocess.Popen(
-                leashed([sys.executable, "-m", "local"], death_signal=signal.SIGTERM),
+                leashed([sys.executable, "-m", "devstack"], death_signal=signal.SIGTERM),
                 cwd=ROOT,
                 env=environment(data_dir, port),
                 stdout=output,

@@ -7,9 +7,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from local import postgres, redis
-from local.ports import free_port
-from local.process import ROOT, wait_until
+from devstack import postgres, redis
+from devstack.ports import free_port
+from devstack.process import ROOT, wait_until
 from tests.databases import DEADLINE
 from tests.local.conftest import Launcher, descendants, environment, running
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from local import nobody
-from local.keeper import FIRST_PAUSE, LONGEST_PAUSE, SETTLED, Keeper
-from local.ports import HOST, free_port, why_not
-from local.private_files import kept_passwords
-from local.process import CannotStart, Process, wait_until
-from local.services import url_as
-from local.settings import Settings
+from devstack import postgres_account
+from devstack.ports import HOST, free_port, why_not
+from devstack.private_files import kept_passwords
+from devstack.process import CannotStart, Process, wait_until
+from devstack.services import url_as
+from devstack.settings import Settings
+from devstack.supervisor import FIRST_PAUSE, LONGEST_PAUSE, SETTLED, Keeper
 from tests.databases import DEADLINE
 
 
@@ -106,11 +106,11 @@ def test_an_end_after_a_long_run_pauses_as_the_first() -> None:
 def test_below_a_closed_folder_the_data_are_outside(
     tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nobody, "OUTSIDE", data_dir / "outside")
+    monkeypatch.setattr(postgres_account, "OUTSIDE", data_dir / "outside")
     tmp_path.chmod(0o700)
 
-    folder = nobody.reachable_folder(tmp_path / "postgres-18")
+    folder = postgres_account.reachable_folder(tmp_path / "postgres-18")
 
     assert folder.is_relative_to(data_dir / "outside")
     assert (tmp_path / "postgres-18").resolve() == folder
-    assert nobody.reachable_folder(tmp_path / "postgres-18") == folder
+    assert postgres_account.reachable_folder(tmp_path / "postgres-18") == folder

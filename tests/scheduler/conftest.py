@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from local.services import SCHEDULER
-from scheduler.broker import Broker
+from core import postgres
+from devstack.services import SCHEDULER
 from scheduler.leader import Leader
+from scheduler.queue import Broker
 from scheduler.settings import Settings
 from tests.databases import Connection, Databases, one, run, wait_for
 from tests.processes import Service, leads, service
-from worker import postgres
 
 BEFORE = "2026-11-24 11:59:30+00"
 NOON = "2026-11-24 12:00:00+00"

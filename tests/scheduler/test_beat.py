@@ -11,11 +11,12 @@ from celery import Celery
 from celery.exceptions import ImproperlyConfigured
 from psycopg2 import OperationalError
 
-from local import redis as local_redis
-from local.services import SCHEDULER
-from scheduler import leadership
+from core import postgres
+from devstack import redis as local_redis
+from devstack.services import SCHEDULER
+from scheduler import leader_election
 from scheduler.leader import LOOK_EVERY
-from scheduler.leadership import try_to_lead
+from scheduler.leader_election import try_to_lead
 from tests import cron_model
 from tests.databases import (
     MODEL,
@@ -31,7 +32,6 @@ from tests.databases import (
 from tests.processes import Service, is_quick, leads, service
 from tests.queue import sent, taken
 from tests.scheduler.conftest import BEFORE, NOON, SESSIONS, Run, with_standby
-from worker import postgres
 
 MINUTE = timedelta(minutes=1)
 
@@ -97,7 +97,7 @@ def test_a_lead_ends_with_its_session(databases: Databases, database_url: str) -
 def test_a_silent_leader_is_ended_by_a_standby(
     databases: Databases, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leadership, "SILENCE", 0)
+    monkeypatch.setattr(leader_election, "SILENCE", 0)
     url = databases.url_as("metrics_scheduler", database_url)
     first, second = postgres.connect(url, "first"), postgres.connect(url, "second")
     assert try_to_lead(first)

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import redis
 
-from scheduler.broker import TOGETHER, Broker, Sent
+from core.queue.batch import QUEUE
+from scheduler.queue import TOGETHER, Broker, Sent
 from tests.databases import model_ids
 from tests.queue import sent
-from worker.messages import QUEUE
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scheduler.cron import InvalidCron, InvalidTimeZone, count_fires, last_fire, next_fire
+from core.cron.occurrences import InvalidCron, InvalidTimeZone, count_fires, last_fire, next_fire
 
 
 def at(text: str) -> datetime:

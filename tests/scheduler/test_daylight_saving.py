@@ -1,4 +1,4 @@
-"""scheduler.cron against the reference model, and whole years that people can read."""
+"""core.cron.occurrences against the reference model, and whole years that people can read."""
 
 import struct
 from datetime import UTC, datetime, timedelta
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.cron import InvalidCron, count_fires, last_fire, next_fire
-from scheduler.zones import Shift, first_shift
+from core.cron.occurrences import InvalidCron, count_fires, last_fire, next_fire
+from core.cron.time_zones import Shift, first_shift
 from tests import cron_model
 
 MINUTE, QUARTER, HOUR, DAY = timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=1), timedelta(days=1)

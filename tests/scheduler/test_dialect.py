@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.dialect import InvalidCron, parse
+from core.cron.expression import InvalidCron, parse
 from tests.cron_expressions import INVALID, VALID
 
 

@@ -8,15 +8,15 @@ import psycopg2
 import pytest
 import redis
 
-from local import redis as local_redis
-from local.services import SCHEDULER
+from core import postgres
+from core.queue.batch import QUEUE
+from devstack import redis as local_redis
+from devstack.services import SCHEDULER
 from tests.databases import MODEL, Connection, Databases, one, rows, run, schedule, schedule_many, set_clock, wait_for
 from tests.processes import leads
 from tests.proxy import Proxy
 from tests.queue import sent, taken
 from tests.scheduler.conftest import BEFORE, NOON, Run, with_standby
-from worker import postgres
-from worker.messages import QUEUE
 
 SLOW = 0.03  # seconds
 FORCED = ["tests.forced_leader"]

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from scheduler.broker import Broker
-from scheduler.fires import Fires
-from scheduler.forgotten import Forgotten
+from core import postgres
+from scheduler.queue import Broker
 from scheduler.settings import Settings
+from scheduler.tasks.due_runs import Fires
+from scheduler.tasks.redis_recovery import Forgotten
 from tests.databases import Connection, Databases, one, rows, run, set_clock
 from tests.scheduler.conftest import NOON, SETTINGS
-from worker import postgres
 
 LOG = """
     INSERT INTO fires (due_at, fired_at, finished_at, models, messages, skipped, leader)

@@ -4,10 +4,10 @@ from contextlib import closing
 
 import pytest
 
+from core import postgres
+from core.leader_lock import SESSION
 from scheduler import health
-from scheduler.leadership import SESSION
 from tests.databases import Databases
-from worker import postgres
 
 
 @pytest.fixture

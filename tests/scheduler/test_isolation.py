@@ -9,9 +9,11 @@ import psycopg2
 import pytest
 import redis
 
-from scheduler import new_pairs, run_requests
-from scheduler.pairs import Pair, next_moment
+from core.cron.spec import Pair, next_moment
+from core.queue.batch import PUBLISHED, QUEUE
+from core.results.repository import FAILING, key
 from scheduler.task_runner import TaskRunner
+from scheduler.tasks import next_runs, run_requests
 from tests.databases import (
     MODEL,
     OTHER,
@@ -26,8 +28,6 @@ from tests.databases import (
 )
 from tests.queue import sent, taken
 from tests.scheduler.conftest import BEFORE, NOON, Run, Start, work
-from worker.messages import PUBLISHED, QUEUE
-from worker.results import FAILING, key
 
 JUNK = [
     "[" * 7900,
@@ -90,7 +90,7 @@ def test_a_notification_that_cannot_be_read_is_dropped_once_and_logged_escaped(
 def test_more_announced_pairs_than_memory_is_for_are_found_in_the_table(
     db: Connection, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(new_pairs, "MAX_ANNOUNCED", 3)
+    monkeypatch.setattr(next_runs, "MAX_ANNOUNCED", 3)
     leader = start()
     work(leader)
 
@@ -399,7 +399,7 @@ def test_an_import_that_goes_on_does_not_keep_pairs_from_being_settled(
     db: Connection, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each statement brings more pairs than it can name, and would set a walk back to its start."""
-    monkeypatch.setattr(new_pairs, "PORTION", 10)
+    monkeypatch.setattr(next_runs, "PORTION", 10)
     leader = start()
     work(leader)
     add = """

@@ -10,11 +10,12 @@ import psycopg2
 import pytest
 import redis
 
-from scheduler import fires, new_pairs, run_requests
+from core.cron.time_zones import TZDATA_VERSION
+from core.queue.batch import PUBLISHED, QUEUE
 from scheduler import leader as leader_module
-from scheduler.broker import Sent
 from scheduler.leader import Leader
-from scheduler.zones import TZDATA_VERSION
+from scheduler.queue import Sent
+from scheduler.tasks import due_runs, next_runs, run_requests
 from tests.databases import (
     MODEL,
     OTHER,
@@ -30,7 +31,6 @@ from tests.databases import (
 )
 from tests.queue import sent, taken
 from tests.scheduler.conftest import BEFORE, NOON, Start, work
-from worker.messages import PUBLISHED, QUEUE
 
 
 def moments(client: redis.Redis) -> list[tuple[str, str]]:
@@ -616,7 +616,7 @@ def test_a_lost_announcement_is_found_by_the_next_full_look(
     work(leader)
     assert rows(db, "SELECT FROM crons") == []
 
-    monkeypatch.setattr(new_pairs, "FULL_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(next_runs, "FULL_LOOK_EVERY", 0.0)
     leader.step()
 
     assert one(db, "SELECT count(*) FROM crons") == 1
@@ -648,7 +648,7 @@ def test_an_import_of_many_pairs_does_not_delay_a_moment(
 def test_a_moment_of_many_pairs_is_recorded_once_and_in_portions(
     db: Connection, start: Start, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fires, "PORTION", 2)
+    monkeypatch.setattr(due_runs, "PORTION", 2)
     set_clock(db, BEFORE)
     for number, model_id in enumerate(model_ids(5), 1):
         schedule(db, model_id, f"0 12 * 1-12/{number} *" if number < 5 else "0 12 24 11 *")
@@ -665,7 +665,7 @@ def test_a_moment_of_many_pairs_is_recorded_once_and_in_portions(
 
 
 def test_pairs_that_nobody_uses_go_in_portions(db: Connection, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(new_pairs, "PORTION", 2)
+    monkeypatch.setattr(next_runs, "PORTION", 2)
     set_clock(db, BEFORE)
     for number, model_id in enumerate(model_ids(5)):
         schedule(db, model_id, f"{number} * * * *")

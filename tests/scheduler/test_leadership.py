@@ -6,8 +6,8 @@ from contextlib import closing
 import psycopg2
 import redis
 
-from local import redis as local_redis
-from scheduler.leadership import LOCK
+from core.leader_lock import LOCK
+from devstack import redis as local_redis
 from tests.databases import MODEL, Connection, Databases, one, run, schedule, set_clock, wait_for
 from tests.processes import leads
 from tests.proxy import Proxy

@@ -10,14 +10,14 @@ import psycopg2
 import pytest
 import redis
 
-from scheduler import old_results
-from scheduler.old_results import REST, WALK_EVERY, OldResults
+from core import postgres
 from scheduler.settings import Settings
+from scheduler.tasks import results_retention
+from scheduler.tasks.results_retention import REST, WALK_EVERY, OldResults
 from tests.bench.moments import approach
 from tests.databases import MODEL, OTHER, Connection, Databases, one, rows, run, schedule, set_clock, wait_for
 from tests.queue import sent
 from tests.scheduler.conftest import BEFORE, NOON, SETTINGS, Run, Start, work
-from worker import postgres
 
 ADD = """
     INSERT INTO results (model_id, y_true, y_pred, timestamp)
@@ -42,14 +42,14 @@ def session(databases: Databases, database_url: str) -> Iterator[Connection]:
 @pytest.fixture
 def old(session: Connection, monkeypatch: pytest.MonkeyPatch) -> OldResults:
     """A walk that knows no pause, for 30 days."""
-    monkeypatch.setattr(old_results, "PAUSE", 0.0)
+    monkeypatch.setattr(results_retention, "PAUSE", 0.0)
     return OldResults(session, Settings.from_env(SETTINGS | {"RESULTS_RETENTION": "30"}))
 
 
 def walk(old: OldResults) -> int:
     """Walk to the end, and return in how many portions."""
     for number in range(1, 10_000):
-        if old.delete_some() > old_results.PAUSE:
+        if old.delete_some() > results_retention.PAUSE:
             return number
     raise AssertionError("the walk finds no end")
 
@@ -133,21 +133,21 @@ def test_it_goes_in_small_portions_and_on_after_a_restart(db: Connection, sessio
     restarted = OldResults(session, Settings.from_env(SETTINGS | {"RESULTS_RETENTION": "30"}))
     walk(restarted)
 
-    assert max(before - after for before, after in pairwise(counts)) <= old_results.MOST
+    assert max(before - after for before, after in pairwise(counts)) <= results_retention.MOST
     assert one(db, "SELECT count(*) FROM results") == 7
 
 
 def test_many_models_with_nothing_to_delete_are_walked_in_portions_too(db: Connection, old: OldResults) -> None:
     run(db, ADD_MANY, {"models": 3000, "rows": 3000})
 
-    assert walk(old) >= 3000 / old_results.MOST
+    assert walk(old) >= 3000 / results_retention.MOST
     assert one(db, "SELECT count(*) FROM results") == 3000
 
 
 def test_after_a_walk_it_rests_and_then_begins_anew(
     db: Connection, old: OldResults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(old_results, "WALK_EVERY", 3.0)
+    monkeypatch.setattr(results_retention, "WALK_EVERY", 3.0)
     walk(old)
     run(db, ADD, MODEL, ["40 days", "35 days"])
     assert 0.0 < old.delete_some() < 3.0

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.cron import InvalidCron, InvalidTimeZone, next_fire
-from scheduler.outlook import minutes_with_fires
+from core.cron.forecast import minutes_with_fires
+from core.cron.occurrences import InvalidCron, InvalidTimeZone, next_fire
 
 MINUTES = 60
 SHIFTS = {  # instants around which the clock on the wall is not steady

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.preview import next_fires
+from core.cron.preview import next_fires
 from tests import cron_model
 
 

@@ -8,11 +8,11 @@ import psycopg2
 import pytest
 import redis
 
-from scheduler import run_requests
+from core.queue.batch import PUBLISHED, QUEUE
+from scheduler.tasks import run_requests
 from tests.databases import MODEL, OTHER, Connection, one, rows, run, schedule, schedule_many, set_clock
 from tests.queue import sent, taken
 from tests.scheduler.conftest import BEFORE, NOON, Start, work
-from worker.messages import PUBLISHED, QUEUE
 
 
 def request_run(db: Connection) -> datetime:

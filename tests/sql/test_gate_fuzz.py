@@ -5,7 +5,7 @@ import random
 import pytest
 from psycopg2.errors import CheckViolation
 
-from scheduler.dialect import InvalidCron, parse
+from core.cron.expression import InvalidCron, parse
 from tests import cron_model
 from tests.cron_strings import a_string, valid
 from tests.databases import Connection, one, rows, run

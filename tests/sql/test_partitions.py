@@ -9,14 +9,14 @@ import psycopg2
 import pytest
 from psycopg2.errors import CheckViolation
 
-from local.cluster import embedded_binaries
-from scheduler import old_results
-from scheduler.old_results import OldResults
+from core import postgres
+from devstack.cluster import embedded_binaries
 from scheduler.settings import Settings
+from scheduler.tasks import results_retention
+from scheduler.tasks.results_retention import OldResults
 from sql.apply import apply
 from tests.databases import MODEL, OTHER, Connection, Databases, one, replace_database, rows, run, set_clock
 from tests.sql.test_tables import newest
-from worker import postgres
 
 ADD = "INSERT INTO results (model_id, y_true, y_pred, timestamp) VALUES (%s, '[1]', '[1]', %s) RETURNING id"
 QUIET = "00000000-0000-4000-8000-000000000001"
@@ -168,7 +168,7 @@ def test_old_rows_go_from_partitions_as_well(
     for month in range(1, 4):
         for model_id in (MODEL, OTHER, QUIET)[:month]:
             one(db, ADD, model_id, f"2027-0{4 - month}-10")
-    monkeypatch.setattr(old_results, "PAUSE", 0.0)
+    monkeypatch.setattr(results_retention, "PAUSE", 0.0)
     session = postgres.connect(databases.url_as("metrics_scheduler", url), "tests")
     settings = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused", "RESULTS_RETENTION": "30"}
     old = OldResults(session, Settings.from_env(settings))

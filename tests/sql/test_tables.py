@@ -10,10 +10,10 @@ import psycopg2
 import pytest
 from psycopg2.errors import CheckViolation, ForeignKeyViolation, InsufficientPrivilege
 
-from local.cluster import embedded_binaries
-from local.ports import free_port
-from scheduler.new_pairs import PAIRS_IN_USE
-from scheduler.store import LOOK
+from devstack.cluster import embedded_binaries
+from devstack.ports import free_port
+from scheduler.queries import LOOK
+from scheduler.tasks.next_runs import PAIRS_IN_USE
 from sql.apply import CannotApply, apply
 from tests.databases import (
     DEADLINE,

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from local.services import WORKER
-from scheduler.broker import Broker
+from core.results.repository import Result, Results
+from devstack.services import WORKER
+from scheduler.queue import Broker
 from tests.databases import MODEL, Connection, Databases, rows, run, schedule_many, wait_for
 from tests.processes import Service, service
-from worker.results import Result, Results
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix
 
-from worker.accuracy import CannotBeScored, score
-from worker.confusion import LONGEST_LABEL, MOST_LABELS, Confusion
+from core.metrics.confusion_matrix import LONGEST_LABEL, MOST_LABELS, Confusion
+from worker.metrics.accuracy import CannotBeScored, score
 
 
 def confusion(y_true: list[Any], y_pred: list[Any]) -> Confusion:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from local.ports import free_port
-from local.services import WORKER
+from devstack.ports import free_port
+from devstack.services import WORKER
 from tests.databases import DEADLINE, wait_for
 from tests.processes import service
 

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 import redis
 
-from scheduler.broker import Broker
+from core import postgres
+from core.queue import batch
+from core.queue.batch import Batch
+from core.results.repository import COUNTS, FAILING, Result, Results, detail_key, key
+from core.shared_keys import TYPES, remove_wrong_types
+from scheduler.queue import Broker
 from tests.databases import MODEL, OTHER, Connection, Databases, log_labels, model_ids, rows, run, schedule, wait_for
 from tests.queue import raw_message
 from tests.worker.conftest import NOON, count, latest, statuses, worker
-from worker import messages, postgres, store
-from worker.key_types import TYPES, remove_wrong_types
-from worker.messages import Batch
-from worker.results import COUNTS, FAILING, Result, Results, detail_key, key
+from worker import queries
 
 QUICK = {"TIME_LIMIT": "6"}  # a statement may take 2 seconds
 AHEAD_LIMIT = "CREATE OR REPLACE FUNCTION public.ahead_limit() RETURNS interval LANGUAGE {}"
@@ -183,7 +185,7 @@ def test_a_message_of_a_later_version_is_run(
     body = [args, kwargs | {"backfill": {"portion": 3}, "priority": None}, embedded]
     message["body"] = base64.b64encode(json.dumps(body).encode()).decode()
     message["headers"]["scoring"] = 7
-    redis_client.lpush(messages.QUEUE, json.dumps(message))
+    redis_client.lpush(batch.QUEUE, json.dumps(message))
     with worker(env, tmp_path):
         wait_for(lambda: count(redis_client) == 1)
 
@@ -281,13 +283,13 @@ def test_results_of_a_clock_that_was_ahead_do_not_hide_that_a_model_fails(redis_
 
 
 def test_shared_keys_of_another_type_are_deleted_and_the_others_stay(redis_client: redis.Redis) -> None:
-    redis_client.lpush(messages.QUEUE, "message")
-    for name in set(TYPES) - {messages.QUEUE}:
+    redis_client.lpush(batch.QUEUE, "message")
+    for name in set(TYPES) - {batch.QUEUE}:
         redis_client.xadd(name, {"a": "b"})
 
     assert remove_wrong_types(redis_client)
     assert not remove_wrong_types(redis_client)
-    assert redis_client.keys() == [messages.QUEUE.encode()]
+    assert redis_client.keys() == [batch.QUEUE.encode()]
 
 
 def test_a_worker_works_whatever_type_the_shared_keys_are_of(
@@ -296,7 +298,7 @@ def test_a_worker_works_whatever_type_the_shared_keys_are_of(
     """At its start, and while it runs."""
     ids = list(model_ids(len(TYPES) + 1))
     fill(db, ids)
-    for name in set(TYPES) - {messages.QUEUE}:
+    for name in set(TYPES) - {batch.QUEUE}:
         redis_client.set(name, "junk")
     with worker(env, tmp_path):
         for model_id, name in zip(ids, ["", *TYPES], strict=True):
@@ -320,7 +322,7 @@ def test_junk_among_the_taken_messages_keeps_none_from_being_given_back(
     tag = json.loads(item)["properties"]["delivery_tag"]
     taken = f'[{item.decode()}, "", "celery"]'
     redis_client.hset(
-        messages.UNACKED,
+        batch.UNACKED,
         mapping={
             "a": b"\xff",
             "b": "[]",
@@ -329,10 +331,10 @@ def test_junk_among_the_taken_messages_keeps_none_from_being_given_back(
             tag: taken,
         },
     )
-    redis_client.zadd(messages.UNACKED_INDEX, {"a": 0, "b": 1, "c": 2, "d": 3, "none": 4, tag: 5, "late": 1e99})
+    redis_client.zadd(batch.UNACKED_INDEX, {"a": 0, "b": 1, "c": 2, "d": 3, "none": 4, tag: 5, "late": 1e99})
     with worker(env | {"TIME_LIMIT": "1"}, tmp_path):
         wait_for(lambda: count(redis_client) == 1, seconds=30)
-        wait_for(lambda: redis_client.zrange(messages.UNACKED_INDEX, 0, -1) == [b"late"])
+        wait_for(lambda: redis_client.zrange(batch.UNACKED_INDEX, 0, -1) == [b"late"])
 
     assert statuses(redis_client, [MODEL]) == ["ok"]
 
@@ -342,15 +344,15 @@ def test_whether_others_are_readable_is_told_without_them_too(
 ) -> None:
     caplog.set_level(logging.INFO)
     session = postgres.connect(databases.url_as("metrics_worker", database_url), "tests")
-    assert store.others_are_readable(session, [MODEL])
+    assert queries.others_are_readable(session, [MODEL])
     fill(db, [MODEL])
-    assert store.others_are_readable(session, [MODEL])
+    assert queries.others_are_readable(session, [MODEL])
     fill(db, [OTHER])
-    assert store.others_are_readable(session, [MODEL])
+    assert queries.others_are_readable(session, [MODEL])
     run(db, BROKEN_SERVER)
     try:
-        assert not store.others_are_readable(session, [MODEL])
-        assert not store.others_are_readable(session, [MODEL, OTHER])
+        assert not queries.others_are_readable(session, [MODEL])
+        assert not queries.others_are_readable(session, [MODEL, OTHER])
     finally:
         run(db, AS_BEFORE)
         session.close()

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from worker.messages import queued_at_of
+from core.queue.batch import queued_at_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import redis
 
+from core.metrics.confusion_matrix import LONGEST_LABEL, MOST_LABELS, Confusion
+from core.results import repository
+from core.results.repository import NOTHING, Detail, Failure, Recent, Result, Results, SeenRow, Totals, decode, encode
 from tests.databases import MODEL, OTHER, model_ids
-from worker import results
-from worker.confusion import LONGEST_LABEL, MOST_LABELS, Confusion
-from worker.results import NOTHING, Detail, Failure, Recent, Result, Results, SeenRow, Totals, decode, encode
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 FULL = Result(
@@ -40,7 +40,7 @@ def test_what_is_read_is_what_was_written(redis_client: redis.Redis, result: Res
 @pytest.mark.parametrize("accuracy", ["NaN", "1e999", "-0.1", "1.1"])
 def test_an_accuracy_that_is_none_is_not_read(redis_client: redis.Redis, accuracy: str) -> None:
     """JSON has no NaN, and what the API says would be no JSON either; Python reads it all the same."""
-    redis_client.zadd(results.key(MODEL), {f"[1764000000000,1,0,{accuracy},9]": 1764000000.0})
+    redis_client.zadd(repository.key(MODEL), {f"[1764000000000,1,0,{accuracy},9]": 1764000000.0})
 
     assert Results(redis_client).recent_of([MODEL], 1) == [Recent(None, [None])]
 
@@ -81,7 +81,7 @@ def test_the_first_result_of_a_moment_counts(redis_client: redis.Redis) -> None:
     kept.save([replace(FULL, accuracy=0.1), replace(FULL, accuracy=0.2, calculated_at=NOON)])
 
     assert kept.latest(MODEL) == FULL
-    assert redis_client.zcard(results.key(MODEL)) == 1
+    assert redis_client.zcard(repository.key(MODEL)) == 1
 
 
 def test_the_first_counts_among_many_at_once(redis_client: redis.Redis) -> None:
@@ -96,7 +96,7 @@ def test_the_first_counts_among_many_at_once(redis_client: redis.Redis) -> None:
     for thread in threads:
         thread.join()
 
-    assert redis_client.zcard(results.key(MODEL)) == 50
+    assert redis_client.zcard(repository.key(MODEL)) == 50
     assert Results(redis_client).totals().added["ok"] == 50
 
 
@@ -106,8 +106,8 @@ def test_a_late_result_of_an_earlier_moment_is_not_the_latest(redis_client: redi
     kept.save([FULL, replace(EMPTY, due_at=NOON - timedelta(minutes=1))])
 
     assert kept.latest(MODEL) == FULL
-    assert redis_client.zcard(results.key(MODEL)) == 2
-    assert redis_client.zcard(results.FAILING) == 0
+    assert redis_client.zcard(repository.key(MODEL)) == 2
+    assert redis_client.zcard(repository.FAILING) == 0
 
 
 def test_the_latest_of_many_come_in_the_order_of_the_question(redis_client: redis.Redis) -> None:
@@ -126,7 +126,7 @@ def test_the_latest_figures_of_many_come_newest_first(redis_client: redis.Redis)
     )
     other = replace(EMPTY, model_id=OTHER)
     kept.save([first, second, third, other])
-    redis_client.zadd(results.key(OTHER), {"no result": 0.0, "[1, 2, 0, true]": 1.0})
+    redis_client.zadd(repository.key(OTHER), {"no result": 0.0, "[1, 2, 0, true]": 1.0})
 
     assert kept.recent_of([OTHER, model_ids(1)[0], MODEL], 3) == [
         Recent(other, [None, None, None]),
@@ -144,9 +144,9 @@ def test_a_confusion_matrix_is_kept_beside_the_result(redis_client: redis.Redis)
 
     assert kept.detail(MODEL) == Detail(NOON, CONFUSION)
     assert kept.detail(OTHER) is None
-    assert 2 * 24 * 3600 - 10 < redis_client.ttl(results.detail_key(MODEL)) <= 2 * 24 * 3600
+    assert 2 * 24 * 3600 - 10 < redis_client.ttl(repository.detail_key(MODEL)) <= 2 * 24 * 3600
     assert encode(DETAILED) == encode(FULL)
-    redis_client.set(results.detail_key(OTHER), '[1764000000000,["cat"],[[1]]]')
+    redis_client.set(repository.detail_key(OTHER), '[1764000000000,["cat"],[[1]]]')
     assert kept.detail(OTHER) is None  # of an earlier version, until the model's next result
     assert DETAILED.as_dict() == FULL.as_dict()
 
@@ -169,7 +169,7 @@ def test_the_result_of_an_unchanged_row_is_repeated(redis_client: redis.Redis) -
     kept = Results(redis_client, ttl_days=2)
     accuracy = 0.1 + 0.2  # which takes all digits
     kept.save([replace(DETAILED, accuracy=accuracy)])
-    for name in (results.key(MODEL), results.detail_key(MODEL)):
+    for name in (repository.key(MODEL), repository.detail_key(MODEL)):
         redis_client.expire(name, 10)
 
     repeated = kept.repeat([SEEN, SEEN._replace(model_id=OTHER)], LATER, LATER + timedelta(milliseconds=5))
@@ -181,10 +181,10 @@ def test_the_result_of_an_unchanged_row_is_repeated(redis_client: redis.Redis) -
     assert kept.latest(MODEL) == latest
     assert kept.detail(MODEL) == Detail(LATER, CONFUSION)
     assert kept.totals().added == {"ok": 2, "no_data": 0, "error": 0}
-    for name in (results.key(MODEL), results.detail_key(MODEL)):
+    for name in (repository.key(MODEL), repository.detail_key(MODEL)):
         assert redis_client.ttl(name) > 10
     assert kept.repeat([SEEN], LATER + timedelta(minutes=1), LATER) == [MODEL]
-    assert redis_client.zcard(results.key(MODEL)) == 3
+    assert redis_client.zcard(repository.key(MODEL)) == 3
     assert kept.latest_of([OTHER]) == [None]
 
 
@@ -214,7 +214,7 @@ def test_nor_for_a_moment_that_is_not_later(redis_client: redis.Redis, due_at: d
     kept.save([DETAILED])
 
     assert kept.repeat([SEEN], due_at, NOON) == []
-    assert redis_client.zcard(results.key(MODEL)) == 1
+    assert redis_client.zcard(repository.key(MODEL)) == 1
 
 
 def test_nor_one_that_was_not_ok_or_is_not_the_latest(redis_client: redis.Redis) -> None:
@@ -225,7 +225,7 @@ def test_nor_one_that_was_not_ok_or_is_not_the_latest(redis_client: redis.Redis)
     assert kept.repeat([SEEN], after, after) == []
 
     kept.save([replace(DETAILED, due_at=after)])
-    redis_client.zremrangebyrank(results.key(MODEL), -1, -1)
+    redis_client.zremrangebyrank(repository.key(MODEL), -1, -1)
     assert kept.repeat([SEEN], after + timedelta(minutes=1), after) == []
 
 
@@ -233,8 +233,8 @@ def test_nor_one_that_was_not_ok_or_is_not_the_latest(redis_client: redis.Redis)
 def test_nor_what_somebody_else_wrote(redis_client: redis.Redis, junk: str) -> None:
     kept = Results(redis_client)
     kept.save([DETAILED])
-    redis_client.set(results.detail_key(MODEL), junk)
-    redis_client.zadd(results.key(MODEL), {junk: 2e9})
+    redis_client.set(repository.detail_key(MODEL), junk)
+    redis_client.zadd(repository.key(MODEL), {junk: 2e9})
 
     assert kept.repeat([SEEN], LATER, LATER) == []
 
@@ -245,7 +245,7 @@ def test_an_unchanged_row_that_is_to_be_scored_in_another_way_is_scored(
     kept = Results(redis_client)
     kept.save([DETAILED])
 
-    monkeypatch.setattr(results, "SCORING", results.SCORING + 1)
+    monkeypatch.setattr(repository, "SCORING", repository.SCORING + 1)
 
     assert kept.repeat([SEEN], LATER, LATER) == []
 
@@ -279,7 +279,7 @@ def test_no_confusion_matrix_stands_beside_a_failure(redis_client: redis.Redis) 
     kept.save([replace(EMPTY, due_at=NOON + timedelta(minutes=1))])
 
     assert kept.detail(MODEL) is None
-    assert not redis_client.exists(results.detail_key(MODEL))
+    assert not redis_client.exists(repository.detail_key(MODEL))
 
 
 @pytest.mark.parametrize(("character", "kilobytes"), [("x", 5), ("é", 9), ("\U0001f600", 14)])
@@ -288,7 +288,7 @@ def test_the_largest_confusion_matrix_is_small(redis_client: redis.Redis, charac
 
     Results(redis_client).save([replace(FULL, confusion=largest)])
 
-    assert redis_client.strlen(results.detail_key(MODEL)) <= kilobytes * 1000
+    assert redis_client.strlen(repository.detail_key(MODEL)) <= kilobytes * 1000
     assert Results(redis_client).detail(MODEL) == Detail(NOON, largest)
 
 
@@ -296,9 +296,9 @@ def test_failing_models_are_those_whose_latest_result_is_not_ok(redis_client: re
     kept = Results(redis_client)
 
     kept.save([EMPTY])
-    assert redis_client.zrange(results.FAILING, 0, -1) == [MODEL.encode()]
+    assert redis_client.zrange(repository.FAILING, 0, -1) == [MODEL.encode()]
     kept.save([replace(FULL, due_at=NOON + timedelta(minutes=1))])
-    assert redis_client.zrange(results.FAILING, 0, -1) == []
+    assert redis_client.zrange(repository.FAILING, 0, -1) == []
 
 
 def test_results_are_counted_by_status_once_each_and_for_good(redis_client: redis.Redis) -> None:
@@ -317,10 +317,10 @@ def test_only_so_many_are_kept_and_only_for_so_long(redis_client: redis.Redis) -
 
     kept.save(replace(FULL, due_at=NOON + timedelta(minutes=minute)) for minute in range(5))
 
-    members: Any = redis_client.zrange(results.key(MODEL), 0, -1)
-    assert redis_client.zcard(results.key(MODEL)) == 3
+    members: Any = redis_client.zrange(repository.key(MODEL), 0, -1)
+    assert redis_client.zcard(repository.key(MODEL)) == 3
     assert decode(MODEL, members[0]).due_at == NOON + timedelta(minutes=2)
-    assert 2 * 24 * 3600 - 10 < redis_client.ttl(results.key(MODEL)) <= 2 * 24 * 3600
+    assert 2 * 24 * 3600 - 10 < redis_client.ttl(repository.key(MODEL)) <= 2 * 24 * 3600
 
 
 def test_an_error_is_kept_short(redis_client: redis.Redis) -> None:
@@ -328,30 +328,30 @@ def test_an_error_is_kept_short(redis_client: redis.Redis) -> None:
 
     latest = Results(redis_client).latest(MODEL)
     assert latest is not None
-    assert latest.error == "x" * results.LONGEST_ERROR
+    assert latest.error == "x" * repository.LONGEST_ERROR
 
 
 def test_it_takes_at_most_200_bytes(redis_client: redis.Redis) -> None:
     Results(redis_client).save(replace(FULL, due_at=NOON + timedelta(minutes=minute)) for minute in range(1000))
 
-    assert redis_client.memory_usage(results.key(MODEL), samples=0) / 1000 <= 200  # type: ignore[operator]
+    assert redis_client.memory_usage(repository.key(MODEL), samples=0) / 1000 <= 200  # type: ignore[operator]
 
 
 def test_failing_models_come_page_by_page_the_latest_first(redis_client: redis.Redis) -> None:
     """Also those of one moment, where the place itself has gone, and in the order of bytes."""
     chance = random.Random(3)
     failures = [Failure(chance.choice([1.0, 1764000000.123, 1764000060.0]), f"{n:x}-{n}") for n in range(200)]
-    redis_client.zadd(results.FAILING, {failure.model_id: failure.since for failure in failures})
+    redis_client.zadd(repository.FAILING, {failure.model_id: failure.since for failure in failures})
     failures.sort(reverse=True)
     kept = Results(redis_client)
 
     for start in range(0, 200, 7):
-        redis_client.zrem(results.FAILING, failures[start].model_id)
+        redis_client.zrem(repository.FAILING, failures[start].model_id)
 
         found = kept.failing(failures[start], 10)
 
         assert found == failures[start + 1 : start + 11]
-        redis_client.zadd(results.FAILING, {failures[start].model_id: failures[start].since})
+        redis_client.zadd(repository.FAILING, {failures[start].model_id: failures[start].since})
     assert kept.failing(None, 500) == failures
     assert kept.failing(Failure(0.5, MODEL), 10) == []
 

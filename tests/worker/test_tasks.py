@@ -8,8 +8,11 @@ from pathlib import Path
 
 import redis
 
-from local import redis as local_redis
-from scheduler.broker import Broker
+from core.metrics.confusion_matrix import Confusion
+from core.queue.batch import Batch
+from core.results.repository import Detail, Results
+from devstack import redis as local_redis
+from scheduler.queue import Broker
 from tests.databases import (
     MODEL,
     Connection,
@@ -25,9 +28,6 @@ from tests.databases import (
 from tests.processes import Service, is_quick, scaled
 from tests.queue import sent
 from tests.worker.conftest import NOON, big_batch, children, count, latest, stopped_pool, worker
-from worker.confusion import Confusion
-from worker.messages import Batch
-from worker.results import Detail, Results
 
 
 def test_a_batch_of_good_and_bad_models_each_has_its_own_result(

@@ -1,0 +1,1 @@
+"""The contract of an endpoint, declared beside its view."""

@@ -1,0 +1,105 @@
+"""Trying a cron expression: is it valid, what does it mean, when would it fire?"""
+
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, NotRequired
+
+from flask import Blueprint, Response, jsonify
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
+
+from api.backends import services
+from api.contract import fields
+from api.contract.fields import default
+from api.contract.operation import Answer, Operation, operation
+from api.contract.responses import ShownFire, ShownRefusal, TriedCron
+from api.schedules import queries
+from core.cron.description import describe
+from core.cron.occurrences import InvalidCron, InvalidTimeZone
+from core.cron.preview import Fire, next_fires
+from core.timestamps import iso
+
+blueprint = Blueprint("cron", __name__)
+
+DEFAULT_COUNT = 5
+LARGEST_COUNT = 100
+
+
+@with_config(extra="forbid")
+class Tried(TypedDict):
+    """An expression that somebody wonders about."""
+
+    expression: fields.AnyCron
+    timezone: NotRequired[Annotated[fields.AnyZone, default("UTC")]]
+    count: NotRequired[
+        Annotated[
+            int,
+            fields.whole(LARGEST_COUNT),
+            Field(description="How many fires to show.", examples=[DEFAULT_COUNT]),
+            default(DEFAULT_COUNT),
+        ]
+    ]
+
+
+@blueprint.get("/cron")
+@operation(Operation({200: Answer("What the gate says of it.", TriedCron)}, query=Tried))
+def try_cron(query: Tried) -> Response:
+    """Say what the gate says of an expression and a time zone, and when they would fire from now on."""
+    expression, timezone = query["expression"], query.get("timezone", "UTC")
+    with services().database.reading() as statements:
+        judgement = queries.judge(statements, expression, timezone)
+    errors: list[ShownRefusal] = [_refusal(*error) for error in judgement.errors]
+    fires: list[ShownFire] = []
+    if not errors:
+        count = query.get("count", DEFAULT_COUNT)
+        fires, errors = _preview(judgement.cron_expression, timezone, judgement.now, count)
+    answer: TriedCron = {
+        "cron_expression": judgement.cron_expression,
+        "timezone": timezone,
+        "valid": not errors,
+        "errors": errors,
+        "description": None if errors else words(judgement.cron_expression),
+        "next_fires": fires,
+    }
+    return jsonify(answer)
+
+
+@lru_cache(16_384)
+def words(expression: str) -> str | None:
+    """Return what an expression means; None where it got past the gate and means nothing."""
+    try:
+        return describe(expression)
+    except InvalidCron:
+        return None
+
+
+@lru_cache(8_192)
+def next_five(expression: str, timezone: str, after: datetime) -> tuple[ShownFire, ...]:
+    """Return the next fires of a pair, as the API shows them; those that there are."""
+    found, _ = _preview(expression, timezone, after, DEFAULT_COUNT)
+    return tuple(found)
+
+
+def _preview(expression: str, timezone: str, now: datetime, count: int) -> tuple[list[ShownFire], list[ShownRefusal]]:
+    """Return the fires there are, or what keeps the scheduler from firing what the gate takes."""
+    found: list[ShownFire] = []
+    try:
+        found += map(_shown, next_fires(expression, timezone, now, count))
+    except (InvalidCron, InvalidTimeZone) as error:
+        if not found:
+            field = "timezone" if isinstance(error, InvalidTimeZone) else "cron_expression"
+            return [], [_refusal(field, str(error), None)]
+    return found, []
+
+
+def _refusal(field: str, detail: str, hint: str | None) -> ShownRefusal:
+    return {"field": field, "detail": detail, "hint": hint}
+
+
+def _shown(fire: Fire) -> ShownFire:
+    return {
+        "at": iso(fire.at),
+        "local": fire.local.isoformat(),
+        "daylight_saving": fire.daylight_saving,
+        "stands_for": [named.isoformat() for named in fire.stands_for],
+    }

@@ -1,0 +1,1 @@
+"""The HTTP server below Flask: waitress, with limits on slow and greedy clients."""

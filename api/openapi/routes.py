@@ -1,0 +1,51 @@
+"""The contract: /openapi.json for programs, /docs for people, by Swagger UI, which is served from here: no Internet."""
+
+from importlib.resources import files
+from typing import Annotated
+
+from flask import Blueprint, Response, current_app, jsonify, render_template
+from pydantic import Field
+
+from api.backends import services
+from api.contract.operation import Answer, Operation, operation
+from api.openapi.document import document
+from api.problems import NotFound
+from api.schedules import etags
+
+blueprint = Blueprint("docs", __name__)
+
+SWAGGER_UI = {  # what the package offapi has of it, by the name under which it is served
+    "swagger-ui.css": ("swagger_style.css", "text/css"),
+    "swagger-ui.js": ("swagger_bundle.js", "text/javascript"),
+}
+Document = Annotated[dict[str, object], Field(examples=[{"openapi": "3.1.0"}])]
+Page = Annotated[str, Field(examples=["<!doctype html>"])]
+
+
+@blueprint.get("/openapi.json")
+@operation(
+    Operation(
+        {200: Answer("This document.", Document, etags.TAG), 304: etags.UNCHANGED},
+        headers=etags.NONE_MATCH,
+        servers=False,
+    )
+)
+def openapi() -> Response:
+    """Show the contract."""
+    return etags.cacheable(jsonify(document(current_app, tokens_needed=bool(services().settings.api_tokens))))
+
+
+@blueprint.get("/docs")
+@operation(Operation({200: Answer("A page for people.", Page, media_type="text/html")}, servers=False))
+def docs() -> str:
+    """Show the contract as a page on which calls can be tried."""
+    return render_template("docs.html")
+
+
+@blueprint.get("/docs/<name>")
+def swagger_ui(name: str) -> Response:
+    """Serve a part of Swagger UI."""
+    if name not in SWAGGER_UI:
+        raise NotFound(f"there is no {name[:80]}; the page is /docs")
+    file, media_type = SWAGGER_UI[name]
+    return etags.cacheable(Response((files("offapi") / file).read_bytes(), mimetype=media_type))

@@ -1,0 +1,80 @@
+"""Where the next page begins, as a text for ?after= that callers pass on unread."""
+
+import base64
+import binascii
+import hashlib
+import json
+import math
+import uuid
+from typing import Literal, NamedTuple
+
+from api.contract.fields import is_text
+from api.problems import Fault, Invalid
+from core.results.repository import Failure
+
+FIRST_MODEL = "00000000-0000-0000-0000-000000000000"
+
+
+ListedStatus = Literal["scheduled", "new", "late", "paused", "error", "failing"]
+
+
+class Filters(NamedTuple):
+    """What is listed; None does not restrict it."""
+
+    cron: str | None = None
+    zone: str | None = None
+    enabled: bool | None = None
+    status: ListedStatus | None = None
+    search: str | None = None  # part of the name, or the beginning of the model's id
+
+
+class Position(NamedTuple):
+    """A place in the order (cron, zone, model): a page begins with it, whether there is such a schedule or not."""
+
+    cron: str
+    zone: str
+    model_id: str | None  # None: behind all models of the pair
+
+
+START = Position("", "", FIRST_MODEL)
+
+
+def encode(filters: Filters, position: Position | Failure) -> str:
+    """Return a cursor that decode() takes together with the same filters."""
+    text = json.dumps([_digest(filters), *position], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode(filters: Filters, cursor: str) -> Position | Failure:
+    """Return the position that encode() was given. Raises Invalid for what is not from it, or for other filters."""
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        digest, *position = json.loads(base64.b64decode(padded, b"-_", validate=True))
+    except (ValueError, TypeError, RecursionError, binascii.Error):
+        digest, position = None, []
+    if digest == _digest(filters):
+        match position:
+            case [str(cron), str(zone), None] if is_text(cron + zone):
+                return Position(cron, zone, None)
+            case [str(cron), str(zone), str(model_id)] if is_text(cron + zone) and _is_model_id(model_id):
+                return Position(cron, zone, model_id)
+            case [float(since), str(model_id)] if (
+                filters.status == "failing"
+                and filters.search is None
+                and math.isfinite(since)
+                and _is_model_id(model_id)
+            ):
+                return Failure(since, model_id)
+    detail = f'after "{cursor[:80]}" is not from a page with these filters; take it from the Link header of one'
+    raise Invalid(detail, Fault(detail, parameter="after"))
+
+
+def _digest(filters: Filters) -> str:
+    return hashlib.sha256(json.dumps(filters).encode()).hexdigest()[:8]
+
+
+def _is_model_id(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False

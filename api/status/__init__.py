@@ -1,0 +1,1 @@
+"""Health checks, system status, Prometheus metrics."""

@@ -1,0 +1,1 @@
+"""Modules shared by the processes; they import none of them."""

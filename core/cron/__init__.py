@@ -1,0 +1,1 @@
+"""Cron expressions in time zones: pure functions of naive and UTC times."""

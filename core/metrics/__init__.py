@@ -1,0 +1,1 @@
+"""Types of metrics: pure, without numpy and scikit-learn."""

@@ -1,0 +1,1 @@
+"""The queue: messages of the scheduler for the workers."""

@@ -1,0 +1,1 @@
+"""Tasks of the leader, each run in turn."""

@@ -1,0 +1,1 @@
+"""Computation of metrics: the only package that imports numpy and scikit-learn."""
