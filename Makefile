@@ -27,10 +27,10 @@ test: $(VENV)/installed-dev ## Run the tests, three at a time, since most of the
 	@exec $(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(PYTEST_ARGS)
 
 fuzz: $(VENV)/installed-dev ## Compare with the reference model: new examples each time (FUZZ=80 times as many as in make test; 7 minutes)
-	@exec $(BIN)/python -m pytest --fuzz $(FUZZ) --timeout 3600 tests/scheduler/test_daylight_saving.py tests/sql/test_gate_fuzz.py $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest --fuzz $(FUZZ) --timeout 3600 tests/unit/core/cron/test_daylight_saving.py tests/integration/sql/test_validation_trigger_fuzz.py $(PYTEST_ARGS)
 
 fuzz-api: $(VENV)/installed-dev ## Call the API in all ways that its contract allows, and others: new ones each time (FUZZ_MINUTES=5)
-	@exec $(BIN)/python -m pytest --minutes $(FUZZ_MINUTES) --timeout 36000 -rP tests/contracts/test_schemathesis.py $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest --minutes $(FUZZ_MINUTES) --timeout 36000 -rP tests/contract/test_schemathesis.py $(PYTEST_ARGS)
 
 test-browser: $(VENV)/installed-dev ## Use the pages in a real browser (needs Chromium; 1 minute)
 	@BROWSER_TESTS=1 exec $(BIN)/python -m pytest --numprocesses 2 tests/browser $(PYTEST_ARGS)
@@ -48,16 +48,16 @@ chaos: $(VENV)/installed-dev ## Break everything at random for MINUTES=10, then 
 	@MINUTES="$(MINUTES)" SEED="$(SEED)" FAULTS="$(FAULTS)" LOSSES="$(LOSSES)" exec $(BIN)/python -m tests.chaos
 
 bench: $(VENV)/installed-dev ## Measure how soon models run and edits count, large fires, a million schedules, the API, its list, the pages (28 minutes; BENCH=api one of them)
-	@for name in $(BENCH); do $(BIN)/python -m tests.bench.$$name || exit 1; done
+	@for name in $(BENCH); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 bench-cron: $(VENV)/installed-dev ## Measure what a cron expression costs, and the gate (12 minutes)
-	@exec $(BIN)/python -m tests.bench.cron
+	@exec $(BIN)/python -m benchmarks.cron
 
 bench-compose: $(VENV)/installed-dev ## Measure the images, list what is in them, time the start (needs Docker; 1 minute)
-	@exec $(BIN)/python -m tests.bench.containers
+	@exec $(BIN)/python -m benchmarks.containers
 
 bench-outages: $(VENV)/installed-dev ## Measure how soon things go on after failures of leader, worker, PostgreSQL, Redis (RUNS=5; 7 minutes)
-	@exec $(BIN)/python -m tests.bench.outages $(RUNS)
+	@exec $(BIN)/python -m benchmarks.outages $(RUNS)
 
 screenshots: $(VENV)/installed-dev ## Take pictures of the pages into .local/screenshots, and the one for the README (needs Chromium)
 	@$(BIN)/python -m tests.browser.screenshots .local/screenshots

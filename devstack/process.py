@@ -14,7 +14,7 @@ from time import monotonic, sleep
 from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
-LEASH = Path(__file__).resolve().with_name("leash.py")
+LEASH = Path(__file__).resolve().with_name("parent_death.py")
 POLL_INTERVAL = 0.05  # seconds
 STOP_PATIENCE = 10.0  # seconds between the polite signal and SIGKILL
 

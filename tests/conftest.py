@@ -12,11 +12,13 @@ import redis
 from devstack import postgres as local_postgres
 from devstack import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
-from tests.databases import Connection, Databases
+from tests.support.databases import Connection, Databases
 
 # What was committed outlives kill -9 of the server, though not of the machine.
 FAST = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
-OLDEST_POSTGRES = Path("/usr/lib/postgresql/15/bin")  # where Debian has it; tests/sql runs on it too if it is there
+OLDEST_POSTGRES = Path(
+    "/usr/lib/postgresql/15/bin"
+)  # where Debian has it; tests/integration/sql runs on it too if it is there
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Page
 
 from devstack import redis as local_redis
 from tests.browser import chromium as installed
-from tests.databases import Databases
-from tests.stack import Stack, running
+from tests.support.databases import Databases
+from tests.support.stack import Stack, running
 
 PATIENCE = 5000  # milliseconds, for whatever a test waits for
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from core.cron.occurrences import last_fire, next_fire
 from core.metrics.confusion_matrix import Confusion
 from core.results.repository import Result, Results
-from tests.databases import log_labels, past_the_triggers, run
-from tests.stack import Stack
+from tests.support.databases import log_labels, past_the_triggers, run
+from tests.support.stack import Stack
 
 NOW = datetime(2026, 11, 24, 11, 59, 50, tzinfo=UTC)
 RUNS = 240

@@ -14,8 +14,8 @@ from devstack import postgres as local_postgres
 from devstack import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.browser import chromium, scene
-from tests.databases import Databases
-from tests.stack import Stack, running
+from tests.support.databases import Databases
+from tests.support.stack import Stack, running
 
 WIDTHS = {"wide": 1280, "narrow": 360}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

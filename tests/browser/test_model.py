@@ -12,8 +12,8 @@ from playwright.sync_api import Locator, Page, expect
 from core.results.repository import Result, Results
 from devstack import redis as local_redis
 from tests.browser.conftest import Open
-from tests.databases import log_labels, past_the_triggers, run, schedule
-from tests.stack import Stack
+from tests.support.databases import log_labels, past_the_triggers, run, schedule
+from tests.support.stack import Stack
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RUNS = 60  # one a minute, the last one at 11:59

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import Open
-from tests.databases import log_labels, one, rows, run, schedule, wait_for
-from tests.stack import Stack
+from tests.support.databases import log_labels, one, rows, run, schedule, wait_for
+from tests.support.stack import Stack
 
 SOON = 2000  # milliseconds in which changes have to show by themselves
 

@@ -30,7 +30,7 @@ from tests.chaos.stack import Stack, running
 from tests.chaos.storm import Storm
 from tests.chaos.verdict import judge
 from tests.chaos.world import Fault, UnknownFault, selected
-from tests.databases import run
+from tests.support.databases import run
 
 LOGS = Path(".local/chaos")
 POLL = 0.05  # seconds

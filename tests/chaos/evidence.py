@@ -13,7 +13,7 @@ from tests.chaos import losses, newcomers
 from tests.chaos.clock import Timeline, full_minutes
 from tests.chaos.ledger import Evidence, Result
 from tests.chaos.world import Loss
-from tests.databases import Connection, one, rows, run
+from tests.support.databases import Connection, one, rows, run
 
 MODELS = 1000
 CRON = "* * * * *"

@@ -19,7 +19,7 @@ from tests.chaos.evidence import COUNTED, LABEL
 from tests.chaos.scratch import counted, repair
 from tests.chaos.user_faults import envelope
 from tests.chaos.world import World, fault
-from tests.databases import Connection, run
+from tests.support.databases import Connection, run
 
 CHANNEL = "metrics_executions"
 MOST_PAYLOAD = 7999  # bytes of a NOTIFY

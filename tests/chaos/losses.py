@@ -8,7 +8,7 @@ from pathlib import Path
 from time import sleep
 
 from tests.chaos.world import POLL, Loss, World, fault
-from tests.databases import run
+from tests.support.databases import run
 
 EMPTIED, SHORTENED, TRUNCATED = "Redis emptied", "Redis without its last second", "crons and fires emptied"
 

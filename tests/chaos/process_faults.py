@@ -10,7 +10,7 @@ import redis
 from core.queue import batch
 from tests.chaos.processes import Service, children_of
 from tests.chaos.world import World, fault
-from tests.databases import run
+from tests.support.databases import run
 
 BATCHES = 50  # messages of one moment
 PATIENCE = 12.0  # seconds for the next step and its messages

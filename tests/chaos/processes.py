@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 from devstack.process import Process
-from tests.proxy import Proxy
+from tests.support.proxy import Proxy
 
 
 @dataclass(eq=False)

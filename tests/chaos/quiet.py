@@ -12,7 +12,7 @@ from core.results.repository import key
 from devstack.process import wait_until
 from tests.chaos.evidence import CRON, ZONES
 from tests.chaos.stack import Stack
-from tests.databases import rows
+from tests.support.databases import rows
 
 log = logging.getLogger("chaos")
 

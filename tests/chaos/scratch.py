@@ -12,7 +12,7 @@ import redis
 from core.results.repository import detail_key, key
 from tests.chaos.evidence import COUNTED, CRON, ZONES
 from tests.chaos.world import World
-from tests.databases import Connection, past_the_triggers, rows, run
+from tests.support.databases import Connection, past_the_triggers, rows, run
 
 SETUP = "CREATE TABLE chaos.scratch (model_id uuid PRIMARY KEY)"
 NAME = "scratch"

@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager, suppress
 import psycopg2
 
 from tests.chaos.world import World, fault
-from tests.databases import Connection, run
-from tests.proxy import Proxy
+from tests.support.databases import Connection, run
+from tests.support.proxy import Proxy
 
 SLOW = 0.2  # seconds
 MOST_CONNECTIONS = 60

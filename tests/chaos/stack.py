@@ -22,15 +22,15 @@ from devstack.process import Process
 from devstack.services import SCHEDULER, WORKER, url_as
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.chaos.processes import Server, Service
-from tests.databases import Connection, rows, run
-from tests.proxy import Proxy
+from tests.support.databases import Connection, rows, run
+from tests.support.proxy import Proxy
 
 log = logging.getLogger("chaos")
 
 SETTINGS = {"max_connections": "40"}
 BATCH_SIZE = 20
 TIME_LIMIT = 10  # seconds
-FORCED_LEADER = ["tests.forced_leader"]
+FORCED_LEADER = ["tests.support.forced_leader"]
 STRANGER = "stranger"
 PAUSES = 0.5, 3.0  # seconds until what was killed is started again
 LEADER = """
@@ -166,7 +166,7 @@ def running(rng: random.Random, skew: float) -> Iterator[Stack]:
             postgres_server=Server(postgres.process),
             redis_server=Server(queue.process),
             schedulers=[scheduler(f"scheduler-{number}", SCHEDULER) for number in (1, 2)],
-            workers=[worker("worker-1"), worker("worker-2", "tests.shifted_clock", str(skew))],
+            workers=[worker("worker-1"), worker("worker-2", "tests.support.shifted_clock", str(skew))],
             second_leader=scheduler("second-leader", FORCED_LEADER),
             rng=rng,
         )

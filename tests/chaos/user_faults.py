@@ -9,7 +9,7 @@ from typing import Any
 
 from core.queue import batch
 from tests.chaos.world import World, fault
-from tests.databases import run
+from tests.support.databases import run
 
 MANY = 10_000
 ZONES = ["UTC", "Europe/Warsaw", "Asia/Kolkata", "Australia/Lord_Howe", "America/New_York", "Africa/Casablanca"]

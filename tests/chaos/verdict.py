@@ -9,7 +9,7 @@ from tests.chaos.ledger import count
 from tests.chaos.quiet import left
 from tests.chaos.settings import Settings
 from tests.chaos.storm import Storm
-from tests.databases import one
+from tests.support.databases import one
 
 CALM_JUDGED = timedelta(seconds=7)  # from the begin of the calm; later due times may reach into the first fault
 

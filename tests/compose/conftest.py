@@ -9,7 +9,7 @@ import pytest
 from tests.compose.docker import missing
 from tests.compose.running import a_stack, logs
 from tests.compose.stack import Stack
-from tests.databases import model_ids
+from tests.support.databases import model_ids
 
 MODELS = 50
 FILL = """

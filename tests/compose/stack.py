@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from devstack.process import ROOT
 from tests.compose.docker import docker, finished, inspected, is_healthy, said
-from tests.databases import wait_for
+from tests.support.databases import wait_for
 
 OURS = ("api", "scheduler", "worker")
 SERVICES = ("postgres", "redis", *OURS)  # those that stay; `database` ends when it is done

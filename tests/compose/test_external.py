@@ -12,7 +12,7 @@ import pytest
 from tests.compose.docker import docker, logs_of, service_of
 from tests.compose.running import a_stack, logs_shown
 from tests.compose.stack import Stack
-from tests.databases import MODEL, wait_for
+from tests.support.databases import MODEL, wait_for
 
 pytestmark = pytest.mark.timeout(600)
 

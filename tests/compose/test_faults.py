@@ -7,7 +7,7 @@ import pytest
 
 from tests.compose.docker import docker
 from tests.compose.stack import SERVICES, Minute, Stack, Victim
-from tests.databases import wait_for
+from tests.support.databases import wait_for
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from devstack.process import ROOT
-from tests.contracts.environment import variables
+from tests.support.settings_variables import variables
 
 SERVICES = ("api", "scheduler", "worker")
 OF_LIBPQ = {"PGPASSWORD"}

@@ -10,7 +10,7 @@ import pytest
 from tests.compose.docker import docker, finished, is_healthy, service_of, size_above_base
 from tests.compose.documents import blocks
 from tests.compose.stack import OURS, SERVICES, Stack
-from tests.databases import MODEL, wait_for
+from tests.support.databases import MODEL, wait_for
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -14,7 +14,7 @@ from devstack.process import ROOT
 from tests.compose.docker import service_of
 from tests.compose.documents import blocks
 from tests.compose.stack import OURS, SERVICES, Stack
-from tests.databases import wait_for
+from tests.support.databases import wait_for
 
 pytestmark = pytest.mark.timeout(600)
 

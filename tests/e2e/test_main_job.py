@@ -11,7 +11,7 @@ import redis
 from sklearn.metrics import accuracy_score
 
 from devstack import redis as local_redis
-from tests.databases import (
+from tests.support.databases import (
     MODEL,
     Databases,
     log_labels,
@@ -23,8 +23,8 @@ from tests.databases import (
     schedule_many,
     wait_for,
 )
-from tests.processes import is_quick, scaled
-from tests.stack import Stack, running
+from tests.support.processes import is_quick, scaled
+from tests.support.stack import Stack, running
 
 DATA = Path("sql/900_test_data.sql")
 

@@ -11,8 +11,18 @@ import redis
 from core.results.repository import decode, key
 from devstack import redis as local_redis
 from devstack.services import SCHEDULER, WORKER
-from tests.databases import Connection, Databases, log_labels, model_ids, one, run, schedule, set_clock, wait_for
-from tests.processes import Service, service
+from tests.support.databases import (
+    Connection,
+    Databases,
+    log_labels,
+    model_ids,
+    one,
+    run,
+    schedule,
+    set_clock,
+    wait_for,
+)
+from tests.support.processes import Service, service
 
 Lost = Literal["nothing", "the last second", "everything"]
 

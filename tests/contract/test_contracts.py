@@ -1,0 +1,110 @@
+"""What two sides must agree on, and files that must agree with the code."""
+
+import re
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from core.queue import batch
+from core.queue.batch import Batch
+from tests.support.databases import MODEL
+from tests.support.settings_variables import variables
+
+REQUIREMENTS = Path("requirements")
+SERVICES = ["api", "scheduler", "worker"]
+
+
+@pytest.fixture
+def worker_task(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://unused")
+    monkeypatch.setenv("REDIS_URL", "redis://unused")
+    from worker.tasks import calculate  # noqa: PLC0415  # reads the environment
+
+    return calculate
+
+
+def test_the_scheduler_sends_what_the_worker_runs(worker_task: Any) -> None:
+    batch = Batch([MODEL], datetime(2026, 11, 24, 12, tzinfo=UTC), requested=True)
+    message = batch.message(queued_at=datetime(2026, 11, 24, 12, tzinfo=UTC))
+
+    assert message.name == worker_task.name
+    assert Batch.read(message.kwargs) == batch
+
+
+def test_the_worker_takes_from_the_queue_that_the_scheduler_fills(worker_task: Any) -> None:
+    from worker.app import settings  # noqa: PLC0415  # reads the environment
+
+    conf = worker_task.app.conf
+
+    assert conf.task_default_queue == batch.QUEUE
+    assert conf.broker_transport_options["visibility_timeout"] > conf.task_time_limit > settings.time_limit
+    assert conf.accept_content == ["json"]
+
+
+def test_what_the_workers_have_taken_is_where_kombu_notes_it(worker_task: Any) -> None:
+    assert worker_task.app.connection_for_read().transport.Channel.unacked_index_key == batch.UNACKED_INDEX
+    assert "unacked_index_key" not in worker_task.app.conf.broker_transport_options
+
+
+@pytest.mark.parametrize(
+    ("url", "tls"),
+    [
+        ("rediss://redis.example.com/0", {"ssl_cert_reqs": ssl.CERT_REQUIRED}),
+        # redis-py requires a certificate unless it is told not to
+        ("rediss://redis.example.com/0?ssl_ca_certs=/ca.pem", {"ssl_ca_certs": "/ca.pem"}),
+        ("rediss://redis.example.com/0?ssl_cert_reqs=none", {"ssl_cert_reqs": ssl.CERT_NONE}),
+        ("redis://redis.example.com/0", None),
+    ],
+)
+def test_the_broker_must_have_a_certificate_unless_its_url_says_otherwise(url: str, tls: object) -> None:
+    with Celery(broker=url, broker_use_ssl=batch.broker_tls(url)) as app:
+        assert (app.connection_for_write().ssl or None) == tls
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_readme_lists_every_variable_that_a_service_reads(service: str) -> None:
+    readme = Path("README.md").read_text()
+
+    for variable in variables(service):
+        assert f"`{variable}`" in readme, variable
+
+
+def test_the_readme_lists_every_variable_that_compose_reads() -> None:
+    readme = Path("README.md").read_text()
+
+    for variable in re.findall(r"\$\{(\w+)", Path("compose.yaml").read_text()):
+        assert f"`{variable}`" in readme, variable
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_value_that_makes_no_sense_is_refused_by_name(service: str) -> None:
+    module = __import__(f"{service}.settings", fromlist=["Settings"])
+    env = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused"}
+
+    for variable in variables(service) - {"HOST", "ALLOWED_HOSTS"} - env.keys():
+        with pytest.raises(ValueError, match=f'{variable} is (not name:|"none"; write (a whole number|true or false))'):
+            module.Settings.from_env(env | {variable: "none"})
+    for variable in env:
+        with pytest.raises(KeyError, match=variable):
+            module.Settings.from_env({name: value for name, value in env.items() if name != variable})
+
+
+def test_no_package_is_pinned_at_two_versions() -> None:
+    versions: dict[str, set[str]] = {}
+    for file in REQUIREMENTS.glob("*.txt"):
+        for name, version, marker in re.findall(r"^([\w.-]+)==(\S+)(.*)\\$", file.read_text(), re.MULTILINE):
+            versions.setdefault(f"{name}{marker.split('platform')[0]}", set()).add(version)
+
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
+def test_the_images_need_no_more_than_they_use() -> None:
+    pinned = {file.stem: file.read_text() for file in REQUIREMENTS.glob("*.txt")}
+
+    assert "scikit-learn==" not in pinned["api"] + pinned["scheduler"]
+    assert "flask==" not in pinned["worker"] + pinned["scheduler"]
+    assert "celery==" not in pinned["api"]

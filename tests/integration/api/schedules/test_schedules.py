@@ -1,0 +1,297 @@
+"""One schedule over HTTP: POST, GET, DELETE; and the list's pages."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+
+from core.results.repository import Result, Results
+from tests.support.api_responses import following, problem
+from tests.support.databases import MODEL, OTHER, Connection, model_ids, one, rows, run, schedule, set_clock
+
+NOON = "2026-11-24 12:00:30+00"
+DUE_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
+BODY = {"model_id": MODEL, "cron_expression": "*/1 * * * *"}
+
+
+def test_the_first_post_creates(client: FlaskClient, db: Connection) -> None:
+    set_clock(db, NOON)
+
+    answer = client.post("/schedule", json=BODY)
+
+    assert answer.status_code == 201
+    assert answer.headers["Location"] == f"/schedule/{MODEL}"
+    assert answer.headers["ETag"] == client.get(f"/schedule/{MODEL}").headers["ETag"]
+    assert answer.json == {
+        "model_id": MODEL,
+        "name": None,
+        "cron_expression": "*/1 * * * *",
+        "timezone": "UTC",
+        "enabled": True,
+        "status": "new",
+        "next_run_at": "2026-11-24T12:01:00Z",
+        "last_run_at": None,
+        "error": None,
+        "created_at": "2026-11-24T12:00:30Z",
+        "updated_at": "2026-11-24T12:00:30Z",
+    }
+
+
+def test_a_second_post_replaces_all_of_it(client: FlaskClient, db: Connection) -> None:
+    client.post("/schedule", json={**BODY, "name": "digits", "timezone": "Europe/Warsaw", "enabled": False})
+
+    answer = client.post("/schedule", json={**BODY, "cron_expression": "@DAILY"})
+
+    assert answer.status_code == 200
+    assert answer.headers["Location"] == f"/schedule/{MODEL}"
+    assert answer.headers["ETag"] == client.get(f"/schedule/{MODEL}").headers["ETag"]
+    assert rows(db, "SELECT name, cron_expression, timezone, enabled FROM metrics_executions") == [
+        (None, "@daily", "UTC", True)
+    ]
+
+
+def test_the_same_post_again_changes_nothing(client: FlaskClient, db: Connection) -> None:
+    client.post("/schedule", json=BODY)
+    before = rows(db, "SELECT * FROM metrics_executions")
+
+    assert client.post("/schedule", json=BODY).status_code == 200
+
+    assert rows(db, "SELECT * FROM metrics_executions") == before
+
+
+def test_a_post_takes_everything(client: FlaskClient) -> None:
+    body = {
+        "model_id": MODEL.upper(),
+        "cron_expression": "0 9 * * mon-fri",
+        "timezone": "Europe/Warsaw",
+        "enabled": False,
+        "name": "Größe 📈",
+    }
+
+    answer: Any = client.post("/schedule", json=body).json
+
+    assert answer == answer | body | {"model_id": MODEL}
+    assert answer["next_run_at"] is None
+    assert answer["status"] == "paused"
+
+
+UUID = "write a UUID such as 550e8400-e29b-41d4-a716-446655440000"
+UNSTORABLE = "write it without NUL and half surrogate pairs, which PostgreSQL cannot store"
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "said"),
+    [
+        ({"model_id": "42"}, "#/model_id", f'model_id is "42"; {UUID}'),
+        ({"model_id": MODEL.replace("-", "")}, "#/model_id", f'model_id is "550e8400e29b41d4a716446655440000"; {UUID}'),
+        ({"model_id": f"{{{MODEL}}}"}, "#/model_id", UUID),
+        ({"model_id": f"{MODEL}\n"}, "#/model_id", UUID),
+        ({"model_id": f"urn:uuid:{MODEL}"}, "#/model_id", UUID),
+        ({"model_id": 42}, "#/model_id", f"model_id is 42; {UUID}"),
+        ({"cron_expression": None}, "#/cron_expression", "cron_expression is null; write a string"),
+        ({"cron_expression": "* * * * *\0"}, "#/cron_expression", UNSTORABLE),
+        ({"cron_expression": "\ud800"}, "#/cron_expression", f'cron_expression is "\\ud800"; {UNSTORABLE}'),
+        ({"name": "\udfff\ud800"}, "#/name", UNSTORABLE),
+        ({"timezone": ["UTC"]}, "#/timezone", 'timezone is ["UTC"]; write a string'),
+        ({"timezone": None}, "#/timezone", "timezone is null; write a string"),
+        ({"enabled": "yes"}, "#/enabled", 'enabled is "yes"; write true or false'),
+        ({"enabled": 1}, "#/enabled", "enabled is 1; write true or false"),
+        ({"enabled": None}, "#/enabled", "enabled is null; write true or false"),
+        ({"name": 7}, "#/name", "name is 7; write a string or null"),
+        ({"name": {}}, "#/name", "name is {}; write a string or null"),
+        (
+            {"cron": "* * * * *"},
+            "#/cron",
+            '"cron" is not a field; there are cron_expression, timezone, enabled, name, model_id',
+        ),
+        ({"a/b~c d%é": 1}, "#/a~1b~0c%20d%25%C3%A9", "is not a field"),
+        ({"": 1}, "#/", '"" is not a field'),
+    ],
+)
+def test_a_wrong_value_is_named(
+    client: FlaskClient, db: Connection, change: dict[str, Any], pointer: str, said: str
+) -> None:
+    answer: Any = client.post("/schedule", json=BODY | change)
+
+    assert problem(answer) == (422, "invalid")
+    assert said in answer.json["detail"]
+    assert answer.json["errors"] == [{"detail": answer.json["detail"], "pointer": pointer}]
+    assert rows(db, "SELECT FROM metrics_executions") == []
+
+
+def test_several_wrong_values_are_named_at_once(client: FlaskClient) -> None:
+    answer: Any = client.post("/schedule", json={"model_id": 1, "enabled": 2, "name": 3, "nickname": 4})
+
+    assert problem(answer) == (422, "invalid")
+    assert answer.json["detail"] == "cron_expression is missing; it is required (and 4 more, see errors)"
+    pointers = {"#/cron_expression", "#/model_id", "#/enabled", "#/name", "#/nickname"}
+    assert {error["pointer"] for error in answer.json["errors"]} == pointers
+
+
+@pytest.mark.parametrize("missing", ["model_id", "cron_expression"])
+def test_a_missing_field_is_named(client: FlaskClient, missing: str) -> None:
+    answer: Any = client.post("/schedule", json={name: value for name, value in BODY.items() if name != missing})
+
+    assert problem(answer) == (422, "invalid")
+    assert answer.json["detail"] == f"{missing} is missing; it is required"
+    assert answer.json["errors"][0]["pointer"] == f"#/{missing}"
+
+
+def test_the_gates_words_are_passed_on(client: FlaskClient) -> None:
+    cron = client.post("/schedule", json=BODY | {"cron_expression": "5/15 * * * *"})
+    zone: Any = client.post("/schedule", json=BODY | {"timezone": "europe/warsaw"})
+    name: Any = client.post("/schedule", json=BODY | {"name": "x" * 201})
+
+    detail = 'cron_expression "5/15 * * * *" is refused: minute "5/15" has a step without a range'
+    assert cron.json == {
+        "type": "urn:cyclic-metrics:problem:refused",
+        "title": "The schedule is refused",
+        "status": 422,
+        "detail": detail,
+        "errors": [{"detail": detail, "pointer": "#/cron_expression", "hint": "Write 5-59/15."}],
+    }
+    assert problem(zone) == (422, "refused")
+    assert [(error["pointer"], error["hint"]) for error in zone.json["errors"]] == [
+        ("#/timezone", "Write Europe/Warsaw.")
+    ]
+    assert problem(name) == (422, "refused")
+    assert "it has 201 characters" in name.json["detail"]
+    assert [(error["pointer"], error["hint"]) for error in name.json["errors"]] == [
+        ("#/name", "Write at most 200 characters.")
+    ]
+
+
+def test_everything_that_the_gate_refuses_is_named_at_once(client: FlaskClient) -> None:
+    body = BODY | {"cron_expression": "60 * * * *", "timezone": "Mars", "name": "x" * 201}
+
+    answer: Any = client.post("/schedule", json=body)
+
+    assert problem(answer) == (422, "refused")
+    assert answer.json["detail"].endswith(" (and 2 more, see errors)")
+    assert [error["pointer"] for error in answer.json["errors"]] == ["#/cron_expression", "#/name", "#/timezone"]
+
+
+@pytest.mark.parametrize("length", [513, 60_000])
+def test_an_expression_that_is_too_long_for_the_index_is_refused(client: FlaskClient, length: int) -> None:
+    answer: Any = client.post("/schedule", json=BODY | {"cron_expression": "1," * (length // 2) + "1 * * * *"})
+
+    assert problem(answer) == (422, "refused")
+    assert answer.json["errors"][0]["pointer"] == "#/cron_expression"
+
+
+def test_a_schedule_says_when_it_runs_next(client: FlaskClient, db: Connection) -> None:
+    set_clock(db, NOON)
+    schedule(db, MODEL, "0 9 * * mon-fri", "Europe/Warsaw")
+    assert client.get(f"/schedule/{MODEL}").json["next_run_at"] == "2026-11-25T08:00:00Z"  # type: ignore[index]
+
+    run(
+        db,
+        "INSERT INTO crons SELECT cron_expression, timezone, '2026-11-26 08:00+00', '2026-11-25 08:00+00', NULL, 'x'"
+        " FROM metrics_executions",
+    )
+    answer = client.get(f"/schedule/{MODEL.upper()}").json
+    assert answer["next_run_at"] == "2026-11-26T08:00:00Z"  # type: ignore[index]
+    assert answer["last_run_at"] == "2026-11-25T08:00:00Z"  # type: ignore[index]
+
+    run(db, "UPDATE crons SET next_due_at = NULL, error = 'cannot be fired'")
+    answer = client.get(f"/schedule/{MODEL}").json
+    assert (answer["status"], answer["error"], answer["next_run_at"]) == ("error", "cannot be fired", None)  # type: ignore[index]
+
+
+def test_a_row_that_got_past_the_gate_says_what_is_wrong(client: FlaskClient, db: Connection) -> None:
+    run(db, "SET session_replication_role = replica")
+    schedule(db, cron="R R * * *")
+
+    answer = client.get(f"/schedule/{MODEL}")
+
+    assert answer.status_code == 200
+    assert (answer.json["status"], answer.json["next_run_at"]) == ("error", None)  # type: ignore[index]
+    assert "R R * * *" in answer.json["error"]  # type: ignore[index]
+
+
+def test_a_delete_deletes(client: FlaskClient, db: Connection) -> None:
+    schedule(db)
+    schedule(db, OTHER)
+
+    answer = client.delete(f"/schedule/{MODEL}")
+
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert one(db, "SELECT model_id::text FROM metrics_executions") == OTHER
+
+
+def test_a_delete_leaves_the_results(client: FlaskClient, db: Connection, redis_client: redis.Redis) -> None:
+    schedule(db)
+    Results(redis_client).save([Result(MODEL, DUE_AT, DUE_AT, "ok", 0.5, 2, 7, DUE_AT)])
+
+    client.delete(f"/schedule/{MODEL.upper()}")
+
+    assert client.get(f"/schedule/{MODEL}").status_code == 404
+    assert client.get(f"/results/{MODEL}").status_code == 200
+    assert client.delete(f"/schedule/{MODEL}").status_code == 404
+
+
+@pytest.mark.parametrize("method", ["get", "delete"])
+def test_an_unknown_model_is_not_found(client: FlaskClient, method: str) -> None:
+    answer: Any = getattr(client, method)(f"/schedule/{MODEL}")
+
+    assert problem(answer) == (404, "not-found")
+    assert answer.json["detail"] == f"model {MODEL} has no schedule; POST /schedule makes one"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/schedule/42",
+        "/results/42",
+        "/results/42/history",
+        f"/schedule/{MODEL}0",
+        f"/schedule/{MODEL}%0A",
+        "/schedule/%00",
+        "/schedule/%ff%fe",
+        f"/schedule/{'x' * 9000}",
+    ],
+)
+def test_a_path_without_a_uuid_is_refused(client: FlaskClient, path: str) -> None:
+    answer: Any = client.get(path)
+
+    assert problem(answer) == (422, "invalid")
+    assert answer.json["errors"] == [{"detail": answer.json["detail"], "parameter": "model_id"}]
+
+
+@pytest.mark.parametrize(
+    ("search", "finds"),
+    [("", True), ("550E8400-E29B", True), ("550e8400e29b", True), (MODEL, True), (MODEL.replace("-", "") + "0", False)],
+)
+def test_a_search_for_the_beginning_of_an_id(client: FlaskClient, db: Connection, search: str, finds: bool) -> None:
+    schedule(db)
+
+    answer: Any = client.get("/schedule", query_string={"search": search})
+
+    assert [found["model_id"] for found in answer.json] == [MODEL] * finds
+
+
+def test_the_list_comes_in_pages(client: FlaskClient, db: Connection) -> None:
+    ids = sorted(model_ids(5))
+    for model_id in ids:
+        schedule(db, model_id)
+    assert [found["model_id"] for found in client.get("/schedule").json] == ids  # type: ignore[union-attr]
+
+    found: list[str] = []
+    page: str | None = "/schedule?limit=2"
+    while page:
+        answer: Any = client.get(page)
+        found += [each["model_id"] for each in answer.json]
+        page = following(answer)
+
+    assert found == ids
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=-1", "limit=ten", "limit=9999999999"])
+def test_a_wrong_page_is_refused(client: FlaskClient, query: str) -> None:
+    answer: Any = client.get(f"/schedule?{query}")
+
+    assert problem(answer) == (422, "invalid")
+    assert answer.json["detail"].startswith(query.partition("=")[0])
+    assert answer.json["errors"][0]["parameter"] == "limit"

@@ -1,0 +1,29 @@
+"""How messages go into the queue."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import redis
+
+from core.queue.batch import QUEUE
+from scheduler.queue import TOGETHER, Broker, Sent
+from tests.support.databases import model_ids
+from tests.support.queue import sent
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def test_the_first_message_goes_at_once_and_the_others_together(redis_client: redis.Redis) -> None:
+    ids = model_ids(2 * TOGETHER)
+    waiting = []
+
+    def batches() -> Iterator[list[str]]:
+        for model_id in ids:
+            yield [model_id]
+            waiting.append(redis_client.llen(QUEUE))
+
+    total = Broker(redis_client).send_models(batches(), NOON, NOON)
+
+    assert total == Sent(models=2 * TOGETHER, messages=2 * TOGETHER)
+    assert waiting == [1] * TOGETHER + [1 + TOGETHER] * TOGETHER
+    assert [message["model_ids"] for message in sent(redis_client)] == [[model_id] for model_id in ids]

@@ -1,0 +1,17 @@
+"""The database's own tests run on both ends of the supported versions, where both are installed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import OLDEST_POSTGRES, run_databases
+from tests.support.databases import Databases
+
+VERSIONS = [None, OLDEST_POSTGRES] if OLDEST_POSTGRES.is_dir() else [None]
+
+
+@pytest.fixture(scope="session", params=VERSIONS, ids=lambda binaries: "oldest" if binaries else "embedded")
+def databases(request: pytest.FixtureRequest, passwords: dict[str, str]) -> Iterator[Databases]:
+    binaries: Path | None = request.param
+    yield from run_databases(passwords, binaries)

@@ -1,0 +1,184 @@
+"""A table of results in partitions, made by the very statements of docs/partitions.md."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.errors import CheckViolation
+
+from core import postgres
+from devstack.cluster import embedded_binaries
+from scheduler.settings import Settings
+from scheduler.tasks import results_retention
+from scheduler.tasks.results_retention import OldResults
+from sql.apply import apply
+from tests.integration.sql.test_tables import newest
+from tests.support.databases import MODEL, OTHER, Connection, Databases, one, replace_database, rows, run, set_clock
+
+ADD = "INSERT INTO results (model_id, y_true, y_pred, timestamp) VALUES (%s, '[1]', '[1]', %s) RETURNING id"
+QUIET = "00000000-0000-4000-8000-000000000001"
+PARTITIONS = """
+    SELECT child.relname FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
+    WHERE inhparent = 'results'::regclass ORDER BY 1
+"""
+
+Follow = Callable[[str], None]
+
+
+def statements(heading: str) -> str:
+    """Return what the document gives below a heading, to be pasted into psql."""
+    section = Path("docs/partitions.md").read_text().split(f"\n## {heading}\n")[1].split("\n##")[0]
+    groups = groupby(section.splitlines(), key=lambda line: line.startswith("    ") or not line)
+    return "\n".join(line for indented, lines in groups if indented for line in lines)
+
+
+@pytest.fixture
+def url(databases: Databases, passwords: dict[str, str]) -> Iterator[str]:
+    """A database of its own: what is done to it cannot be undone."""
+    admin = psycopg2.connect(replace_database(databases.template_url, "postgres"))
+    admin.autocommit = True
+    run(admin, "CREATE DATABASE partitioned")
+    url = replace_database(databases.template_url, "partitioned")
+    apply(url, passwords=passwords, test_data=False)
+    yield url
+    run(admin, "DROP DATABASE partitioned WITH (FORCE)")
+    admin.close()
+
+
+@pytest.fixture
+def db(url: str) -> Iterator[Connection]:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    set_clock(connection, "2026-12-15 12:00+00")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def follow(url: str) -> Follow:
+    """Return a function that does what the document says below a heading."""
+    psql = [str(embedded_binaries() / "psql"), "--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", url]
+
+    def paste(heading: str) -> None:
+        done = subprocess.run(psql, input=statements(heading), text=True, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    return paste
+
+
+def partitions(db: Connection) -> list[str]:
+    return [name for (name,) in rows(db, PARTITIONS)]
+
+
+def partition_of(db: Connection, number: int) -> str:
+    found: str = one(db, "SELECT tableoid::regclass::text FROM results WHERE id = %s", number)
+    return found
+
+
+@pytest.mark.parametrize("heading", ["To months", "By model"])
+def test_a_live_table_becomes_a_partitioned_one(
+    db: Connection, url: str, databases: Databases, follow: Follow, heading: str
+) -> None:
+    first = [one(db, ADD, model_id, "2026-12-01") for model_id in (MODEL, OTHER, MODEL)]
+
+    follow(heading)
+
+    client = psycopg2.connect(databases.url_as("metrics_client", url))
+    client.autocommit = True
+    added = one(client, ADD, MODEL, "2026-12-02")
+    with pytest.raises(CheckViolation, match="labels"):
+        run(client, "INSERT INTO results (model_id, y_true, y_pred, timestamp) VALUES (%s, '[]', '[1]', now())", MODEL)
+    client.close()
+    assert added > max(first)
+    assert newest(db, MODEL, OTHER) == [(OTHER, first[1]), (MODEL, added)]
+    run(db, "SET enable_seqscan = off; SET enable_bitmapscan = off")
+    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN SELECT * FROM latest_results('{{{MODEL}}}')"))
+    assert plan.count("Index Scan using results_") == len(partitions(db))
+    assert "->  Sort" not in plan
+
+
+@pytest.mark.parametrize("heading", ["To months", "By model"])
+def test_the_scripts_can_be_applied_again(
+    db: Connection, url: str, passwords: dict[str, str], follow: Follow, heading: str
+) -> None:
+    follow(heading)
+
+    for _ in range(2):
+        apply(url, passwords=passwords, test_data=True)
+
+    assert one(db, "SELECT count(*) FROM results") == 40
+    assert one(db, "SELECT obj_description('results'::regclass)").startswith("What models predicted")
+    assert one(db, "SELECT count(*) FROM pg_index WHERE indrelid = 'results'::regclass") == 2
+
+
+def test_each_month_has_its_partition_and_what_fits_nowhere_is_taken_too(db: Connection, follow: Follow) -> None:
+    follow("To months")
+    for _ in range(2):
+        follow("Months ahead")
+    early = one(db, ADD, MODEL, "2027-04-15")
+    assert partition_of(db, early) == "results_others"
+    set_clock(db, "2027-01-15 12:00+00")
+    follow("Months ahead")
+
+    months = ["results_2027_01", "results_2027_02", "results_2027_03", "results_2027_04"]
+    assert partitions(db) == [*months, "results_before_2027", "results_others"]
+    assert partition_of(db, early) == "results_2027_04"
+    for moment, name in [
+        ("1999-01-01", "results_before_2027"),
+        ("2026-12-31 23:59:59.999999+00", "results_before_2027"),
+        ("2027-01-01 00:00+00", "results_2027_01"),
+        ("2027-04-30", "results_2027_04"),
+        ("2035-01-01", "results_others"),
+        ("infinity", "results_others"),
+    ]:
+        assert partition_of(db, one(db, ADD, MODEL, moment)) == name
+
+
+def test_an_old_month_goes_and_quiet_models_keep_their_newest_row(db: Connection, follow: Follow) -> None:
+    kept = [one(db, ADD, QUIET, moment) for moment in ("2026-10-01", "2026-11-01")][-1]
+    one(db, ADD, MODEL, "2026-12-01")
+    follow("To months")
+    follow("Months ahead")
+    one(db, ADD, QUIET, "2031-01-01")  # does not count yet
+    set_clock(db, "2027-02-01 00:00+00")
+    last = one(db, ADD, MODEL, "2027-01-31")
+
+    follow("Old months")
+
+    assert partitions(db) == ["results_2027_01", "results_2027_02", "results_2027_03", "results_others"]
+    assert newest(db, MODEL, QUIET) == [(QUIET, kept), (MODEL, last)]
+    assert one(db, "SELECT count(*) FROM results") == 3
+
+
+@pytest.mark.parametrize("headings", [["To months", "Months ahead"], ["By model"]])
+def test_old_rows_go_from_partitions_as_well(
+    db: Connection,
+    url: str,
+    databases: Databases,
+    follow: Follow,
+    monkeypatch: pytest.MonkeyPatch,
+    headings: list[str],
+) -> None:
+    for heading in headings:
+        follow(heading)
+    set_clock(db, "2027-03-15 00:00+00")
+    for month in range(1, 4):
+        for model_id in (MODEL, OTHER, QUIET)[:month]:
+            one(db, ADD, model_id, f"2027-0{4 - month}-10")
+    monkeypatch.setattr(results_retention, "PAUSE", 0.0)
+    session = postgres.connect(databases.url_as("metrics_scheduler", url), "tests")
+    settings = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused", "RESULTS_RETENTION": "30"}
+    old = OldResults(session, Settings.from_env(settings))
+
+    while old.delete_some() == 0.0:
+        pass
+
+    session.close()
+    assert rows(db, "SELECT model_id::text, timestamp::date::text FROM results ORDER BY timestamp") == [
+        (QUIET, "2027-01-10"),
+        (OTHER, "2027-02-10"),
+        (MODEL, "2027-03-10"),
+    ]

@@ -1,0 +1,44 @@
+"""Values of the formats that the contract names, for schemathesis, and a system that has something to answer."""
+
+import random
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import schemathesis
+from hypothesis import strategies as st
+
+from core.results.repository import Result, Results
+from tests.support import cron_model
+from tests.support.cron_strings import valid
+from tests.support.databases import MODEL, Connection, model_ids, run, schedule
+
+ZONES = re.findall(r"\('([^']+)'\)", Path("sql/020_time_zones.sql").read_text())
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)  # as in the contract's examples
+TAGS = ["*", '"2f7d1c0b9a8e4d6f3b5a7c91"', 'W/"2f7d1c0b9a8e4d6f3b5a7c91", "x"']
+SCHEDULED = [MODEL, *model_ids(9)]
+WITH_RESULTS = SCHEDULED[:6]
+
+
+def register(cursor: str) -> None:
+    """Tell schemathesis how to make values of our formats; cursor is a valid ?after=."""
+    chance = random.Random(7)
+    crons = [cron for cron in (valid(chance) for _ in range(2000)) if cron_model.accepts(cron_model.normal(cron))]
+    schemathesis.openapi.format("cron", st.sampled_from(crons))
+    schemathesis.openapi.format("iana-time-zone", st.sampled_from(ZONES))
+    schemathesis.openapi.format("uuid", st.sampled_from(SCHEDULED) | st.uuids().map(str))
+    schemathesis.openapi.format("cursor", st.just(cursor))
+    schemathesis.openapi.format("entity-tags", st.sampled_from(TAGS))
+
+
+def prepare(db: Connection, results: Results) -> None:
+    """Make some schedules and results, so that not everything is missing; all is well with the system."""
+    for model_id in SCHEDULED:
+        schedule(db, model_id)
+    run(db, "UPDATE leader SET name = 'scheduler-1:7', since = now(), looked_at = now() + interval '1 hour'")
+    minutes = [NOON + timedelta(minutes=minute) for minute in range(5)]
+    results.save(
+        Result(model_id, minute, minute, status="ok", accuracy=0.9, samples=10, result_id=1, data_timestamp=NOON)
+        for model_id in WITH_RESULTS
+        for minute in minutes
+    )

@@ -1,0 +1,225 @@
+"""core.cron.occurrences against the reference model, and whole years that people can read."""
+
+import struct
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from importlib.resources import files
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.cron.occurrences import InvalidCron, count_fires, last_fire, next_fire
+from core.cron.time_zones import Shift, first_shift
+from tests.support import cron_model
+
+MINUTE, QUARTER, HOUR, DAY = timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=1), timedelta(days=1)
+WINDOW = timedelta(days=2)
+FAR = timedelta(days=3700)
+NOBODY_SHIFTS = datetime(2026, 6, 10, 12, tzinfo=UTC)
+ALL_ZONES = [
+    name for name in files("tzdata").joinpath("zones").read_text().split() if "/" in name or name == "UTC"
+]  # fmt: skip
+ODD_ZONES = [
+    "Australia/Lord_Howe",  # 30 minutes
+    "Antarctica/Troll",  # 2 hours
+    "Asia/Pyongyang", "Asia/Kathmandu", "Africa/Monrovia", "America/Guyana",  # 30, 15, 44.5 and 45 minutes
+    "Africa/Cairo", "America/Sao_Paulo", "America/Havana", "Asia/Beirut", "America/Asuncion",  # at midnight
+    "Pacific/Chatham", "America/St_Johns",  # at 2:45; at 0:01 for some years
+    "Pacific/Apia", "Pacific/Kwajalein", "Pacific/Fakaofo", "Antarctica/Casey", "Antarctica/Vostok",  # 24, 3, 7 hours
+    "Africa/Casablanca", "Africa/El_Aaiun", "Asia/Gaza",  # four a year
+    "Europe/Warsaw", "America/New_York", "Europe/Dublin", "America/Scoresbysund", "UTC",
+]  # fmt: skip
+
+
+@st.composite
+def shifts(draw: st.DrawFn) -> tuple[str, datetime]:
+    """A zone and, where it has one, the instant of one of its shifts."""
+    zone = draw(st.sampled_from(ODD_ZONES) | st.sampled_from(ALL_ZONES))
+    year = draw(st.integers(1970, 2100))
+    shift = first_shift(zone, datetime(year, 1, 1), datetime(year, 1, 1) + FAR)  # noqa: DTZ001  # naive UTC
+    return zone, shift.at.replace(tzinfo=UTC) if shift else NOBODY_SHIFTS.replace(year=year)
+
+
+def lists(items: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.lists(items, min_size=1, max_size=3).map(",".join)
+
+
+def ranges(low: int, high: int) -> st.SearchStrategy[str]:
+    """Ranges within these ends, with and without a step."""
+    ends = st.tuples(st.integers(low, high - 1), st.integers(low + 1, high)).filter(lambda ends: ends[0] < ends[1])
+    return st.tuples(ends, st.sampled_from(["", "/1", "/2", f"/{high}"])).map(
+        lambda drawn: f"{drawn[0][0]}-{drawn[0][1]}{drawn[1]}"
+    )
+
+
+def fields(low: int, high: int, likely: list[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.sampled_from(likely),
+        lists(st.integers(low, high).map(str) | st.sampled_from(likely).filter(lambda item: "*" not in item)),
+        lists(ranges(low, high)),
+        st.integers(1, high).map(lambda step: f"*/{step}"),
+    )
+
+
+@st.composite
+def expressions(draw: st.DrawFn, near: datetime) -> str:
+    """An expression that fires within a few days of a wall time, and more often than not around it."""
+    hours = sorted({near.hour, (near.hour - 1) % 24, (near.hour + 1) % 24})
+    minute = draw(fields(0, 59, ["*", "*/15", "0", "30", "45", "59", "0,30"]))
+    hour = draw(fields(0, 23, ["*", "*/2", *map(str, hours), ",".join(map(str, hours)), f"0-{max(hours)}"]))
+    today, tomorrow = near.day, (near + timedelta(days=1)).day
+    day = draw(st.sampled_from(["*", "*", "*", "*/2", f"{today}", f"{today},{tomorrow}", "31", "1-7"]))
+    month = draw(st.sampled_from(["*", "*", "*", f"{near.month}", "*/2", "jan-nov/2"]))
+    weekday = draw(st.sampled_from(["*", "*", "*", "*/7", "7", "1-5", f"{near.isoweekday()}", "sat-7"]))
+    return f"{minute} {hour} {day} {month} {weekday}"
+
+
+@given(data=st.data())
+def test_it_agrees_with_the_reference_model(data: st.DataObject) -> None:
+    zone, shift = data.draw(shifts())
+    wall = shift.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    expression = data.draw(expressions(wall).filter(cron_model.accepts))
+    offsets = st.integers(-30 * 3600, 30 * 3600) | st.integers(-150, 150).map(lambda minutes: minutes * 60)
+    start = shift + timedelta(
+        seconds=data.draw(offsets), microseconds=data.draw(st.sampled_from([0, 0, 1, 999_999]))
+    )  # fmt: skip
+    end = start + timedelta(seconds=data.draw(st.integers(0, int(WINDOW.total_seconds()))))
+
+    fires = cron_model.fires(expression, zone, start - WINDOW, start + WINDOW + MINUTE)
+
+    following = [moment for moment in fires if moment > start]
+    try:
+        found = next_fire(expression, zone, start)
+    except InvalidCron:
+        assert following == []
+        return
+    assert found > start
+    assert found == following[0] if following else found > start + WINDOW
+    earlier = [moment for moment in fires if moment <= start]
+    if earlier:
+        assert last_fire(expression, zone, start) == earlier[-1]
+    assert count_fires(expression, zone, start, end) == sum(start < moment <= end for moment in fires)
+
+
+# One shift of each kind, in UTC: by how much, and at which hour of the wall clock.
+KINDS = [
+    ("Europe/Warsaw", "2026-03-29 01:00"), ("Europe/Warsaw", "2026-10-25 01:00"),  # an hour, at 2 and at 3
+    ("Australia/Lord_Howe", "2026-10-03 15:30"), ("Australia/Lord_Howe", "2026-04-04 15:00"),  # half an hour
+    ("Antarctica/Troll", "2026-03-29 01:00"), ("Antarctica/Troll", "2026-10-25 01:00"),  # two hours
+    ("Africa/Cairo", "2026-04-23 22:00"), ("Africa/Cairo", "2026-10-29 21:00"),  # at midnight
+    ("Antarctica/Casey", "2009-10-17 18:00"), ("Antarctica/Casey", "2010-03-04 15:00"),  # three hours
+    ("Pacific/Apia", "2011-12-30 10:00"), ("Africa/Monrovia", "1972-01-07 00:44:30"),  # a day; 44 min 30 s
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("zone", "shift"), KINDS)
+def test_every_edge_of_a_shift_of_each_kind(zone: str, shift: str) -> None:
+    """Jobs at each quarter of the hours around it, asked at each of their minutes and those beside."""
+    at = datetime.fromisoformat(f"{shift}+00:00")
+    found = first_shift(zone, at.replace(tzinfo=None) - MINUTE, at.replace(tzinfo=None))
+    assert found is not None
+    assert found.at == at.replace(tzinfo=None)
+    minutes = list(cron_model.clock(zone, at - 48 * HOUR, at + 8 * HOUR))
+    hours = sorted(
+        {(wall + offset * HOUR).hour for wall in (found.wall_before, found.wall_after) for offset in range(-1, 3)}
+    )
+    for job in [f"{minute} {hour} * * *" for hour in hours for minute in ("0", "15", "30,59", "*/30", "0-59/20")]:
+        fires = list(cron_model.walk(cron_model.read(job), iter(minutes)))
+        starts = [at + offset * QUARTER for offset in range(-16, 17)]
+        for start in [start + second * MINUTE / 60 for start in starts for second in (-60, -1, 0, 30)]:
+            earlier = [fire for fire in fires if fire <= start]
+            later = [fire for fire in fires if fire > start]
+            assert last_fire(job, zone, start) == earlier[-1], (job, start)
+            assert not later or next_fire(job, zone, start) == later[0], (job, start)
+            for end in (start, start + QUARTER + MINUTE / 2, at + 7 * HOUR):
+                assert count_fires(job, zone, start, end) == sum(fire <= end for fire in later), (job, start, end)
+
+
+YEAR = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+
+
+@lru_cache(maxsize=1)
+def minutes_of_the_year(zone: str) -> list[tuple[datetime, datetime]]:
+    return list(cron_model.clock(zone, YEAR[0] - timedelta(hours=30), YEAR[1]))
+
+
+# By hand, for 2026: the fires that do not come one period after the one before (UTC), and how long after it they come.
+IRREGULAR = {
+    ("Europe/Warsaw", "30 2 * * *"): {"03-29 01:00": "23:30", "03-30 00:30": "23:30", "10-26 01:30": "25:00"},
+    ("Europe/Warsaw", "0 0 * * *"): {"03-29 22:00": "23:00", "10-25 23:00": "25:00"},
+    ("America/New_York", "30 2 * * *"): {"03-08 07:00": "23:30", "03-09 06:30": "23:30", "11-01 07:30": "25:00"},
+    ("America/New_York", "0 0 * * *"): {"03-09 04:00": "23:00", "11-02 05:00": "25:00"},
+    ("Australia/Lord_Howe", "30 2 * * *"): {"04-04 16:00": "24:30", "10-03 15:30": "23:30"},
+    ("Australia/Lord_Howe", "0 0 * * *"): {"04-05 13:30": "24:30", "10-04 13:00": "23:30"},
+    ("Africa/Cairo", "30 2 * * *"): {"04-23 23:30": "23:00", "10-30 00:30": "25:00"},
+    ("Africa/Cairo", "0 0 * * *"): {"04-24 21:00": "23:00", "10-29 22:00": "25:00"},  # 24 April begins at 01:00
+    ("Antarctica/Troll", "30 2 * * *"): {"03-29 01:00": "22:30", "03-30 00:30": "23:30", "10-26 02:30": "26:00"},
+    ("Antarctica/Troll", "0 0 * * *"): {"03-29 22:00": "22:00", "10-26 00:00": "26:00"},
+}
+
+
+@pytest.mark.parametrize("expression", ["30 2 * * *", "*/15 * * * *", "0 0 * * *"])
+@pytest.mark.parametrize(
+    "zone", ["Europe/Warsaw", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Antarctica/Troll"]
+)
+def test_a_whole_year(zone: str, expression: str) -> None:
+    start, end = YEAR
+    period = QUARTER if expression == "*/15 * * * *" else DAY
+    job = cron_model.read(expression)
+
+    found = [next_fire(expression, zone, start - timedelta(seconds=1))]
+    while found[-1] < end:
+        found.append(next_fire(expression, zone, found[-1]))
+
+    assert found[:-1] == [fire for fire in cron_model.walk(job, iter(minutes_of_the_year(zone))) if fire >= start]
+    assert len(found[:-1]) == 365 * (DAY // period)
+    irregular = {later: later - earlier for earlier, later in pairwise(found[:-1]) if later - earlier != period}
+    assert {
+        later.strftime("%m-%d %H:%M"): f"{pause // HOUR}:{pause % HOUR // MINUTE:02}"
+        for later, pause in irregular.items()
+    } == IRREGULAR.get((zone, expression), {})
+
+
+def transitions(zone: str) -> list[datetime]:
+    """Return the instants since 1970 at which the data of a zone (TZif, RFC 9636) change the offset, in UTC."""
+    data = files("tzdata.zoneinfo").joinpath(*zone.split("/")).read_bytes()
+
+    def counts(start: int) -> tuple[int, ...]:
+        return struct.unpack(">6l", data[start + 20 : start + 44])
+
+    utc, standard, leaps, times, types, letters = counts(0)
+    second = 44 + 5 * times + 6 * types + letters + 8 * leaps + standard + utc  # the part with 64 bits
+    _, _, _, times, types, _ = counts(second)
+    place = second + 44
+    instants = struct.unpack(f">{times}q", data[place : place + 8 * times])
+    kinds = data[place + 8 * times : place + 9 * times]
+    place += 9 * times
+    offsets = [struct.unpack(">l", data[place + 6 * kind : place + 6 * kind + 4])[0] for kind in range(types)]
+    return [
+        datetime.fromtimestamp(instant, UTC)
+        for instant, before, after in zip(instants, bytes(1) + kinds, kinds, strict=False)
+        if offsets[before] != offsets[after] and instant >= 0
+    ]
+
+
+def found_shifts(zone: str, until: datetime) -> list[Shift]:
+    found = []
+    instant = datetime(1970, 1, 1) - timedelta(seconds=1)  # noqa: DTZ001  # naive UTC
+    while shift := first_shift(zone, instant, until):
+        found.append(shift)
+        instant = shift.at
+    return found
+
+
+def test_every_shift_of_every_zone_is_found() -> None:
+    """As far as the data list them one by one; after that, a rule goes on for ever."""
+    for zone in ALL_ZONES:
+        expected = transitions(zone)
+        last = expected[-1] if expected else datetime(1970, 1, 1, tzinfo=UTC)
+
+        found = [shift.at.replace(tzinfo=UTC) for shift in found_shifts(zone, last.replace(tzinfo=None))]
+
+        assert found == expected, zone
