@@ -9,10 +9,10 @@ from flask import current_app
 from api.database import Database
 from api.settings import Settings
 from core.redis import create_client
-from core.results.repository import Results
+from core.results.repository import ResultStore
 
 EXTENSION = "cyclic-metrics"
-REDIS_PATIENCE = 2  # seconds
+REDIS_TIMEOUT = 2  # seconds
 
 
 class Services:
@@ -30,16 +30,16 @@ class Services:
         client: redis.Redis | None = getattr(self._threads, "redis", None)
         if client is None:
             client = self._threads.redis = create_client(
-                self.settings.redis_url, patience=REDIS_PATIENCE, of_one_thread=True
+                self.settings.redis_url, timeout=REDIS_TIMEOUT, single_connection=True
             )
         return client
 
     @property
-    def results(self) -> Results:
+    def results(self) -> ResultStore:
         """The results, by the thread's connection; raises RedisError as redis does."""
-        found: Results | None = getattr(self._threads, "results", None)
+        found: ResultStore | None = getattr(self._threads, "results", None)
         if found is None:
-            found = self._threads.results = Results(self.redis)
+            found = self._threads.results = ResultStore(self.redis)
         return found
 
 

@@ -50,7 +50,7 @@ INSERT = """
 
 
 # What a new process lacks.
-CACHES = (expressions.parse, expressions._values, expressions._weekdays, wall_clock._day, time_zones._shifts)  # noqa: SLF001
+CACHES = (expressions.parse, expressions._values, expressions._weekdays, wall_clock._day, time_zones._transitions)  # noqa: SLF001
 
 
 def main() -> None:
@@ -91,7 +91,7 @@ def time_cold(
 ) -> tuple[float, str, str]:
     zone = chance.choice(ZONES)
     instant = datetime(1970, 1, 1) + timedelta(seconds=chance.randrange(131 * 365 * 86400))  # noqa: DTZ001  # naive UTC
-    shift = time_zones.first_shift(zone, instant, instant + timedelta(days=400))
+    shift = time_zones.first_transition(zone, instant, instant + timedelta(days=400))
     if shift and chance.random() < 0.5:
         instant = shift.at + timedelta(minutes=chance.randrange(-180, 180))
     took = []

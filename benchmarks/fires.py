@@ -12,7 +12,7 @@ from benchmarks.figures import Figures, Wanted, command
 from benchmarks.million import MODELS, PAIRS, fill, make_due, memory, start_scheduler, tidy
 from benchmarks.moments import approach
 from benchmarks.stack import Stack, running
-from core.queue import batch
+from core.queue.keys import QUEUE
 from tests.support.databases import one, rows, wait_for
 
 LEAD = timedelta(seconds=1)  # from the setting of the clock to the moment
@@ -72,11 +72,11 @@ def fire(stack: Stack, first: int, last: int) -> Fire:
     moment = approach(stack.db, due_at, LEAD)
     first_after = first_message(stack) - moment.comes_at
     [(models, count, last_after)] = wait_for(lambda: rows(stack.db, FIRED, due_at), seconds=120)
-    found = stack.client.llen(batch.QUEUE)
+    found = stack.client.llen(QUEUE)
     if not models == due > 0 or found != count:
         raise AssertionError(f"{due} models were due; {models} were sent in {count} messages, and {found} came")
     wait_for(lambda: not one(stack.db, UNRECORDED, due_at), seconds=60)
-    stack.client.delete(batch.QUEUE)
+    stack.client.delete(QUEUE)
     tidy(stack.db)
     return Fire(first_after * 1000, last_after)
 
@@ -86,7 +86,7 @@ def first_message(stack: Stack) -> float:
     while True:
         with stack.client.pipeline(transaction=False) as pipeline:
             pipeline.time()
-            pipeline.llen(batch.QUEUE)
+            pipeline.llen(QUEUE)
             (seconds, microseconds), waiting = pipeline.execute()
         if waiting:
             return float(seconds + microseconds / 1e6)

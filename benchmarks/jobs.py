@@ -2,7 +2,7 @@
 
 Real servers, scheduler and a worker of two processes, all on this machine. Every model is due
 at the same moment; each has a fresh row of 1,000 labels, or none since its last result. Then
-models with a row of 1,000,000 labels each: one alone, and 100 of them at once. Results are
+models with a row of 1,000,000 labels each: one alone, and 100 of them at once. ResultStore are
 checked; a wrong one, or one too few, ends the bench.
 """
 
@@ -15,8 +15,9 @@ from typing import Any
 from benchmarks.figures import Figures, Wanted, command
 from benchmarks.moments import approach
 from benchmarks.stack import Stack, running
-from core.results import repository
-from core.results.repository import Result, Results
+from core.results.keys import results_key
+from core.results.models import Result
+from core.results.repository import ResultStore
 from devstack.services import SCHEDULER, WORKER
 from tests.support.databases import one, rows, run, wait_for
 from tests.support.processes import Service, peak_memory
@@ -125,8 +126,8 @@ def bench_memory(stack: Stack, figures: Figures, wanted: Wanted) -> None:
                    chance.randrange(1000) / 997, 1000, 10_000_000 + minute, at)
             for minute, at in enumerate(FIRST + timedelta(minutes=number) for number in range(1000))
         ]  # fmt: skip
-        Results(stack.client).save(history)
-        bytes_: Any = stack.client.memory_usage(repository.key(model_id), samples=0)
+        ResultStore(stack.client).save(history)
+        bytes_: Any = stack.client.memory_usage(results_key(model_id), samples=0)
         took.append(bytes_ / len(history))
     figures.add("Redis, per stored result of a model with 1,000 (MEMORY USAGE)", "bytes", took, "at most 200")
 
@@ -168,7 +169,7 @@ class Jobs:
     def seconds(self) -> float:
         """Return how long after a moment the last of its results is in Redis, by the clock of this machine."""
         expected = one(self._stack.db, "SELECT count(*) FROM metrics_executions")
-        stored = Results(self._stack.client)
+        stored = ResultStore(self._stack.client)
         before = sum(stored.totals().added.values())
         moment = approach(self._stack.db, self._next, LEAD)
         self._next += timedelta(hours=1)
@@ -184,7 +185,7 @@ class Jobs:
     def check(self, accuracies: list[float], labels: int) -> None:
         """See that each model has its one right result of the last moment."""
         found = rows(self._stack.db, "SELECT model_id::text, 1 + id %% %s FROM metrics_executions", len(accuracies))
-        stored = Results(self._stack.client).latest_of([model_id for model_id, _ in found])
+        stored = ResultStore(self._stack.client).latest_of([model_id for model_id, _ in found])
         for (model_id, kind), result in zip(found, stored, strict=True):
             right = result and (result.due_at, result.status, result.samples) == (self._due_at, "ok", labels)
             if not (right and result and result.accuracy == accuracies[kind - 1]):

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from benchmarks.stack import Stack
 from core.cron.time_zones import TZDATA_VERSION
-from core.queue import batch
+from core.queue.keys import CHECKPOINT_KEY
 from devstack.services import SCHEDULER
 from tests.support.databases import Connection, one, past_the_triggers, run, wait_for
 from tests.support.processes import Service, cpu_seconds, leads, peak_memory
@@ -43,7 +43,7 @@ def fill(stack: Stack, models: int, pairs: int) -> None:
         run(stack.db, SCHEDULES, {"models": models, "pairs": max(FEWEST_PAIRS, pairs)})
         run(stack.db, CRONS, {"far": FAR, "tzdata": TZDATA_VERSION})
     tidy(stack.db)
-    stack.client.set(batch.PUBLISHED, one(stack.db, "SELECT now()").isoformat())
+    stack.client.set(CHECKPOINT_KEY, one(stack.db, "SELECT now()").isoformat())
 
 
 def make_due(db: Connection, due_at: datetime, first: int, last: int) -> None:

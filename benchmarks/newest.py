@@ -116,5 +116,5 @@ def read(session: postgres.Connection, chosen: Sequence[str]) -> float:
 
 
 if __name__ == "__main__":
-    postgres.SILENCE = PATIENCE
+    postgres.RESPONSE_MARGIN = PATIENCE
     command("newest", __doc__, bench)

@@ -29,7 +29,8 @@ import redis
 from benchmarks.load import Load, measure
 from benchmarks.stock import Setup, prepared
 from benchmarks.viewers import Seen, Viewers
-from core.results.repository import Result, Results
+from core.results.models import Result
+from core.results.repository import ResultStore
 from devstack.ports import HOST
 from tests.support.databases import rows, run, wait_for
 from tests.support.processes import cpu_seconds
@@ -96,7 +97,7 @@ def shown_models(setup: Setup) -> list[str]:
         row[0] for row in rows(setup.db, "SELECT model_id::text FROM metrics_executions ORDER BY model_id LIMIT 200")
     ]
     with redis.Redis.from_url(setup.redis_url) as client:
-        stored = Results(client)
+        stored = ResultStore(client)
         [[now]] = rows(setup.db, "SELECT due_at FROM fires")
         for model in models:
             moments = [now - timedelta(hours=ago) for ago in range(HISTORY)]

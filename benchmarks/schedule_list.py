@@ -17,7 +17,9 @@ import redis
 
 from api.schedules.listing.cursor import Filters, Position, encode
 from api.schedules.listing.page import STATUSES, page
-from core.results.repository import FAILING, Failure, Results
+from core.results.keys import FAILING_KEY
+from core.results.models import Failure
+from core.results.repository import ResultStore
 from devstack import postgres as local_postgres
 from devstack import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
@@ -104,13 +106,13 @@ def main() -> None:
         for name, columns in TABLES.items():
             fill(db, columns, count)
             fail(client, db, 0.05 if name == "usual" else 1)
-            bench_pages(db, Results(client), name, FILTERS)
+            bench_pages(db, ResultStore(client), name, FILTERS)
             if name == "usual":
                 run(db, AWAY)
                 by_status = [it for it in FILTERS if it.status in {"scheduled", "new", "late"}]
-                bench_pages(db, Results(client), "usual, the scheduler is away: all late", by_status)
+                bench_pages(db, ResultStore(client), "usual, the scheduler is away: all late", by_status)
                 run(db, "TRUNCATE crons")
-                bench_pages(db, Results(client), "usual, imported just now: all new", by_status)
+                bench_pages(db, ResultStore(client), "usual, imported just now: all new", by_status)
         client.close()
         db.close()
 
@@ -150,10 +152,10 @@ def fail(client: redis.Redis, db: Connection, share: float) -> None:
     failing = chance.sample(models, int(len(models) * share))
     for start in range(0, len(failing), 10_000):
         part = failing[start : start + 10_000]
-        client.zadd(FAILING, {it: chance.randrange(1000) if share < 1 else 1764000000 for it in part})
+        client.zadd(FAILING_KEY, {it: chance.randrange(1000) if share < 1 else 1764000000 for it in part})
 
 
-def bench_pages(db: Connection, results: Results, name: str, kinds: Sequence[Filters]) -> None:
+def bench_pages(db: Connection, results: ResultStore, name: str, kinds: Sequence[Filters]) -> None:
     print(f"\n{name}\n{'filter':68} {'median':>7} {'worst':>7} ms {'first':>5} {'pages':>5} short")
     overall: list[float] = []
     for filters in kinds:

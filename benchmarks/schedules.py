@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from benchmarks.figures import Figures, Wanted, Watch, command
 from benchmarks.million import MODELS, PAIRS, fill, make_due, memory, start_scheduler, tidy, wait_until_idle
 from benchmarks.stack import Stack, running
-from core.queue import batch
+from core.queue.keys import QUEUE
 from devstack.services import SCHEDULER
 from tests.support.databases import one, rows, run, wait_for
 from tests.support.processes import Service, cpu_seconds
@@ -82,7 +82,7 @@ def restart(stack: Stack) -> tuple[float, float]:
     taken = memory(scheduler)
     stack.forget(scheduler)
     scheduler.stop()
-    stack.client.delete(batch.QUEUE)
+    stack.client.delete(QUEUE)
     tidy(stack.db)
     return watch.seconds, taken
 
@@ -120,12 +120,12 @@ def request_run(stack: Stack, number: int) -> float:
     run(stack.db, REQUEST, number)
     with Watch() as watch:
         wait_for_messages(stack)
-    stack.client.delete(batch.QUEUE)
+    stack.client.delete(QUEUE)
     return watch.seconds * 1000
 
 
 def wait_for_messages(stack: Stack) -> None:
-    while not stack.client.llen(batch.QUEUE):
+    while not stack.client.llen(QUEUE):
         time.sleep(POLL)
 
 
@@ -133,7 +133,7 @@ def bench_import(stack: Stack, figures: Figures, wanted: Wanted, scheduler: Serv
     imports = []
     for _ in range(wanted.runs):
         imports.append(import_pairs(stack, wanted.size(PAIRS)))
-        stack.client.delete(batch.QUEUE)
+        stack.client.delete(QUEUE)
         run(stack.db, FORGET_IMPORT)
         tidy(stack.db)
         wait_until_idle(scheduler)

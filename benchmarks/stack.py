@@ -11,9 +11,9 @@ from typing import Any
 
 import psycopg2
 
-from core.queue import batch
+from core.queue.keys import QUEUE, TAKEN_KEY, UNACKED_INDEX_KEY
 from core.redis import create_client
-from core.results import repository
+from core.results import codec, keys, repository
 from devstack import postgres as local_postgres
 from devstack import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
@@ -21,7 +21,7 @@ from tests.integration.worker.conftest import children
 from tests.support.databases import Connection, Databases, wait_for
 from tests.support.processes import Service, service
 
-IN_HAND = (batch.QUEUE, batch.TAKEN, batch.UNACKED_INDEX, "unacked")  # where a message may lie
+IN_HAND = (QUEUE, TAKEN_KEY, UNACKED_INDEX_KEY, "unacked")  # where a message may lie
 
 
 class Stack:
@@ -93,7 +93,7 @@ class Stack:
 
     def has_results(self, model_ids: Sequence[str], due_at: datetime) -> bool:
         """Whether each model has its result of a moment; cheap while the last one is missing."""
-        stored = repository.Results(self.client)
+        stored = repository.ResultStore(self.client)
         return not stored.missing(model_ids[-1:], due_at) and not stored.missing(model_ids, due_at)
 
     def wrong_results(self, model_ids: Sequence[str], moments: Sequence[datetime]) -> list[str]:
@@ -103,8 +103,8 @@ class Stack:
         """
         wrong: Counter[str] = Counter()
         for model_id in model_ids:
-            members: Any = self.client.zrange(repository.key(model_id), 0, -1)
-            decoded = [repository.decode(model_id, member) for member in members]
+            members: Any = self.client.zrange(keys.results_key(model_id), 0, -1)
+            decoded = [codec.decode_result(model_id, member) for member in members]
             found = [result for result in decoded if result.due_at <= moments[-1]]
             counts = Counter(result.due_at for result in found)
             wrong.update(f"missing at {moment:%H:%M}" for moment in moments if not counts[moment])

@@ -13,7 +13,8 @@ import psycopg2
 
 from benchmarks.load import Load, measure
 from core.redis import create_client
-from core.results.repository import Result, Results
+from core.results.models import Result
+from core.results.repository import ResultStore
 from devstack import postgres as local_postgres
 from devstack import redis as local_redis
 from devstack.ports import free_port
@@ -104,7 +105,7 @@ def fill(db: Connection, redis_url: str, schedules: int, models: int) -> tuple[l
     ids = [row[0] for row in rows(db, "SELECT model_id::text FROM metrics_executions LIMIT %s", models)]
     crons = [row[0] for row in rows(db, "SELECT cron_expression FROM crons")]
     now = one(db, "SELECT due_at FROM fires")
-    stored = Results(create_client(redis_url))
+    stored = ResultStore(create_client(redis_url))
     for first in range(0, len(ids), 10_000):
         stored.save(Result(each, now, now, "ok", 0.95, 1000, 8, now) for each in ids[first : first + 10_000])
     return ids, crons

@@ -13,7 +13,7 @@ import psycopg2
 from benchmarks.packet_loss import LossyProxy
 from benchmarks.report import LABELS, MINUTE, MODELS, Report, expect, this_minute, timed
 from benchmarks.stack import Stack
-from core.leader_lock import SESSION
+from core.leader_lock import APPLICATION_NAME
 from devstack import redis as local_redis
 from devstack.services import SCHEDULER, WORKER
 from tests.integration.worker.conftest import big_batch
@@ -88,7 +88,7 @@ def killed_in_a_wait(stack: Stack, pair: Sequence[Service]) -> float:
     leader, standby = roles(stack, pair)
     with closing(psycopg2.connect(stack.databases.server.url)) as user:
         run(user, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
-        expect("a leader that waits for a lock", lambda: one(stack.db, WAITS_FOR_A_LOCK, SESSION))
+        expect("a leader that waits for a lock", lambda: one(stack.db, WAITS_FOR_A_LOCK, APPLICATION_NAME))
         time.sleep(random.uniform(0, 1))
         took = timed(leader.kill, LOCKED, lambda: leads(stack.db, standby))
     leader.start()

@@ -1,4 +1,4 @@
-"""Environment variables: reading, and errors that name the variable."""
+"""Environment variables: values, and errors that name the variable."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def read(from_env: Callable[[], T]) -> T:
-    """Return the settings, or end the process with a line that names what is wrong."""
+    """Return the settings, or end the process with a line that names the variable and what is wrong."""
     try:
         return from_env()
     except KeyError as error:
@@ -23,13 +23,13 @@ def read(from_env: Callable[[], T]) -> T:
 
 
 def database_url(url: str) -> str:
-    """Return DATABASE_URL; raises ValueError, which does not repeat it: it has a password."""
+    """Return DATABASE_URL; raises ValueError, without the URL, which holds a password."""
     try:
         address = parse_dsn(url)
-        taken = address.get("host", "") + address.get("dbname", "")
+        names = address.get("host", "") + address.get("dbname", "")
     except psycopg2.ProgrammingError:
-        taken = "@"
-    if "@" in taken:  # libpq takes what stands behind an @ or a / in the password for an address, and repeats it
+        names = "@"
+    if "@" in names:  # libpq takes the rest of a password after @ or / for an address, and repeats it in its errors
         raise ValueError(
             "DATABASE_URL cannot be read; write postgresql://role:password@host:port/database, @ as %40 and / as %2F"
         )
@@ -37,24 +37,24 @@ def database_url(url: str) -> str:
 
 
 def redis_url(url: str) -> str:
-    """Return REDIS_URL; raises ValueError, which does not repeat it: it may have a password."""
+    """Return REDIS_URL; raises ValueError, without the URL, which may hold a password."""
     try:
-        taken = parse_url(url).get("host", "") + "".join(urlsplit(url)[2:])  # type: ignore[no-untyped-call]
+        names = parse_url(url).get("host", "") + "".join(urlsplit(url)[2:])  # type: ignore[no-untyped-call]
     except ValueError:
-        taken = "@"
-    if "@" in taken:  # as above; here ? and # end the host too
+        names = "@"
+    if "@" in names:  # as above; in this URL ? and # end the host too
         raise ValueError("REDIS_URL cannot be read; write redis://:password@host:port/0, @ as %40 and / as %2F")
     return url
 
 
 def positive(env: Mapping[str, str], name: str, default: int) -> int:
-    """Return a whole number of at least 1; raises ValueError, naming the variable."""
+    """Return a variable as a whole number of at least 1; raises ValueError, naming the variable."""
     return at_least(1, env, name, default)
 
 
-def at_least(least: int, env: Mapping[str, str], name: str, default: int) -> int:
-    """Return a whole number that is not smaller; raises ValueError, naming the variable."""
+def at_least(minimum: int, env: Mapping[str, str], name: str, default: int) -> int:
+    """Return a variable as a whole number of at least minimum; raises ValueError, naming the variable."""
     text = env.get(name, str(default))
-    if not text.isdecimal() or int(text) < least:
-        raise ValueError(f'{name} is "{text}"; write a whole number of at least {least}')
+    if not text.isdecimal() or int(text) < minimum:
+        raise ValueError(f'{name} is "{text}"; write a whole number of at least {minimum}')
     return int(text)

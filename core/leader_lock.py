@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from psycopg2.extensions import cursor
 
-SESSION = "cyclic-metrics scheduler "  # application_name of a scheduler's session, less its own name
-LOCK = 7236_3051  # of pg_advisory_lock; any number that other programs of the database do not use
+APPLICATION_NAME = "cyclic-metrics scheduler "  # start of application_name of a scheduler's session; its name follows
+LEADER_LOCK = 7236_3051  # of pg_advisory_lock; any number that other programs in the database do not use
 
 LOCK_HOLDER = """
     SELECT activity.pid, activity.usename, activity.application_name
@@ -18,7 +18,7 @@ LOCK_HOLDER = """
 
 
 class LockHolder(NamedTuple):
-    """The session that holds the lock of the leader; any role may take an advisory lock."""
+    """The session that holds the leader lock. Any role can take an advisory lock, so it may be no scheduler."""
 
     pid: int
     role: str | None
@@ -26,19 +26,19 @@ class LockHolder(NamedTuple):
 
     @property
     def is_scheduler(self) -> bool:
-        """Return True for a session that names itself as one of a scheduler."""
-        return (self.application_name or "").startswith(SESSION)
+        """Return True for a session with the application_name of a scheduler."""
+        return (self.application_name or "").startswith(APPLICATION_NAME)
 
     def describe(self) -> str:
-        """Return who holds the lock, and what ends that."""
+        """Return the holder of the lock in words, and how to end its session."""
         return (
             f"role {self.role} (pid {self.pid}, application_name {self.application_name!r}) holds the advisory lock"
-            f" {LOCK} of the leader; SELECT pg_terminate_backend({self.pid}) ends its session"
+            f" {LEADER_LOCK} of the leader; SELECT pg_terminate_backend({self.pid}) ends its session"
         )
 
 
-def lock_holder(statements: cursor) -> LockHolder | None:
-    """Return the session that holds the lock of the leader; None if it is free."""
-    statements.execute(LOCK_HOLDER, {"lock": LOCK})
-    row = statements.fetchone()
+def lock_holder(cursor: cursor) -> LockHolder | None:
+    """Return the session that holds the leader lock; None if the lock is free."""
+    cursor.execute(LOCK_HOLDER, {"lock": LEADER_LOCK})
+    row = cursor.fetchone()
     return LockHolder(*row) if row else None

@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL on which nothing waits for ever.
+"""PostgreSQL connections with time limits on everything.
 
-Importing this module makes psycopg2 wait in Python for the whole process: a silent
-server ends in an error, and a signal is handled while a query runs.
+Importing this module makes psycopg2 wait in Python, for the whole process: a server that does not respond causes an
+error, and signals are handled while a query runs.
 """
 
 import select
@@ -22,35 +22,35 @@ from psycopg2.extensions import (
 )
 
 CONNECT_TIMEOUT = 3.0  # seconds
-STATEMENT_TIMEOUT = 20  # seconds; the server ends a longer statement
-LOCK_TIMEOUT = 5  # seconds; half of a statement's time where that is less
-SILENCE = 2.0  # seconds beyond a statement's time; a server that says no word for so long counts as gone
+STATEMENT_TIMEOUT = 20  # seconds; the server cancels a longer statement
+LOCK_TIMEOUT = 5  # seconds; half of the statement timeout where that is less
+RESPONSE_MARGIN = 2.0  # seconds beyond the statement timeout; a server that sends nothing for so long counts as gone
 
-# A host that is cut off, or vanished, is noticed by the system while a statement runs, and between two.
+# The operating system detects a host that is cut off or gone, during a statement and between two.
 KEEP_ALIVE: dict[str, Any] = {
     "keepalives_idle": 5,  # seconds
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,  # milliseconds
 }
-# The server ends a statement whose client has died, even while it waits for a lock: a leader's successor waits for it.
+# The server cancels a statement whose client has died, even while it waits for a lock: the next leader waits for that.
 CHECK_INTERVAL = "500ms"
 
-# PostgreSQL has times that Python has no datetime for: infinite ones, and years before 1 and after 9999. They are read
-# as these; a year of reserve leaves room for the offset of any time zone.
-EARLIEST = datetime(2, 1, 1, tzinfo=UTC)
-LATEST = datetime(9998, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
-TIMESTAMPTZ = 1184  # PostgreSQL's number of the type
+# PostgreSQL has timestamps that Python has no datetime for: infinity, and years before 1 and after 9999. They are read
+# as these; a year to spare leaves room for the offset of any time zone.
+MIN_TIMESTAMP = datetime(2, 1, 1, tzinfo=UTC)
+MAX_TIMESTAMP = datetime(9998, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+TIMESTAMPTZ_OID = 1184
 
 
 class Connection(connection):
-    """A connection that knows how long its server may be silent."""
+    """A connection with a limit on the time between two packets of the server."""
 
-    patience: float = CONNECT_TIMEOUT  # seconds
+    response_timeout: float = CONNECT_TIMEOUT  # seconds
 
 
 def connect(url: str, application_name: str, *, statement_timeout: int = STATEMENT_TIMEOUT) -> Connection:
-    """Open a connection in autocommit mode, with time limits (seconds) on whatever it does."""
+    """Open a connection in autocommit mode, with time limits (seconds) on connecting, statements and locks."""
     opened: Connection = psycopg2.connect(
         url, application_name=application_name, connection_factory=Connection, **KEEP_ALIVE
     )
@@ -66,12 +66,12 @@ def connect(url: str, application_name: str, *, statement_timeout: int = STATEME
             "SELECT set_config(name, setting, false) FROM unnest(%s, %s) AS limits (name, setting)",
             (list(limits), list(limits.values())),
         )
-    opened.patience = statement_timeout + SILENCE
+    opened.response_timeout = statement_timeout + RESPONSE_MARGIN
     return opened
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says, without the details and hints that PostgreSQL writes below."""
+    """Return the message of an error without the details and hints that PostgreSQL adds in further lines."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
@@ -79,22 +79,22 @@ def _read_timestamptz(text: str | bytes | None, cursor_: cursor) -> datetime | N
     try:
         instant: datetime | None = PYDATETIMETZ(text, cursor_)
     except (ValueError, OverflowError):
-        return EARLIEST if str(text).endswith("BC") else LATEST
-    if instant is None or EARLIEST.year <= instant.year <= LATEST.year:
+        return MIN_TIMESTAMP if str(text).endswith("BC") else MAX_TIMESTAMP
+    if instant is None or MIN_TIMESTAMP.year <= instant.year <= MAX_TIMESTAMP.year:
         return instant
-    return EARLIEST if instant.year < EARLIEST.year else LATEST
+    return MIN_TIMESTAMP if instant.year < MIN_TIMESTAMP.year else MAX_TIMESTAMP
 
 
-_READ_TIMESTAMPTZ = new_type((TIMESTAMPTZ,), "TIMESTAMPTZ", _read_timestamptz)
+_READ_TIMESTAMPTZ = new_type((TIMESTAMPTZ_OID,), "TIMESTAMPTZ", _read_timestamptz)
 
 
 def _wait(waiting: connection) -> None:
-    patience = getattr(waiting, "patience", STATEMENT_TIMEOUT + SILENCE)  # others may connect in their own way
+    timeout = getattr(waiting, "response_timeout", STATEMENT_TIMEOUT + RESPONSE_MARGIN)  # others connect differently
     while (state := waiting.poll()) != POLL_OK:
         poller = select.poll()
         poller.register(waiting.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
-        if not poller.poll(patience * 1000):
-            raise OperationalError(f"PostgreSQL has not answered for {patience:.0f} seconds")
+        if not poller.poll(timeout * 1000):
+            raise OperationalError(f"PostgreSQL has not responded for {timeout:.0f} seconds")
 
 
 set_wait_callback(_wait)

@@ -1,48 +1,38 @@
-"""Types of the Redis keys that all models share. Under these names, a key of another type is junk, and in the way."""
+"""Redis keys that all models share, and their types. A key of another type under these names is in the way."""
 
 import logging
 from typing import Any
 
 import redis
 
-from core.queue import batch
-from core.results.repository import COUNTS, FAILING
+from core.lua_scripts import read_script
+from core.queue.keys import CHECKPOINT_KEY, QUEUE, TAKEN_KEY, UNACKED_INDEX_KEY, UNACKED_KEY
+from core.results.keys import COUNTS_KEY, FAILING_KEY
 
 log = logging.getLogger(__name__)
 
-EXCHANGES = ("celery", "celery.pidbox", "reply.celery.pidbox")  # kombu keeps which queues are bound to them
+EXCHANGES = ("celery", "celery.pidbox", "reply.celery.pidbox")  # kombu stores the queues that are bound to them
 TYPES = {
-    batch.QUEUE: "list",
-    batch.TAKEN: "list",
-    batch.PUBLISHED: "string",
-    batch.UNACKED: "hash",
-    batch.UNACKED_INDEX: "zset",
+    QUEUE: "list",
+    TAKEN_KEY: "list",
+    CHECKPOINT_KEY: "string",
+    UNACKED_KEY: "hash",
+    UNACKED_INDEX_KEY: "zset",
     **{f"_kombu.binding.{exchange}": "set" for exchange in EXCHANGES},
     **{f"_kombu.binding_permanent.{exchange}": "set" for exchange in EXCHANGES},
     "_kombu.binding_deadlines": "zset",
-    FAILING: "zset",
-    COUNTS: "hash",
+    FAILING_KEY: "zset",
+    COUNTS_KEY: "hash",
 }
-
-REMOVE_WRONG_TYPES = """
-local removed = {}
-for at, key in ipairs(KEYS) do
-    local found = redis.call('TYPE', key).ok
-    if found ~= 'none' and found ~= ARGV[at] then
-        redis.call('DEL', key)
-        removed[#removed + 1] = key .. ' (' .. found .. ')'
-    end
-end
-return removed
-"""
+REMOVE_WRONG_TYPES = read_script(__package__, "remove_wrong_types.lua")
 
 
 def remove_wrong_types(client: redis.Redis) -> bool:
-    """Delete the shared keys that are of another type than ours; False if there are none.
+    """Delete shared keys of another type than expected; False if there are none.
 
-    No message and no result is lost by it: such a key cannot hold any.
+    Neither messages nor results are lost: such a key cannot hold any.
     """
     removed: Any = client.register_script(REMOVE_WRONG_TYPES)(keys=list(TYPES), args=list(TYPES.values()))
     for key in removed:
-        log.error("deleted a Redis key of another type than ours: %s", key.decode())
+        log.error("deleted Redis key of another type than expected: %s", key.decode())
     return bool(removed)

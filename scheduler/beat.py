@@ -13,7 +13,7 @@ from celery.exceptions import ImproperlyConfigured
 from psycopg2.extensions import connection
 
 from core import postgres
-from core.leader_lock import SESSION, LockHolder, lock_holder
+from core.leader_lock import APPLICATION_NAME, LockHolder, lock_holder
 from core.redis import create_client
 from scheduler.leader import Leader
 from scheduler.leader_election import has_standby, try_to_lead
@@ -83,7 +83,7 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
             self._resign_if(self._leader.failing_for)
             return
         if self._database is None:
-            self._database = postgres.connect(settings().database_url, SESSION + self._name)
+            self._database = postgres.connect(settings().database_url, APPLICATION_NAME + self._name)
         if try_to_lead(self._database):
             self._leader = Leader(self._database, self._broker, settings(), self._name)
             self._blocked_by = None

@@ -8,11 +8,11 @@ import psycopg2
 from psycopg2.extensions import connection
 
 from core import postgres
-from core.leader_lock import SESSION
+from core.leader_lock import APPLICATION_NAME
 from scheduler.queries import rows
 from scheduler.settings import settings
 
-SILENCE = 15  # seconds; a leader asks PostgreSQL something every 3 seconds, a standby every second
+HEARTBEAT_TIMEOUT = 15  # seconds; a leader asks PostgreSQL something every 3 seconds, a standby every second
 
 # PostgreSQL cuts names to 63 bytes.
 SILENT_FOR = """
@@ -24,10 +24,10 @@ SILENT_FOR = """
 
 def problem(database: connection, host: str) -> str | None:
     """Return what is wrong with the scheduler of a host, as PostgreSQL sees it; None if it is well."""
-    [(silent_for,)] = rows(database, SILENT_FOR, name=f"{SESSION}{host}:")
+    [(silent_for,)] = rows(database, SILENT_FOR, name=f"{APPLICATION_NAME}{host}:")
     if silent_for is None:
         return f"no scheduler of {host} is connected to PostgreSQL"
-    if silent_for > SILENCE:
+    if silent_for > HEARTBEAT_TIMEOUT:
         return f"the scheduler of {host} has asked PostgreSQL nothing for {silent_for:.0f} s"
     return None
 

@@ -28,7 +28,9 @@ LISTEN = "LISTEN metrics_executions"
 # A PostgreSQL that crashes may lose what was recorded within the last second. Then a moment is sent twice, or a pair
 # settled again, as after a crash of the scheduler; and nobody has to wait for the disk.
 RECORD_SOON = "SET synchronous_commit = off"
-LOOK_EVERY = 3.0  # seconds; a standby takes a leader that is silent for longer (leadership.SILENCE) for dead
+LOOK_EVERY = (
+    3.0  # seconds; a standby takes a leader that is silent for longer (leader_election.LEADER_TIMEOUT) for dead
+)
 CLEAN_UP_EVERY = 300.0  # seconds
 MINUTE = timedelta(minutes=1)  # no pair has two moments within it
 SOON = timedelta(seconds=0.05)  # so shortly before a moment, no portion of new pairs is begun

@@ -4,12 +4,12 @@ import logging
 
 from psycopg2.extensions import connection
 
-from core.leader_lock import LOCK, SESSION
+from core.leader_lock import APPLICATION_NAME, LEADER_LOCK
 from scheduler.queries import rows
 
 log = logging.getLogger(__name__)
 
-SILENCE = 8  # seconds; a leader asks PostgreSQL something every few seconds
+LEADER_TIMEOUT = 8  # seconds; a leader asks PostgreSQL something every few seconds
 
 TRY_TO_LEAD = "SELECT pg_try_advisory_lock(%(lock)s)"
 
@@ -34,7 +34,7 @@ STANDBYS = """
 
 def has_standby(database: connection) -> bool:
     """Return True if another scheduler is connected."""
-    [(count,)] = rows(database, STANDBYS, session=SESSION)
+    [(count,)] = rows(database, STANDBYS, session=APPLICATION_NAME)
     return bool(count)
 
 
@@ -48,15 +48,18 @@ def try_to_lead(database: connection) -> bool:
 
 
 def _try(database: connection) -> bool:
-    [(leads,)] = rows(database, TRY_TO_LEAD, lock=LOCK)
+    [(leads,)] = rows(database, TRY_TO_LEAD, lock=LEADER_LOCK)
     return bool(leads)
 
 
 def _end_silent_leader(database: connection) -> bool:
     """Whether there was one, and it is ended."""
-    ended = rows(database, END_SILENT_LEADER, lock=LOCK, silence=SILENCE)
+    ended = rows(database, END_SILENT_LEADER, lock=LEADER_LOCK, silence=LEADER_TIMEOUT)
     for name, is_ended in ended:
         log.warning(
-            "leader %s has been silent for %s s: its session is %s", name, SILENCE, "ended" if is_ended else "left"
+            "leader %s has been silent for %s s: its session is %s",
+            name,
+            LEADER_TIMEOUT,
+            "ended" if is_ended else "left",
         )
     return any(is_ended for _, is_ended in ended)

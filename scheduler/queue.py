@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import redis
 
-from core.queue import batch, celery_message
-from core.queue.batch import Batch, Message
-from core.results.repository import Results
+from core.queue import celery_message
+from core.queue.batch import Batch, TaskMessage
+from core.queue.keys import CHECKPOINT_KEY, QUEUE
+from core.results.repository import ResultStore
 from core.shared_keys import remove_wrong_types
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class Broker:
         self._client = client
         self._marker = b""
         self._run_id = ""
-        self._results = Results(client)
+        self._results = ResultStore(client)
         self._cursor = 0  # of the walk through the models that fail
         self._remember = client.register_script(REMEMBER)
 
@@ -83,21 +84,21 @@ class Broker:
 
     def _ask(self) -> Any:
         with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.llen(batch.QUEUE)
-            pipeline.get(batch.PUBLISHED)
+            pipeline.llen(QUEUE)
+            pipeline.get(CHECKPOINT_KEY)
             pipeline.info("memory")
             pipeline.info("server")
             return pipeline.execute()
 
-    def send(self, *sent: Message) -> None:
+    def send(self, *sent: TaskMessage) -> None:
         """Put messages into the queue, in their order."""
         for start in range(0, len(sent), TOGETHER):
-            self._client.lpush(batch.QUEUE, *map(celery_message.write, sent[start : start + TOGETHER]))
+            self._client.lpush(QUEUE, *map(celery_message.encode, sent[start : start + TOGETHER]))
 
     def send_models(self, batches: Iterable[Sequence[str]], due_at: datetime, now: datetime) -> Sent:
         """Send each batch of model ids as one message, the first of them at once."""
         models = count = 0
-        group: list[Message] = []
+        group: list[TaskMessage] = []
         for model_ids in batches:
             group.append(Batch(model_ids, due_at).message(queued_at=now))
             models += len(model_ids)
@@ -115,5 +116,5 @@ class Broker:
 
     def remember(self, marker: str) -> None:
         """Note the marker beside the messages that were sent, unless Redis forgot or restarted since the last look."""
-        self._remember(keys=[batch.PUBLISHED], args=[self._marker, marker, self._run_id])
+        self._remember(keys=[CHECKPOINT_KEY], args=[self._marker, marker, self._run_id])
         self._marker = marker.encode()

@@ -17,7 +17,7 @@ from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import celeryd_after_setup, worker_process_init, worker_ready
 
 from core.environment import read
-from core.queue import batch
+from core.queue.keys import QUEUE, REDIS_TIMEOUT, broker_tls
 from worker.settings import Settings
 
 settings = read(Settings.from_env)
@@ -41,14 +41,14 @@ app.conf.update(
         # Where a child sends messages on; it has its own idea of when to try again.
         "max_retries": 1,
         "interval_start": 0,
-        "socket_connect_timeout": batch.PATIENCE,
-        "socket_timeout": batch.PATIENCE,
+        "socket_connect_timeout": REDIS_TIMEOUT,
+        "socket_timeout": REDIS_TIMEOUT,
         "socket_keepalive": True,
     },
-    broker_use_ssl=batch.broker_tls(settings.redis_url),
+    broker_use_ssl=broker_tls(settings.redis_url),
     task_acks_late=True,
     task_acks_on_timeout=False,
-    task_default_queue=batch.QUEUE,
+    task_default_queue=QUEUE,
     task_ignore_result=True,
     task_reject_on_worker_lost=True,
     task_time_limit=settings.time_limit + GRACE,

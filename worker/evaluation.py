@@ -4,8 +4,8 @@ import logging
 from dataclasses import replace
 from datetime import datetime
 
-from core.postgres import EARLIEST, LATEST
-from core.results.repository import Result
+from core.postgres import MAX_TIMESTAMP, MIN_TIMESTAMP
+from core.results.models import Result
 from worker.metrics.accuracy import CannotBeScored, score
 from worker.queries import NewestRow
 
@@ -39,5 +39,7 @@ def evaluate(row: NewestRow, moment: datetime) -> Result:
 
 def _check_timestamp(row: NewestRow) -> None:
     """Raise CannotBeScored for a time that is read as another one, since Python has no datetime for it."""
-    if row.timestamp in {EARLIEST, LATEST}:
-        raise CannotBeScored(f"the timestamp of the row is not of the years {EARLIEST.year} to {LATEST.year}")
+    if row.timestamp in {MIN_TIMESTAMP, MAX_TIMESTAMP}:
+        raise CannotBeScored(
+            f"the timestamp of the row is not of the years {MIN_TIMESTAMP.year} to {MAX_TIMESTAMP.year}"
+        )

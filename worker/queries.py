@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import psycopg2
 from psycopg2.errors import QueryCanceled
 
-from core.postgres import SILENCE, Connection, first_line
-from core.results.repository import SeenRow
+from core.postgres import RESPONSE_MARGIN, Connection, first_line
+from core.results.models import NewestRowVersion
 
 FIRST_ROWS = 4  # rows in memory at first, as each may hold a million labels, and the more, the smaller they are
 MOST_ROWS = 50
@@ -81,13 +81,13 @@ class NewestRow(NamedTuple):
 
 def seen_rows(
     database: Connection, model_ids: Sequence[str], *, requested: bool
-) -> tuple[list[SeenRow], datetime | None]:
+) -> tuple[list[NewestRowVersion], datetime | None]:
     """Return which rows are the newest of the models that still have a schedule, and when that was; None without any.
 
     Paused ones count only where a user requested the run.
     """
     found = _rows(database, SEEN_ROWS, model_ids, requested=requested)
-    return [SeenRow(*row[:4]) for row in found], max((row[4] for row in found), default=None)
+    return [NewestRowVersion(*row[:4]) for row in found], max((row[4] for row in found), default=None)
 
 
 def newest_rows(database: Connection, model_ids: Sequence[str], *, requested: bool) -> Iterator[list[NewestRow]]:
@@ -146,4 +146,4 @@ def _rows(database: Connection, query: str, model_ids: Sequence[str], *, request
 
 def _limit(database: Connection) -> float:
     """Return how many seconds a statement may take."""
-    return database.patience - SILENCE
+    return database.response_timeout - RESPONSE_MARGIN

@@ -11,16 +11,18 @@ from functools import cache
 from typing import Any
 
 import psycopg2
+import redis
 from celery.exceptions import Reject
 
 from core import postgres
 from core.postgres import Connection, first_line
-from core.queue.batch import CALCULATE, LARGEST_BATCH, QUEUED_AT_HEADER, Batch, Malformed, queued_at
+from core.queue.batch import MAX_BATCH_SIZE, QUEUED_AT_HEADER, TASK_NAME, Batch, InvalidBatch, parse_queued_at
 from core.redis import create_client
-from core.results import repository
-from core.results.repository import Result
+from core.results.models import Result
+from core.results.repository import ResultStore
 from worker import queries
 from worker.app import GRACE, LAST_WORDS, app, settings
+from worker.attempts import clear_attempt, record_attempt
 from worker.evaluation import TOO_LARGE, evaluate
 from worker.queries import NewestRow, SlowStatement
 from worker.retry import AWAY, StillAway, patiently
@@ -43,7 +45,7 @@ class ShortOfTime(Exception):
     """What is left of the batch is for others."""
 
 
-@app.task(bind=True, name=CALCULATE)  # type: ignore[untyped-decorator]  # Celery has no types
+@app.task(bind=True, name=TASK_NAME)  # type: ignore[untyped-decorator]  # Celery has no types
 def calculate(self: Any, *args: Any, **kwargs: Any) -> None:
     """Calculate and store one result per model; what is stored already for this moment stays.
 
@@ -51,13 +53,13 @@ def calculate(self: Any, *args: Any, **kwargs: Any) -> None:
     messages for the rest of them are in the queue.
     """
     try:
-        batch = Batch.read(dict(zip(("model_ids", "due_at"), args, strict=False)) | kwargs)
-    except Malformed as error:
+        batch = Batch.from_arguments(dict(zip(("model_ids", "due_at"), args, strict=False)) | kwargs)
+    except InvalidBatch as error:
         log.error("dropped a message that nobody can run: %s", error)  # noqa: TRY400
         return
     delivery = Delivery(
         batch,
-        queued_at=queued_at(self.request.get(QUEUED_AT_HEADER)),
+        queued_at=parse_queued_at(self.request.get(QUEUED_AT_HEADER)),
         redelivered=bool(self.request.delivery_info.get("redelivered")),
     )
     try:
@@ -102,7 +104,7 @@ class Delivery:
 
     def _run(self) -> None:
         """Calculate it, or take it apart where it may end the process again."""
-        if len(self.batch.model_ids) > LARGEST_BATCH:
+        if len(self.batch.model_ids) > MAX_BATCH_SIZE:
             patiently(self._split)
         elif self.redelivered:
             self._resume(patiently(self._missing))
@@ -122,7 +124,7 @@ class Delivery:
         middle = (len(ids) + 1) // 2
         try:
             if self.batch.alone and not self._keeps_attempt:
-                _results().forget_begun(self.batch.model_ids[0], self.batch.due_at, self.token)
+                clear_attempt(_redis(), self.batch.model_ids[0], self.batch.due_at, self.token)
             self._send([replace(self.batch, model_ids=half) for half in (ids[:middle], ids[middle:]) if half])
         except AWAY as error:
             raise Reject(error, requeue=True) from error
@@ -198,7 +200,7 @@ class Delivery:
         seen, seen_at = queries.seen_rows(_database(), list(self.waiting), requested=self.batch.requested)
         if seen_at is None:
             return self.batch.due_at
-        for model_id in _results().repeat(seen, self.batch.due_at, seen_at):
+        for model_id in _results().save_unchanged(seen, self.batch.due_at, seen_at):
             del self.waiting[model_id]
         return seen_at
 
@@ -242,7 +244,7 @@ class Delivery:
     def _begin_alone(self) -> int:
         """Note an attempt; the answer is how many there were."""
         [model_id] = self.batch.model_ids
-        return _results().begin_alone(model_id, self.batch.due_at, self.token)
+        return record_attempt(_redis(), model_id, self.batch.due_at, self.token)
 
     def _give_up(self, reason: str) -> None:
         [model_id] = self.batch.model_ids
@@ -256,7 +258,7 @@ class Delivery:
         log.warning("an interrupted batch goes on: %s models, each alone", len(model_ids))
 
     def _split(self) -> None:
-        ids, size = self.batch.model_ids, LARGEST_BATCH
+        ids, size = self.batch.model_ids, MAX_BATCH_SIZE
         self._send([replace(self.batch, model_ids=ids[at : at + size]) for at in range(0, len(ids), size)])
         log.warning("a message of %s models is taken apart", len(ids))
 
@@ -280,9 +282,13 @@ def _database() -> Connection:
 
 
 @cache
-def _results() -> repository.Results:
-    client = create_client(settings.redis_url)
+def _redis() -> redis.Redis:
+    return create_client(settings.redis_url)
+
+
+@cache
+def _results() -> ResultStore:
     batch_time = timedelta(seconds=settings.time_limit + GRACE + LAST_WORDS)
-    return repository.Results(
-        client, history=settings.result_history, ttl_days=settings.result_ttl_days, batch_time=batch_time
+    return ResultStore(
+        _redis(), history=settings.result_history, ttl_days=settings.result_ttl_days, batch_time=batch_time
     )

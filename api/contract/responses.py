@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from api.contract.fields import CRON, MODEL_ID, shown
 from api.problems import TYPE_PREFIX, Invalid, Refused
 from api.schedules.queries import ScheduleStatus
-from core.results.repository import Status
+from core.results.models import Status
 from core.timestamps import iso
 
 Moment = Annotated[

@@ -16,7 +16,7 @@ from api.contract.responses import ShownFire, ShownRefusal, TriedCron
 from api.schedules import queries
 from core.cron.description import describe
 from core.cron.occurrences import InvalidCron, InvalidTimeZone
-from core.cron.preview import Fire, next_fires
+from core.cron.preview import Occurrence, next_occurrences
 from core.timestamps import iso
 
 blueprint = Blueprint("cron", __name__)
@@ -84,7 +84,7 @@ def _preview(expression: str, timezone: str, now: datetime, count: int) -> tuple
     """Return the fires there are, or what keeps the scheduler from firing what the gate takes."""
     found: list[ShownFire] = []
     try:
-        found += map(_shown, next_fires(expression, timezone, now, count))
+        found += map(_shown, next_occurrences(expression, timezone, now, count))
     except (InvalidCron, InvalidTimeZone) as error:
         if not found:
             field = "timezone" if isinstance(error, InvalidTimeZone) else "cron_expression"
@@ -96,7 +96,7 @@ def _refusal(field: str, detail: str, hint: str | None) -> ShownRefusal:
     return {"field": field, "detail": detail, "hint": hint}
 
 
-def _shown(fire: Fire) -> ShownFire:
+def _shown(fire: Occurrence) -> ShownFire:
     return {
         "at": iso(fire.at),
         "local": fire.local.isoformat(),

@@ -19,7 +19,8 @@ from api.problems import NotFound, Unavailable
 from api.schedules import details, serializers
 from api.schedules.queries import Schedule
 from core.cron.occurrences import InvalidCron, InvalidTimeZone, count_fires
-from core.results.repository import STATUS_CODES, Result
+from core.results.codec import STATUS_CODES
+from core.results.models import Result
 from core.timestamps import MILLISECOND, epoch_milliseconds, iso
 
 blueprint = Blueprint("model", __name__)
@@ -92,7 +93,7 @@ def _render(model_id: str, before: datetime | None) -> Page:
     runs = _runs(known and known.schedule, found[::-1])[::-1]
     listed = runs[: sum(result is not None for result in found[:LISTED])]
     schedule = known and serializers.details(known, newest, lambda: queue)
-    detail = services().results.detail(model_id)
+    detail = services().results.latest_confusion(model_id)
     return response.rendered(
         "model.html",
         whole,

@@ -16,7 +16,8 @@ from api.schedules import details, serializers
 from api.schedules.details import Details
 from api.schedules.queries import Schedule
 from api.status.snapshot import Queue
-from core.results.repository import NOTHING, Recent, Result, Results
+from core.results.models import NO_RESULTS, RecentResults, Result
+from core.results.repository import ResultStore
 
 DRAWN = 20  # results, in a sparkline
 
@@ -36,9 +37,9 @@ class Row(NamedTuple):
     described: str  # the same for those who do not see it
 
 
-def rows(schedules: Sequence[Schedule], results: Callable[[], Results], whole: Whole) -> Sequence[Row]:
+def rows(schedules: Sequence[Schedule], results: Callable[[], ResultStore], whole: Whole) -> Sequence[Row]:
     """Return the rows of schedules."""
-    recent = [NOTHING for _ in schedules]
+    recent = [NO_RESULTS for _ in schedules]
     if whole.queue:
         try:
             recent = results().recent_of([schedule.model_id for schedule in schedules], DRAWN)
@@ -47,9 +48,9 @@ def rows(schedules: Sequence[Schedule], results: Callable[[], Results], whole: W
     return [_row(schedule, one, whole) for schedule, one in zip(schedules, recent, strict=True)]
 
 
-def _row(schedule: Schedule, recent: Recent, whole: Whole) -> Row:
+def _row(schedule: Schedule, recent: RecentResults, whole: Whole) -> Row:
     listed = serializers.schedule(schedule)
-    result, figures = recent.latest, recent.figures
+    result, figures = recent.latest, recent.accuracies
     known = [figure for figure in figures if figure is not None]
     return Row(
         schedule=listed,

@@ -16,7 +16,7 @@ import psycopg2
 import redis
 from psycopg2.extensions import cursor
 
-from api.backends import REDIS_PATIENCE
+from api.backends import REDIS_TIMEOUT
 from api.contract.fields import UUID
 from api.settings import Settings
 from core import postgres
@@ -24,7 +24,7 @@ from core.cron.forecast import minutes_with_fires
 from core.cron.occurrences import InvalidCron, InvalidTimeZone
 from core.cron.wall_clock import MINUTE, floor_minute
 from core.redis import create_client
-from core.results.repository import Results
+from core.results.repository import ResultStore
 
 log = logging.getLogger(__name__)
 
@@ -127,12 +127,12 @@ class Counting:
         opened = postgres.connect(
             self._settings.database_url, "cyclic-metrics api census", statement_timeout=STATEMENT_TIMEOUT
         )
-        client = create_client(self._settings.redis_url, patience=REDIS_PATIENCE, of_one_thread=True)
+        client = create_client(self._settings.redis_url, timeout=REDIS_TIMEOUT, single_connection=True)
         with closing(opened), closing(client), opened.cursor() as statements:
-            return take(statements, Results(client))
+            return take(statements, ResultStore(client))
 
 
-def take(statements: cursor, found: Results) -> Census:
+def take(statements: cursor, found: ResultStore) -> Census:
     """Count."""
     statements.execute("SELECT public.schedule_now()")
     [(now,)] = statements.fetchall()
@@ -160,7 +160,7 @@ def _count(statements: cursor, query: str, values: dict[str, object]) -> int:
     return int(count)
 
 
-def _failing(statements: cursor, found: Results) -> int:
+def _failing(statements: cursor, found: ResultStore) -> int:
     """Return how many schedules fail; a model whose schedule is gone or paused keeps its last result."""
     failures = found.failing(None, MOST_CHECKED)
     model_ids = [failure.model_id for failure in failures if UUID.fullmatch(failure.model_id)]

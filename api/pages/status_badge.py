@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from api.contract.responses import ShownSchedule
 from api.schedules.queries import Schedule
-from core.results.repository import Result
+from core.results.models import Result
 
 Kind = Literal["good", "bad", "idle"]
 NOT_YET = "its first run is still to come"

@@ -14,7 +14,7 @@ from api.contract.responses import LatestResults, ShownResult
 from api.problems import NotFound
 from api.schedules import etags
 from api.schedules.etags import NONE_MATCH, TAG, UNCHANGED
-from core.results.repository import Result
+from core.results.models import Result
 from core.timestamps import iso
 
 blueprint = Blueprint("results", __name__)

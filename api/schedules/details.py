@@ -10,7 +10,7 @@ from api.contract.responses import ShownSchedule, moment
 from api.schedules.queries import Schedule
 from api.status import diagnosis
 from api.status.snapshot import Leader, Queue
-from core.results.repository import Result
+from core.results.models import Result
 
 DETAILS = """
     SELECT public.schedule_now(), fire.due_at, fire.lag, fire.duration, fire.models, fire.skipped,

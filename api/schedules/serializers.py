@@ -9,9 +9,9 @@ from api.cron.routes import next_five, words
 from api.schedules.details import Details, Fire, reason
 from api.schedules.queries import Schedule
 from api.status.snapshot import Queue
-from core.cron.spec import Pair, next_moment
+from core.cron.spec import CronSpec, next_due_time
 from core.cron.wall_clock import MINUTE
-from core.results.repository import Result
+from core.results.models import Result
 from core.timestamps import iso
 
 
@@ -20,8 +20,8 @@ def schedule(found: Schedule) -> ShownSchedule:
     status, next_run_at, error = found.status, found.next_run_at, found.error
     if next_run_at is None and error is None and found.enabled:
         # The scheduler has not come round to it yet, and will count from then.
-        pair = Pair(found.cron_expression, found.timezone)
-        _, next_run_at, error = next_moment(pair, found.active_since)
+        pair = CronSpec(found.cron_expression, found.timezone)
+        _, next_run_at, error = next_due_time(pair, found.active_since)
         status = "error" if error else status
     return {
         "model_id": found.model_id,

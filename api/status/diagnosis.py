@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from api.status.snapshot import Leader, Queue, System
-from core.cron.spec import Pair
+from core.cron.spec import CronSpec
 from core.leader_lock import LockHolder
 from core.timestamps import iso
 
@@ -76,7 +76,7 @@ def _number_of_pairs(count: int) -> str:
     return f"{count} {'pair' if count == 1 else 'pairs'} of cron expression and time zone"
 
 
-def _name(pair: Pair) -> str:
+def _name(pair: CronSpec) -> str:
     return f'"{pair.cron_expression:.{LONGEST_EXPRESSION}}" in {pair.timezone:.{LONGEST_EXPRESSION}}'
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from api.status.snapshot import Queue, System
-from core.results.repository import Result, Totals
+from core.results.models import Result, ResultTotals
 
 PREFIX = "cyclic_metrics_"
 
@@ -65,10 +65,10 @@ def queue(queue: Queue) -> Iterator[Metric]:
     yield _gauge("taken_oldest_age_seconds", "For how long the oldest is at work.", _seconds(is_at_work))
 
 
-def results(totals: Totals) -> Iterator[Metric]:
+def results(totals: ResultTotals) -> Iterator[Metric]:
     """Yield the figures over all models."""
     added = CounterMetricFamily(
-        f"{PREFIX}results", "Results since Redis was empty, the first of each model and moment.", labels=["status"]
+        f"{PREFIX}results", "ResultStore since Redis was empty, the first of each model and moment.", labels=["status"]
     )
     for status, count in totals.added.items():
         added.add_metric([status], count)

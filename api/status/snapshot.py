@@ -7,9 +7,10 @@ from typing import Generic, NamedTuple, TypeVar
 import redis
 from psycopg2.extensions import cursor
 
-from core.cron.spec import Pair
+from core.cron.spec import CronSpec
 from core.leader_lock import LockHolder, lock_holder
-from core.queue import batch
+from core.queue.batch import queued_at_of
+from core.queue.keys import QUEUE, UNACKED_INDEX_KEY
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class Counted(Generic[T]):
     """How many pairs there are of a kind, and the first of them, each with what makes it one."""
 
     count: int
-    pairs: list[tuple[Pair, T]]
+    pairs: list[tuple[CronSpec, T]]
 
 
 class Fire(NamedTuple):
@@ -116,7 +117,7 @@ def look(statements: cursor) -> System:
 def _counted(rows: list[tuple[str, str, T, int]]) -> Counted[T]:
     """Each row has the count of all of them at its end."""
     count = rows[0][-1] if rows else 0
-    return Counted(count, [(Pair(cron, zone), what) for cron, zone, what, _ in rows])
+    return Counted(count, [(CronSpec(cron, zone), what) for cron, zone, what, _ in rows])
 
 
 def workers(client: redis.Redis) -> int:
@@ -129,15 +130,15 @@ def queue(client: redis.Redis) -> Queue:
     """Return the state of the queue, in one round trip."""
     with client.pipeline(transaction=False) as pipeline:
         pipeline.time()
-        pipeline.llen(batch.QUEUE)
-        pipeline.lindex(batch.QUEUE, -1)  # the next one to be taken
-        pipeline.zcard(batch.UNACKED_INDEX)
-        pipeline.zrange(batch.UNACKED_INDEX, 0, 0, withscores=True)
+        pipeline.llen(QUEUE)
+        pipeline.lindex(QUEUE, -1)  # the next one to be taken
+        pipeline.zcard(UNACKED_INDEX_KEY)
+        pipeline.zrange(UNACKED_INDEX_KEY, 0, 0, withscores=True)
         (seconds, microseconds), waiting, following, taken, oldest = pipeline.execute()
     return Queue(
         now=datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds),
         messages=waiting,
-        oldest_queued_at=batch.queued_at_of(following) if following else None,
+        oldest_queued_at=queued_at_of(following) if following else None,
         taken=taken,
         oldest_taken_at=_instant(oldest[0][1]) if oldest else None,
     )

@@ -1,4 +1,4 @@
-"""The cron dialect: reads an expression into the sets of its five fields."""
+"""Parser of cron expressions: the values of the five fields."""
 
 import re
 from functools import lru_cache
@@ -13,7 +13,7 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-LONGEST = 512  # bytes
+MAX_LENGTH = 512  # bytes
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 DAYS_IN_MONTH = dict.fromkeys(range(1, 13), 31) | {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
@@ -23,11 +23,11 @@ ITEM = re.compile(r"([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3})(?:/([0-9]{1,2
 
 
 class InvalidCron(ValueError):
-    """The expression is outside the dialect, or never fires."""
+    """A cron expression that is not in the dialect, or that never fires."""
 
 
 class Field(NamedTuple):
-    """What one of the five fields may hold."""
+    """Name, range and names of values of one of the five fields."""
 
     name: str
     low: int
@@ -56,15 +56,15 @@ class Cron(NamedTuple):
     wildcard: bool  # minute or hour starts with *: follows the clock through daylight saving
 
 
-@lru_cache(maxsize=2048)  # some 0.5 MB; it takes 3 µs to read one anew
+@lru_cache(maxsize=2048)  # about 0.5 MB; parsing takes 3 µs
 def parse(expression: str) -> Cron:
-    """Read an expression in its normal form, as the gate of the database stores it.
+    """Parse an expression in its normal form, as the validation trigger stores it.
 
-    The gate is the judge whom users meet, with hints; this one keeps a row
-    that got past it from firing at times that nobody meant. Raises InvalidCron.
+    The validation trigger gives users messages with hints; this parser keeps rows that bypassed the trigger from
+    firing at unintended times. Raises InvalidCron.
     """
-    if len(expression) > LONGEST:
-        raise InvalidCron(f"cron expression of {len(expression)} characters; at most {LONGEST} are supported")
+    if len(expression) > MAX_LENGTH:
+        raise InvalidCron(f"cron expression of {len(expression)} characters; at most {MAX_LENGTH} are supported")
     texts = ALIASES.get(expression, expression).split(" ")
     if len(texts) != len(FIELDS):
         raise InvalidCron(f'cron expression "{expression}" has {len(texts)} fields, not {len(FIELDS)}')
@@ -86,7 +86,7 @@ def parse(expression: str) -> Cron:
     return cron
 
 
-@lru_cache(maxsize=1024)  # tens of thousands of expressions have but some hundred fields, and share these sets
+@lru_cache(maxsize=1024)  # tens of thousands of expressions share some hundred fields
 def _values(text: str, field: Field) -> frozenset[int]:
     if text == "*":
         return frozenset(range(field.low, field.high + 1))

@@ -1,4 +1,4 @@
-"""Pairs of a cron expression and a time zone: what the scheduler thinks in."""
+"""Cron specs, the unit of scheduling, and their next due times."""
 
 import logging
 from collections.abc import Sequence
@@ -10,47 +10,47 @@ from core.cron.occurrences import InvalidCron, InvalidTimeZone, next_fire
 log = logging.getLogger(__name__)
 
 
-class Pair(NamedTuple):
-    """A cron expression and the time zone in which it is meant."""
+class CronSpec(NamedTuple):
+    """A cron expression and its time zone."""
 
     cron_expression: str
     timezone: str
 
 
-class Moment(NamedTuple):
-    """When a pair is due next, or why it cannot be."""
+class NextDueTime(NamedTuple):
+    """The next due time of a cron spec, or the reason why it has none."""
 
-    pair: Pair
+    spec: CronSpec
     next_due_at: datetime | None
     error: str | None = None
 
 
-def next_moment(pair: Pair, after: datetime) -> Moment:
-    """Return the pair's first moment after this time; a row that got past the gate is an error, not an exception."""
+def next_due_time(spec: CronSpec, after: datetime) -> NextDueTime:
+    """Return the first due time after an instant (exclusive); an invalid cron spec gives an error, not an exception."""
     try:
-        return Moment(pair, next_fire(pair.cron_expression, pair.timezone, after))
+        return NextDueTime(spec, next_fire(spec.cron_expression, spec.timezone, after))
     except (InvalidCron, InvalidTimeZone) as error:
-        return Moment(pair, None, str(error))
+        return NextDueTime(spec, None, str(error))
     except Exception as error:
-        # A text or a time that no trigger has checked must cost its own pair only, whatever it does to the calendar.
-        log.exception("no next due time for %r", pair)
-        return Moment(pair, None, f"{type(error).__name__}: {error}")
+        # Values that bypassed the validation trigger may raise anything; only their own cron spec must fail.
+        log.exception("no next due time for %r", spec)
+        return NextDueTime(spec, None, f"{type(error).__name__}: {error}")
 
 
-def columns(pairs: Sequence[Pair]) -> dict[str, list[str]]:
-    """Return the arrays that statements unnest."""
+def spec_columns(specs: Sequence[CronSpec]) -> dict[str, list[str]]:
+    """Return arrays for unnest() in a statement."""
     return {
-        "crons": [pair.cron_expression for pair in pairs],
-        "zones": [pair.timezone for pair in pairs],
+        "crons": [spec.cron_expression for spec in specs],
+        "zones": [spec.timezone for spec in specs],
     }
 
 
-def moment_columns(
-    moments: Sequence[Moment],
+def next_due_columns(
+    due_times: Sequence[NextDueTime],
 ) -> dict[str, list[str] | list[datetime | None] | list[str | None]]:
-    """Return the arrays that statements unnest."""
+    """Return arrays for unnest() in a statement."""
     return {
-        **columns([moment.pair for moment in moments]),
-        "next": [moment.next_due_at for moment in moments],
-        "errors": [moment.error for moment in moments],
+        **spec_columns([due_time.spec for due_time in due_times]),
+        "next": [due_time.next_due_at for due_time in due_times],
+        "errors": [due_time.error for due_time in due_times],
     }

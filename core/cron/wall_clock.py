@@ -1,6 +1,6 @@
-"""The clock on the wall as if it never shifted: which naive times match a cron expression.
+"""Cron matching on local time, ignoring transitions: the naive times that match an expression.
 
-croniter walks the calendar, from day to day; within a day, the fields say it all.
+croniter finds the days; within a day, hours and minutes follow from the fields.
 """
 
 import copy
@@ -15,12 +15,12 @@ from core.cron.expression import DAYS_IN_MONTH, Cron
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 
-# A day matches by its date or its weekday, or by both; what they walk over is replaced.
+# Days match by date or weekday, or by both. Their expression and start are replaced in each copy.
 EITHER, BOTH = (croniter("* * * * *", datetime(1970, 1, 1), day_or=day_or) for day_or in (True, False))
 
 
 class Days(NamedTuple):
-    """The fields of an expression that say which days match."""
+    """The fields of an expression that decide which days match."""
 
     of_month: frozenset[int]
     months: frozenset[int]
@@ -29,7 +29,7 @@ class Days(NamedTuple):
 
 
 def after(cron: Cron, wall: datetime) -> datetime:
-    """Return the first wall time that matches, strictly after this one."""
+    """Return the first matching local time after wall (exclusive)."""
     wall = floor_minute(wall) + MINUTE
     if _is_day(cron, wall):
         left = [minute for minute in cron.minutes if minute >= wall.minute] if wall.hour in cron.hours else []
@@ -41,12 +41,12 @@ def after(cron: Cron, wall: datetime) -> datetime:
 
 
 def at_or_after(cron: Cron, wall: datetime) -> datetime:
-    """Return the first wall time that matches, from this one on."""
+    """Return the first matching local time after wall (inclusive)."""
     return after(cron, ceil_minute(wall) - MINUTE)
 
 
 def at_or_before(cron: Cron, wall: datetime) -> datetime:
-    """Return the last wall time that matches, up to this one."""
+    """Return the last matching local time before wall (inclusive)."""
     wall = floor_minute(wall)
     if _is_day(cron, wall):
         left = [minute for minute in cron.minutes if minute <= wall.minute] if wall.hour in cron.hours else []
@@ -58,7 +58,7 @@ def at_or_before(cron: Cron, wall: datetime) -> datetime:
 
 
 def count(cron: Cron, after: datetime, until: datetime) -> int:
-    """Count the wall times in (after, until] that match; 0 if it is empty."""
+    """Return the number of matching local times in (after, until]; 0 if the range is empty."""
     if until <= after:
         return 0
     per_day = len(cron.hours) * len(cron.minutes)
@@ -68,7 +68,7 @@ def count(cron: Cron, after: datetime, until: datetime) -> int:
 
 
 def matches(cron: Cron, wall: datetime) -> bool:
-    """Whether a wall time, a full minute, matches."""
+    """Return True if a local time, a full minute, matches."""
     return wall.minute in cron.minutes and wall.hour in cron.hours and _is_day(cron, wall)
 
 
@@ -86,25 +86,25 @@ def _days(cron: Cron) -> Days:
     return Days(cron.days_of_month, cron.months, cron.days_of_week, cron.both_days)
 
 
-# Tens of thousands of expressions differ in their minutes and hours, and name some hundred kinds of days.
+# Tens of thousands of expressions, different in minutes and hours, share some hundred combinations of day fields.
 @lru_cache(maxsize=2048)
-def _day(days: Days, than: date, *, back: bool) -> datetime:
-    """Return midnight of the first matching day after another one, or of the last one before it."""
+def _day(days: Days, start: date, *, back: bool) -> datetime:
+    """Return midnight of the first matching day after another day, or of the last one before it."""
     walker = copy.copy(BOTH if days.both else EITHER)
     walker.expanded = [[0], [0], *_fields(days)]
-    midnight = datetime.combine(than, time())
-    found: datetime = walker.get_prev(datetime, midnight) if back else walker.get_next(datetime, midnight)
-    return found
+    midnight = datetime.combine(start, time())
+    day: datetime = walker.get_prev(datetime, midnight) if back else walker.get_next(datetime, midnight)
+    return day
 
 
 def _fields(days: Days) -> tuple[list[int | str], list[int | str], list[int | str]]:
-    """Return day of month, month and day of week as croniter has them, with * for what does not restrict the days."""
+    """Return day of month, month and day of week in the form of croniter, with * for a field that excludes no day."""
     longest = max(DAYS_IN_MONTH[month] for month in days.months)
     of_month = frozenset(day for day in days.of_month if day <= longest)
     months = _field(days.months, 12)
     if not days.both and (len(of_month) == longest or len(days.of_week) == 7):
         return ["*"], months, ["*"]  # either may match, and one always does
-    # Without a day that some month has, the weekday decides alone; croniter would look for the day for milliseconds.
+    # If no month has such a day, the weekday alone decides; croniter would search for the day for milliseconds.
     return _field(of_month, longest) if of_month else ["*"], months, _field(days.of_week, 7)
 
 
@@ -113,7 +113,7 @@ def _field(values: frozenset[int], size: int) -> list[int | str]:
 
 
 def _count_to(cron: Cron, wall: datetime) -> int:
-    """Count the matches of wall's own day, from midnight up to and including wall."""
+    """Return the number of matches on the day of wall, from midnight to wall (inclusive)."""
     if not _is_day(cron, wall):
         return 0
     full_hours = sum(hour < wall.hour for hour in cron.hours)

@@ -1,15 +1,15 @@
-"""Which label was predicted for which. Needs neither numpy nor scikit-learn, so that whoever shows it needs none."""
+"""Confusion matrix of a label row. Without numpy and scikit-learn, so that processes that only show it need neither."""
 
 from typing import NamedTuple
 
-MOST_LABELS = 20
-LONGEST_LABEL = 40  # characters
+MAX_LABELS = 20
+MAX_LABEL_LENGTH = 40  # characters
 
 Label = str | bool | int | float
 
 
-class Confusion(NamedTuple):
-    """A confusion matrix; of many labels it has the most frequent, and one more line for all others."""
+class ConfusionMatrix(NamedTuple):
+    """Counts of predictions; of many labels, the most frequent ones and one row and column for all others."""
 
-    labels: list[Label | None]  # in their own order; last, where there are others: None
+    labels: list[Label | None]  # sorted; the last one is None where there are others
     counts: list[list[int]]  # by true label, then by predicted label

@@ -1,1 +1,1 @@
-"""The queue: messages of the scheduler for the workers."""
+"""The queue: messages from the scheduler to the workers."""

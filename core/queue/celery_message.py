@@ -1,4 +1,4 @@
-"""Messages as they lie in the queue, where anybody may put anything."""
+"""Celery messages as they lie in the queue, to which anyone may write."""
 
 import base64
 import json
@@ -7,12 +7,13 @@ import socket
 import uuid
 from typing import Any
 
-from core.queue import batch
+from core.queue.batch import QUEUED_AT_HEADER, TASK_NAME, TaskMessage
+from core.queue.keys import QUEUE
 
 ORIGIN = f"gen{os.getpid()}@{socket.gethostname()}"  # as Celery names a process that only sends
-SHOWN = 200  # characters of the arguments, for people who watch the workers
+MAX_KWARGSREPR = 200  # characters of the arguments, for tools that watch the workers
 
-# What Celery writes where the sender of a task does not say anything else.
+# Values that Celery writes where the sender of a task gives none.
 EMBEDDED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 HEADERS: dict[str, Any] = {
     "lang": "py",
@@ -33,49 +34,50 @@ HEADERS: dict[str, Any] = {
 }
 
 
-class Foreign(ValueError):
-    """No message of our task."""
+class ForeignMessage(ValueError):
+    """A message that is not of our task."""
 
 
-def write(message: batch.Message) -> bytes:
-    """Return a message as Celery's send_task would put it into the queue, in a tenth of the time."""
-    number = str(uuid.uuid4())
+def encode(message: TaskMessage) -> bytes:
+    """Return a message as Celery's send_task puts it into the queue, in a tenth of the time."""
+    task_id = str(uuid.uuid4())
     body = json.dumps([[], message.kwargs, EMBEDDED])
-    headers = {"task": message.name, "id": number, "root_id": number, "kwargsrepr": repr(message.kwargs)[:SHOWN]}
+    kwargsrepr = repr(message.kwargs)[:MAX_KWARGSREPR]
+    headers = {"task": message.name, "id": task_id, "root_id": task_id, "kwargsrepr": kwargsrepr}
     envelope = {
         "body": base64.b64encode(body.encode()).decode("ascii"),
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": HEADERS | headers | message.headers,
         "properties": {
-            "correlation_id": number,
+            "correlation_id": task_id,
             "reply_to": "",
             "delivery_mode": 2,
             "delivery_info": {"exchange": "", "routing_key": message.queue},
             "priority": 0,
             "body_encoding": "base64",
-            "delivery_tag": number,
+            "delivery_tag": task_id,
         },
     }
     return json.dumps(envelope).encode()
 
 
-def read(item: bytes) -> dict[str, Any]:
-    """Return a message of our task with what we need of it, and nothing else that Celery would act upon.
+def decode(item: bytes) -> dict[str, Any]:
+    """Return a message of our task, reduced to the parts that are needed.
 
-    A message that is due in years, or has a time limit that is none, would keep a worker busy for ever.
-    Raises Foreign for anything else.
+    Celery would act on the others: a time far ahead, or an invalid time limit, would occupy a worker for good.
+    Raises ForeignMessage for any other message.
     """
     try:
-        return _ours(json.loads(item))
+        return _reduce(json.loads(item))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise Foreign(repr(error)) from error
+        raise ForeignMessage(repr(error)) from error
 
 
-def _ours(message: Any) -> dict[str, Any]:
+def _reduce(message: Any) -> dict[str, Any]:
     headers, properties = message["headers"], message["properties"]
-    tag, number = _ascii(properties["delivery_tag"]), _ascii(headers["id"])
-    if headers["task"] != batch.CALCULATE or message["content-type"] != "application/json":
+    delivery_tag, task_id = _ascii(properties["delivery_tag"]), _ascii(headers["id"])
+    if headers["task"] != TASK_NAME or message["content-type"] != "application/json":
         raise ValueError(headers["task"])
     return {
         "body": message["body"],
@@ -83,18 +85,18 @@ def _ours(message: Any) -> dict[str, Any]:
         "content-type": message["content-type"],
         "headers": {
             "lang": "py",
-            "task": batch.CALCULATE,
-            "id": number,
-            "root_id": number,
-            batch.QUEUED_AT_HEADER: headers.get(batch.QUEUED_AT_HEADER),
+            "task": TASK_NAME,
+            "id": task_id,
+            "root_id": task_id,
+            QUEUED_AT_HEADER: headers.get(QUEUED_AT_HEADER),
         },
         "properties": {
-            "correlation_id": number,
-            "delivery_tag": tag,
+            "correlation_id": task_id,
+            "delivery_tag": delivery_tag,
             "delivery_mode": 2,
             "delivery_info": {
                 "exchange": "",
-                "routing_key": batch.QUEUE,
+                "routing_key": QUEUE,
                 "redelivered": properties["delivery_info"].get("redelivered") is True,
             },
             "priority": 0,
@@ -104,5 +106,5 @@ def _ours(message: Any) -> dict[str, Any]:
 
 
 def _ascii(text: str) -> str:
-    text.encode("ascii")  # Redis and Celery could not write anything else
+    text.encode("ascii")  # Redis and Celery can write nothing else
     return text

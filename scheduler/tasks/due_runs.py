@@ -10,7 +10,7 @@ from typing import NamedTuple
 from psycopg2.extensions import connection
 
 from core.cron.occurrences import count_fires, last_fire
-from core.cron.spec import Moment, Pair, columns, moment_columns, next_moment
+from core.cron.spec import CronSpec, NextDueTime, next_due_columns, next_due_time, spec_columns
 from core.cron.time_zones import TZDATA_VERSION
 from core.postgres import first_line
 from scheduler.queries import batches, execute, now, rows, snapshot, write_each
@@ -98,7 +98,7 @@ CORRECT_FIRES = """
 class Skip(NamedTuple):
     """Moments of a pair that are not sent, counted at the one that stands in for them."""
 
-    pair: Pair
+    pair: CronSpec
     next_due_at: datetime
     stand_in: datetime
     skipped: int
@@ -112,7 +112,7 @@ class SentFire:
     began: datetime
     ended: datetime
     counted: Sent  # added to the log with the next portion; nothing is left after the first one
-    pairs: list[Pair]  # not recorded yet
+    pairs: list[CronSpec]  # not recorded yet
     retried: bool = False
     retry_at: float = 0.0  # by time.monotonic()
 
@@ -176,12 +176,12 @@ class Fires:
         fire.retried = True
         return True
 
-    def pairs(self, due_at: datetime) -> list[Pair]:
+    def pairs(self, due_at: datetime) -> list[CronSpec]:
         """Return the pairs that are due at a moment, within a snapshot."""
         zones: dict[str, str] = {}  # there are few, and each pair comes with a copy of its own
         with self._database.cursor(name="pairs") as cursor:
             cursor.execute(PAIRS_DUE_AT, {"due_at": due_at})
-            return [Pair(cron, zones.setdefault(zone, zone)) for cron, zone in cursor]
+            return [CronSpec(cron, zones.setdefault(zone, zone)) for cron, zone in cursor]
 
     def send(self, due_at: datetime, now: datetime) -> Sent:
         """Send the models due at a moment."""
@@ -194,17 +194,17 @@ class Fires:
         A pair that PostgreSQL refuses stays, alone, and is tried again later.
         """
 
-        def write(moments: Sequence[Moment]) -> None:
+        def write(moments: Sequence[NextDueTime]) -> None:
             self._write(fire, moments)
             fire.counted = Sent(0, 0)
 
-        left, refused = fire.pairs, list[Pair]()
+        left, refused = fire.pairs, list[CronSpec]()
         try:
             while True:
-                moments = [next_moment(pair, fire.due_at) for pair in left[:PORTION]]
+                moments = [next_due_time(pair, fire.due_at) for pair in left[:PORTION]]
                 for moment, error in write_each(write, moments):
-                    log.error("PostgreSQL refuses to record %r: %s", moment.pair, first_line(error))
-                    refused.append(moment.pair)
+                    log.error("PostgreSQL refuses to record %r: %s", moment.spec, first_line(error))
+                    refused.append(moment.spec)
                 left = left[PORTION:]
                 if not left:
                     break
@@ -215,7 +215,7 @@ class Fires:
         else:
             del self._unrecorded[fire.due_at]
 
-    def _write(self, fire: SentFire, moments: Sequence[Moment]) -> None:
+    def _write(self, fire: SentFire, moments: Sequence[NextDueTime]) -> None:
         """Record a portion of a fire's pairs, with their next moments."""
         execute(
             self._database,
@@ -224,7 +224,7 @@ class Fires:
             fired_at=fire.began,
             finished_at=fire.ended,
             **fire.counted._asdict(),
-            **moment_columns(moments),
+            **next_due_columns(moments),
             tzdata=TZDATA_VERSION,
             leader=self._leader,
         )
@@ -258,7 +258,7 @@ class Fires:
             execute(
                 self._database,
                 RECORD_SKIPPED,
-                **columns([skip.pair for skip in portion]),
+                **spec_columns([skip.pair for skip in portion]),
                 next=[skip.next_due_at for skip in portion],
                 stand_in=[skip.stand_in for skip in portion],
                 skipped=[skip.skipped for skip in portion],
@@ -291,14 +291,14 @@ class Fires:
         execute(self._database, CORRECT_FIRES, now=present)
 
 
-def _skip(pair: Pair, due_at: datetime, now: datetime, catch_up: timedelta) -> Skip | None:
+def _skip(pair: CronSpec, due_at: datetime, now: datetime, catch_up: timedelta) -> Skip | None:
     try:
         latest = max(last_fire(pair.cron_expression, pair.timezone, now), due_at)  # by older data it is due, then it is
         skipped = count_fires(pair.cron_expression, pair.timezone, due_at, latest)
-    except Exception:  # a text that no trigger has checked: it is sent once more, and next_moment says what is wrong
+    except Exception:  # a text that no trigger has checked: it is sent once more, and next_due_time says what is wrong
         return None
     if latest < now - catch_up:
-        following = next_moment(pair, now).next_due_at
+        following = next_due_time(pair, now).next_due_at
         return Skip(pair, following, latest, skipped + 1) if following else None
     return Skip(pair, latest, latest, skipped) if latest > due_at else None
 

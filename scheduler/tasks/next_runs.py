@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from psycopg2.extensions import connection
 
-from core.cron.spec import Moment, Pair, columns, moment_columns, next_moment
+from core.cron.spec import CronSpec, NextDueTime, next_due_columns, next_due_time, spec_columns
 from core.cron.time_zones import TZDATA_VERSION
 from core.postgres import first_line
 from scheduler.queries import execute, may_be_of_a_row, rows, write_each
@@ -20,7 +20,7 @@ PORTION = 500  # pairs at a time: some 20 to 50 ms
 MAX_ANNOUNCED = 20_000  # pairs in memory; more of them are found by a walk through the table
 FULL_LOOK_EVERY = 300.0  # seconds; finds what a lost NOTIFY would have said
 LOGGED = 80  # characters of a notification that cannot be read
-START = Pair("", "")
+START = CronSpec("", "")
 
 # A loose index scan: from each pair straight to the next one, however many rows share it.
 PAIRS_IN_USE = """
@@ -94,7 +94,7 @@ DELETE_UNUSED_PAIRS = """
 class Unsettled(NamedTuple):
     """A pair in use whose next moment is not known, or was worked out with other time-zone data."""
 
-    pair: Pair
+    pair: CronSpec
     next_due_at: datetime | None
     active_since: datetime  # the earliest of its rows
 
@@ -102,7 +102,7 @@ class Unsettled(NamedTuple):
 class Walk(NamedTuple):
     """A walk through all pairs in use."""
 
-    position: Pair  # the pairs up to here are done
+    position: CronSpec  # the pairs up to here are done
     # Where an announcement asked for it, the time after which that was committed.
     committed_after: datetime | None
 
@@ -113,7 +113,7 @@ class NewPairs:
     def __init__(self, database: connection) -> None:
         """Begin with a walk through all pairs."""
         self._database = database
-        self._announced: dict[Pair, datetime | None] = {}  # with the time after which each was committed
+        self._announced: dict[CronSpec, datetime | None] = {}  # with the time after which each was committed
         self._walk: Walk | None = Walk(START, None)
         self._next_walk: Walk | None = None
         self._walks_next = False  # while there are both, announced pairs and the walk take turns
@@ -168,7 +168,7 @@ class NewPairs:
         """
         values = {"cron": self._kept.cron_expression, "zone": self._kept.timezone, "limit": PORTION}
         last = rows(self._database, DELETE_UNUSED_PAIRS, **values)
-        self._kept = Pair(*last[0]) if last else START
+        self._kept = CronSpec(*last[0]) if last else START
         return bool(last)
 
     def _request_walk(self, committed_after: datetime | None) -> None:
@@ -195,7 +195,7 @@ class NewPairs:
 
     def _settle_walked(self, walk: Walk, now: datetime) -> None:
         values = {"cron": walk.position.cron_expression, "zone": walk.position.timezone, "limit": PORTION}
-        portion = [Pair(*row) for row in rows(self._database, PAIRS_IN_USE, **values)]
+        portion = [CronSpec(*row) for row in rows(self._database, PAIRS_IN_USE, **values)]
         self._settle(portion, now, dict.fromkeys(portion, walk.committed_after), announced=False)
         if len(portion) == PORTION:
             self._walk = walk._replace(position=portion[-1])
@@ -204,11 +204,16 @@ class NewPairs:
             self._looked = time.monotonic()
 
     def _settle(
-        self, pairs: Sequence[Pair], now: datetime, committed_after: dict[Pair, datetime | None], *, announced: bool
+        self,
+        pairs: Sequence[CronSpec],
+        now: datetime,
+        committed_after: dict[CronSpec, datetime | None],
+        *,
+        announced: bool,
     ) -> None:
-        values = {**columns(pairs), "tzdata": TZDATA_VERSION, "announced": announced, "now": now}
+        values = {**spec_columns(pairs), "tzdata": TZDATA_VERSION, "announced": announced, "now": now}
         unsettled = [
-            Unsettled(Pair(cron, zone), next_due_at, since)
+            Unsettled(CronSpec(cron, zone), next_due_at, since)
             for cron, zone, next_due_at, since in rows(self._database, UNSETTLED_PAIRS, **values)
         ]
         moments = [_moment(pair, now, committed_after[pair.pair]) for pair in unsettled]
@@ -221,16 +226,16 @@ class NewPairs:
             if moment.error:
                 log.error("%r", moment.error)
         for moment, error in refused:
-            log.error("PostgreSQL refuses the next due time of %r: %s", moment.pair, first_line(error))
+            log.error("PostgreSQL refuses the next due time of %r: %s", moment.spec, first_line(error))
 
-    def _write(self, moments: Sequence[Moment]) -> None:
-        execute(self._database, SETTLE_PAIRS, **moment_columns(moments), tzdata=TZDATA_VERSION)
+    def _write(self, moments: Sequence[NextDueTime]) -> None:
+        execute(self._database, SETTLE_PAIRS, **next_due_columns(moments), tzdata=TZDATA_VERSION)
 
 
-def _announced_pairs(payload: str) -> list[Pair] | None:
+def _announced_pairs(payload: str) -> list[CronSpec] | None:
     """Return the pairs of an announcement; None for more than it could name. Raises for anything else."""
     pairs: Iterable[Any] | None = json.loads(payload)["pairs"]
-    return None if pairs is None else [Pair(_text(cron), _text(zone)) for cron, zone in pairs]
+    return None if pairs is None else [CronSpec(_text(cron), _text(zone)) for cron, zone in pairs]
 
 
 def _text(value: Any) -> str:
@@ -241,7 +246,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def _moment(unsettled: Unsettled, now: datetime, committed_after: datetime | None) -> Moment:
+def _moment(unsettled: Unsettled, now: datetime, committed_after: datetime | None) -> NextDueTime:
     """Return the next moment, counted from when the pair came into use: it may have passed already.
 
     A transaction may have been open for long; before its commit, the pair was not in use.
@@ -250,7 +255,7 @@ def _moment(unsettled: Unsettled, now: datetime, committed_after: datetime | Non
         since = unsettled.active_since
         if committed_after is not None:
             since = max(since, min(committed_after, now))  # the clock may have come back meanwhile
-        return next_moment(unsettled.pair, since)
+        return next_due_time(unsettled.pair, since)
     if unsettled.next_due_at <= now:
-        return Moment(unsettled.pair, unsettled.next_due_at)  # due by the old data, and then it is due
-    return next_moment(unsettled.pair, now)
+        return NextDueTime(unsettled.pair, unsettled.next_due_at)  # due by the old data, and then it is due
+    return next_due_time(unsettled.pair, now)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from psycopg2.extensions import connection
 
-from core.cron.spec import Pair, columns, next_moment
+from core.cron.spec import CronSpec, next_due_time, spec_columns
 from scheduler.queries import batches, now, rows, snapshot
 from scheduler.queue import Broker
 from scheduler.settings import Settings
@@ -56,7 +56,7 @@ class Forgotten:
         self._batch_size = settings.batch_size
         self._catch_up = settings.catch_up
         self._sent_at: datetime | None
-        self._moments: dict[datetime, list[Pair]]  # with their pairs, as far as these are known yet
+        self._moments: dict[datetime, list[CronSpec]]  # with their pairs, as far as these are known yet
         self._since: datetime | None = None  # while moments are missing: the time up to which Redis had everything
         self._steps = 0
         self._marker = ""  # what Redis should remember then
@@ -102,7 +102,7 @@ class Forgotten:
         if not self._moments:
             return False
         due_at = max(self._moments)
-        pairs = columns(self._pairs(due_at))
+        pairs = spec_columns(self._pairs(due_at))
         with snapshot(self._database):
             models = batches(self._database, MODELS_OF_PAIRS, self._batch_size, **pairs, due_at=due_at)
             sent = self._broker.send_models(models, due_at, queued_at)
@@ -119,23 +119,23 @@ class Forgotten:
         self._marker = f"{since}/{self._steps}" if self._moments else self._sent_at.isoformat()
         self._broker.remember(self._marker)
 
-    def _missing(self, since: datetime | None) -> dict[datetime, list[Pair]]:
+    def _missing(self, since: datetime | None) -> dict[datetime, list[CronSpec]]:
         """Return the moments that were sent since a time, or the last one of each pair, before a later one is sent."""
         if since is None:
             last = defaultdict(list)
             for cron, zone, due_at in rows(self._database, LAST_MOMENTS):
-                last[due_at].append(Pair(cron, zone))
+                last[due_at].append(CronSpec(cron, zone))
             return dict(last)
         oldest = now(self._database) - self._catch_up
         return {due_at: [] for (due_at,) in rows(self._database, MOMENTS_SENT_SINCE, since=since, oldest=oldest)}
 
-    def _pairs(self, due_at: datetime) -> list[Pair]:
+    def _pairs(self, due_at: datetime) -> list[CronSpec]:
         """Return the pairs that were sent at a moment; one moment at a time, since there may be thousands of both."""
         if self._since is None:
             return self._moments[due_at]
-        last = [Pair(*row) for row in rows(self._database, PAIRS_SENT_LAST_AT, due_at=due_at)]
-        later = (Pair(*row) for row in rows(self._database, PAIRS_SENT_LATER, due_at=due_at, since=self._since))
-        return [*last, *(pair for pair in later if next_moment(pair, due_at - TICK).next_due_at == due_at)]
+        last = [CronSpec(*row) for row in rows(self._database, PAIRS_SENT_LAST_AT, due_at=due_at)]
+        later = (CronSpec(*row) for row in rows(self._database, PAIRS_SENT_LATER, due_at=due_at, since=self._since))
+        return [*last, *(pair for pair in later if next_due_time(pair, due_at - TICK).next_due_at == due_at)]
 
 
 def _time(text: str) -> datetime | None:

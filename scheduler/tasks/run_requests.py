@@ -16,7 +16,7 @@ import psycopg2
 from psycopg2.extensions import connection
 
 from core.postgres import first_line
-from core.queue.batch import Batch, Message
+from core.queue.batch import Batch, TaskMessage
 from scheduler.queries import execute, rows
 from scheduler.queue import Broker
 from scheduler.settings import Settings
@@ -218,7 +218,7 @@ class RunRequests:
         if not ids or len(self._refused) >= MAX_REFUSED:
             self._clears_at = retry_at
 
-    def _messages(self, requests: Sequence[RunRequest]) -> Iterator[Message]:
+    def _messages(self, requests: Sequence[RunRequest]) -> Iterator[TaskMessage]:
         for requested_at, group in itertools.groupby(requests, key=lambda request: request.requested_at):
             model_ids = [request.model_id for request in group]
             for start in range(0, len(model_ids), self._batch_size):

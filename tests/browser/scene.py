@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from core.cron.occurrences import last_fire, next_fire
-from core.metrics.confusion_matrix import Confusion
-from core.results.repository import Result, Results
+from core.metrics.confusion_matrix import ConfusionMatrix
+from core.results.models import Result
+from core.results.repository import ResultStore
 from tests.support.databases import log_labels, past_the_triggers, run
 from tests.support.stack import Stack
 
@@ -52,7 +53,7 @@ def model_id(model: Model) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{MODELS.index(model)}.example"))
 
 
-def stage(stack: Stack, results: Results) -> None:
+def stage(stack: Stack, results: ResultStore) -> None:
     """Fill the stack, ten seconds before noon; from then on its clock runs."""
     run(stack.db, "DELETE FROM metrics_executions; DELETE FROM results; DELETE FROM crons; DELETE FROM fires")
     for model in MODELS:
@@ -130,10 +131,10 @@ def _json(words: list[str]) -> str:
     return "[" + ",".join(f'"{word}"' for word in words) + "]"
 
 
-def _confusion(model: Model, samples: int) -> Confusion:
+def _confusion(model: Model, samples: int) -> ConfusionMatrix:
     each = samples // len(model.labels)
     counts = [
         [each if row == column else each // 20 for column in range(len(model.labels))]
         for row in range(len(model.labels))
     ]
-    return Confusion(list(model.labels), counts)
+    return ConfusionMatrix(list(model.labels), counts)

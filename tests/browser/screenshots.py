@@ -9,7 +9,7 @@ from typing import Literal
 from playwright.sync_api import Page, expect
 
 from core.redis import create_client
-from core.results.repository import Results
+from core.results.repository import ResultStore
 from devstack import postgres as local_postgres
 from devstack import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
@@ -34,7 +34,7 @@ def main() -> None:
     ):
         apply(server.url, passwords=passwords, test_data=False)
         with running(Databases(server, passwords), queue.url, Path(logs)) as stack:
-            scene.stage(stack, Results(create_client(queue.url)))
+            scene.stage(stack, ResultStore(create_client(queue.url)))
             stack.wait_for_fire("2026-11-24 12:00+00")
             shoot(stack, folder)
 

@@ -11,8 +11,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from api.tokens import make
-from core.metrics.confusion_matrix import Confusion
-from core.results.repository import Result, Results
+from core.metrics.confusion_matrix import ConfusionMatrix
+from core.results.models import Result
+from core.results.repository import ResultStore
 from devstack import redis as local_redis
 from tests.browser.conftest import Open
 from tests.support.databases import rows, run, schedule, schedule_many
@@ -41,14 +42,14 @@ def _some(stack: Stack, redis_server: local_redis.Server) -> None:
         str(uuid.UUID(int=8)))  # fmt: skip
     labels = [f"a label with a long name {number}" for number in range(19)]
     with redis.Redis.from_url(redis_server.url) as client:
-        results = Results(client)
+        results = ResultStore(client)
         for minute in range(30):
             due_at = datetime(2026, 11, 24, 11, minute, tzinfo=UTC)
             if minute % 10 == 7:
                 failed = Result(MODEL, due_at, due_at, "error", error="y_true and y_pred differ in length: " * 4)
                 results.save([failed])
                 continue
-            confusion = Confusion([*labels, None], [[minute] * 20 for _ in range(20)])
+            confusion = ConfusionMatrix([*labels, None], [[minute] * 20 for _ in range(20)])
             results.save([Result(MODEL, due_at, due_at, "ok", 0.5 + minute / 100, 1000, confusion=confusion)])
 
 

@@ -9,7 +9,8 @@ import redis
 from playwright.sync_api import FloatRect, Locator, Page, expect
 from playwright.sync_api import TimeoutError as NotWithin
 
-from core.results.repository import Result, Results
+from core.results.models import Result
+from core.results.repository import ResultStore
 from devstack import redis as local_redis
 from tests.browser.conftest import Open, render_anew
 from tests.support.databases import model_ids, rows, run, schedule, wait_for
@@ -204,7 +205,7 @@ def test_double_click_on_delete_of_model_page_opens_no_dialog(
     schedule(stack.db, FIRST, "@daily")
     due_at = datetime(2026, 11, 24, 11, tzinfo=UTC)
     with redis.Redis.from_url(redis_server.url) as client:
-        Results(client).save([Result(FIRST, due_at, due_at, "ok", 0.5, 2)])
+        ResultStore(client).save([Result(FIRST, due_at, due_at, "ok", 0.5, 2)])
     page = opened(open_page, f"{stack.url}/models/{FIRST}")
     stop_clock(page)
     add = page.get_by_role("button", name="New schedule")

@@ -9,7 +9,8 @@ import pytest
 import redis
 from playwright.sync_api import Locator, Page, expect
 
-from core.results.repository import Result, Results
+from core.results.models import Result
+from core.results.repository import ResultStore
 from devstack import redis as local_redis
 from tests.browser.conftest import Open
 from tests.support.databases import log_labels, past_the_triggers, run, schedule
@@ -23,13 +24,13 @@ SOON = 2000  # milliseconds
 
 
 @pytest.fixture
-def results(redis_server: local_redis.Server) -> Iterator[Results]:
+def results(redis_server: local_redis.Server) -> Iterator[ResultStore]:
     with redis.Redis.from_url(redis_server.url) as client:
-        yield Results(client)
+        yield ResultStore(client)
 
 
 @pytest.fixture
-def model(stack: Stack, results: Results) -> str:
+def model(stack: Stack, results: ResultStore) -> str:
     """A model with an hour behind it, in which three moments were missed and one run failed."""
     model_id = str(uuid.uuid4())
     schedule(stack.db, model_id)
@@ -144,7 +145,7 @@ def test_who_looks_at_the_newest_runs_goes_on_to_do_so(stack: Stack, page: Page,
     expect(chart(page)).to_have_attribute("aria-label", re.compile("accuracy from 50.0 % to 85.. %"))
 
 
-def test_the_last_hour_of_many_days_is_shown(stack: Stack, results: Results, model: str, open_page: Open) -> None:
+def test_the_last_hour_of_many_days_is_shown(stack: Stack, results: ResultStore, model: str, open_page: Open) -> None:
     due_at = NOON - timedelta(days=30)
     results.save([Result(model, due_at, due_at, "ok", accuracy=0.1, samples=1)])
     page = open_page(f"{stack.url}/models/{model}")

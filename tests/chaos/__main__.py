@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
 
-from core.results.repository import key
+from core.results.keys import results_key
 from devstack.process import wait_until
 from tests.chaos import newcomers, report, scratch
 from tests.chaos.clock import SETUP, Clock
@@ -115,7 +115,7 @@ def begin(stack: Stack, clock: Clock) -> tuple[datetime, datetime]:
 
 def count_results(stack: Stack) -> int:
     with stack.client() as client:
-        return sum(1 for _ in client.scan_iter(key("*"), count=1000))
+        return sum(1 for _ in client.scan_iter(results_key("*"), count=1000))
 
 
 def calm(stack: Stack, clock: Clock, patience: float) -> bool:

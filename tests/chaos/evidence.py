@@ -7,8 +7,9 @@ from typing import Any
 
 import redis
 
-from core.cron.spec import Pair
-from core.results.repository import decode, key
+from core.cron.spec import CronSpec
+from core.results.codec import decode_result
+from core.results.keys import results_key
 from tests.chaos import losses, newcomers
 from tests.chaos.clock import Timeline, full_minutes
 from tests.chaos.ledger import Evidence, Result
@@ -59,11 +60,11 @@ def gather(db: Connection, client: redis.Redis, began: datetime, until: datetime
     """Return what is there of the moments from began to until."""
     fired, models = defaultdict(set), defaultdict(list)
     for cron, zone, due_at in rows(db, "SELECT * FROM chaos.fired"):
-        fired[Pair(cron, zone)].add(due_at)
+        fired[CronSpec(cron, zone)].add(due_at)
     for model_id, cron, zone in rows(
         db, "SELECT model_id::text, cron_expression, timezone FROM metrics_executions WHERE name = %s", COUNTED
     ):
-        models[Pair(cron, zone)].append(model_id)
+        models[CronSpec(cron, zone)].append(model_id)
     scratch = {model_id for (model_id,) in rows(db, "SELECT model_id::text FROM chaos.scratch")}
     return Evidence(
         passed=full_minutes(began, until),
@@ -78,7 +79,7 @@ def gather(db: Connection, client: redis.Redis, began: datetime, until: datetime
 
 def results(client: redis.Redis, ignored: Collection[str]) -> dict[str, list[Result]]:
     """Return all results that are in Redis, by model, but for those of ignored models."""
-    prefix = key("")
+    prefix = results_key("")
     found: dict[str, list[Result]] = {}
     for name in client.scan_iter(match=prefix + "*", count=10_000):
         model_id = name.decode().removeprefix(prefix)
@@ -90,20 +91,20 @@ def results(client: redis.Redis, ignored: Collection[str]) -> dict[str, list[Res
 
 
 def result(model_id: str, member: bytes, score: float) -> Result:
-    decoded = decode(model_id, member)
+    decoded = decode_result(model_id, member)
     outcome = decoded.status if decoded.status == "ok" else f"{decoded.status}: {decoded.error}"
     moment = EPOCH + timedelta(milliseconds=round(score * 1000))
     return Result(moment, decoded.due_at, decoded.calculated_at, outcome)
 
 
-def excused(evidence: Evidence, timeline: Timeline, happened: Sequence[Loss]) -> dict[Pair, set[datetime]]:
+def excused(evidence: Evidence, timeline: Timeline, happened: Sequence[Loss]) -> dict[CronSpec, set[datetime]]:
     """Return the moments that a loss of data excuses.
 
     A Redis that lost all gets the latest moment again, earlier ones are gone.
     Without crons nobody knows what was sent, so that what Redis loses then is gone.
     The end of a file costs nothing.
     """
-    lost: dict[Pair, set[datetime]] = defaultdict(set)
+    lost: dict[CronSpec, set[datetime]] = defaultdict(set)
     for loss in happened:
         for pair, fired in evidence.fired.items():
             before = {moment for moment in fired if timeline.real(moment) <= loss.at}

@@ -12,8 +12,8 @@ from functools import partial
 import redis
 
 from core.queue import batch
-from core.queue.batch import PUBLISHED, QUEUE, TAKEN, UNACKED_INDEX
-from core.results import repository
+from core.queue.keys import CHECKPOINT_KEY, QUEUE, TAKEN_KEY, UNACKED_INDEX_KEY
+from core.results import keys
 from tests.chaos import newcomers, scratch
 from tests.chaos.evidence import COUNTED, LABEL
 from tests.chaos.scratch import counted, repair
@@ -23,7 +23,7 @@ from tests.support.databases import Connection, run
 
 CHANNEL = "metrics_executions"
 MOST_PAYLOAD = 7999  # bytes of a NOTIFY
-UNACKED = "unacked"  # kombu's hash: messages that workers have taken
+UNACKED_KEY = "unacked"  # kombu's hash: messages that workers have taken
 SECONDS = 6.5, 9.0  # more than a result may be late
 # Where new pairs and requests wait for it: a newcomer is due some seconds after it was added, and is late after that.
 NEWCOMERS_SECONDS = 15.0, 18.0
@@ -112,9 +112,9 @@ def notify(world: World, *payloads: str) -> None:
 def spoil_marker(world: World) -> None:
     far = "9999-12-31T23:59:59.999999+00:00"
     write: Callable[[redis.Redis], object] = world.rng.choice([
-        lambda client: client.set(PUBLISHED, NOT_UTF8),
-        lambda client: client.set(PUBLISHED, far),
-        lambda client: replace(client, PUBLISHED, lambda: client.rpush(PUBLISHED, "junk")),
+        lambda client: client.set(CHECKPOINT_KEY, NOT_UTF8),
+        lambda client: client.set(CHECKPOINT_KEY, far),
+        lambda client: replace(client, CHECKPOINT_KEY, lambda: client.rpush(CHECKPOINT_KEY, "junk")),
     ])  # fmt: skip
     with world.stack.client() as client:
         write(client)
@@ -125,19 +125,19 @@ def spoil_marker(world: World) -> None:
 def restore_marker(world: World, far: str) -> None:
     """Remove junk that is still there."""
     with world.stack.client() as client:
-        if client.type(PUBLISHED) != b"string" or client.get(PUBLISHED) in {NOT_UTF8, far.encode()}:
-            client.delete(PUBLISHED)
+        if client.type(CHECKPOINT_KEY) != b"string" or client.get(CHECKPOINT_KEY) in {NOT_UTF8, far.encode()}:
+            client.delete(CHECKPOINT_KEY)
 
 
 @fault("junk: results of another type", "junk in Redis")
 def spoil_results(world: World) -> None:
     """Of more models than there are processes that could wait for them."""
-    spoil_keys_of_models(world, repository.key, 8)
+    spoil_keys_of_models(world, keys.results_key, 8)
 
 
 @fault("junk: details of another type", "junk in Redis")
 def spoil_details(world: World) -> None:
-    spoil_keys_of_models(world, repository.detail_key, 4)
+    spoil_keys_of_models(world, keys.confusion_key, 4)
 
 
 def spoil_keys_of_models(world: World, key_of: Callable[[str], str], count: int) -> None:
@@ -151,13 +151,13 @@ def spoil_keys_of_models(world: World, key_of: Callable[[str], str], count: int)
 @fault("junk: metrics:failing of another type", "junk in Redis")
 def spoil_failing(world: World) -> None:
     log_labels(world)
-    spoil_keys(world, [repository.FAILING])
+    spoil_keys(world, [keys.FAILING_KEY])
 
 
 @fault("junk: metrics:counts of another type", "junk in Redis")
 def spoil_counts(world: World) -> None:
     log_labels(world)
-    spoil_keys(world, [repository.COUNTS])
+    spoil_keys(world, [keys.COUNTS_KEY])
 
 
 def log_labels(world: World) -> None:
@@ -199,10 +199,10 @@ def add_members(world: World) -> None:
     with world.stack.client() as client:
         for model_id in models:
             score = world.rng.choice([-1.0, 4e9])
-            client.zadd(repository.key(model_id), {world.rng.choice(members): score})
-            client.set(repository.detail_key(model_id), world.rng.choice(members))
-        client.zadd(repository.FAILING, {"junk": float("inf"), NOT_UTF8: float("-inf"), "": 1e99})
-        client.hset(repository.COUNTS, mapping={"ok": "junk", "junk": "junk", NOT_UTF8: NOT_UTF8})
+            client.zadd(keys.results_key(model_id), {world.rng.choice(members): score})
+            client.set(keys.confusion_key(model_id), world.rng.choice(members))
+        client.zadd(keys.FAILING_KEY, {"junk": float("inf"), NOT_UTF8: float("-inf"), "": 1e99})
+        client.hset(keys.COUNTS_KEY, mapping={"ok": "junk", "junk": "junk", NOT_UTF8: NOT_UTF8})
     remain(world)
     repair(lambda: remove_members(world, models, members))
 
@@ -210,11 +210,11 @@ def add_members(world: World) -> None:
 def remove_members(world: World, models: Sequence[str], members: Sequence[bytes]) -> None:
     with world.stack.client() as client:
         for model_id in models:
-            client.zrem(repository.key(model_id), *members)
-        client.zrem(repository.FAILING, "junk", NOT_UTF8, "")
-        if client.hget(repository.COUNTS, "ok") == b"junk":
-            client.hdel(repository.COUNTS, "ok")
-        client.hdel(repository.COUNTS, "junk", NOT_UTF8)
+            client.zrem(keys.results_key(model_id), *members)
+        client.zrem(keys.FAILING_KEY, "junk", NOT_UTF8, "")
+        if client.hget(keys.COUNTS_KEY, "ok") == b"junk":
+            client.hdel(keys.COUNTS_KEY, "ok")
+        client.hdel(keys.COUNTS_KEY, "junk", NOT_UTF8)
 
 
 @fault("junk: unacked messages", "junk in the queue")
@@ -231,16 +231,16 @@ def add_unacked(world: World) -> None:
     index = {tag: world.rng.choice(scores) for tag in unacked} | {f"junk-{score}": score for score in scores}
     index |= {NOT_UTF8.decode("latin-1"): 0.0}
     with world.stack.client() as client:
-        client.hset(UNACKED, mapping=unacked)
-        client.zadd(UNACKED_INDEX, index)
+        client.hset(UNACKED_KEY, mapping=unacked)
+        client.zadd(UNACKED_INDEX_KEY, index)
     remain(world)
     repair(lambda: remove_unacked(world, list(index)))
 
 
 def remove_unacked(world: World, tags: Sequence[str]) -> None:
     with world.stack.client() as client:
-        client.hdel(UNACKED, *tags)
-        client.zrem(UNACKED_INDEX, *tags)
+        client.hdel(UNACKED_KEY, *tags)
+        client.zrem(UNACKED_INDEX_KEY, *tags)
 
 
 @fault("junk: items of the queue", "junk in the queue")
@@ -250,16 +250,16 @@ def queue_items(world: World) -> None:
 
 @fault("junk: taken items", "junk in the queue")
 def take_items(world: World) -> None:
-    push_items(world, TAKEN)
+    push_items(world, TAKEN_KEY)
 
 
 def push_items(world: World, name: str) -> None:
     """Add items that cannot run, and some that could run only in years."""
     with world.stack.owner() as db:
         model_id = scratch.new_id(world, db)
-    in_years = json.loads(envelope(batch.CALCULATE, {"model_ids": [model_id], "due_at": "9000-01-01T00:00:00Z"}))
+    in_years = json.loads(envelope(batch.TASK_NAME, {"model_ids": [model_id], "due_at": "9000-01-01T00:00:00Z"}))
     in_years["headers"]["eta"] = "9000-01-01T00:00:00+00:00"
-    elsewhere = json.loads(envelope(batch.CALCULATE, {"model_ids": [], "due_at": "2026-01-01T00:00:00Z"}))
+    elsewhere = json.loads(envelope(batch.TASK_NAME, {"model_ids": [], "due_at": "2026-01-01T00:00:00Z"}))
     elsewhere["properties"]["delivery_info"] = {"exchange": "nowhere", "routing_key": "nowhere"}
     items = [
         b"junk", NOT_UTF8, b"", b"[" * 100_000, b'{"a":' * 50_000, b"{}", b"[]", b"5", b'{"headers": {}, "body": 5}',

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from core.cron.spec import Pair
+from core.cron.spec import CronSpec
 
 Entry = tuple[str, datetime]  # a model and a moment
 
@@ -25,14 +25,14 @@ class Evidence:
     """What was seen, each by itself."""
 
     passed: Sequence[datetime]  # the full minutes that the clock passed; each pair is due at each
-    fired: Mapping[Pair, Collection[datetime]]  # recorded as sent
+    fired: Mapping[CronSpec, Collection[datetime]]  # recorded as sent
     skipped: int  # moments that fires counts as skipped, each pair for itself
-    models: Mapping[Pair, Sequence[str]]
+    models: Mapping[CronSpec, Sequence[str]]
     results: Mapping[str, Sequence[Result]]  # of each model
-    lost: Mapping[Pair, Collection[datetime]] = field(default_factory=dict)  # may be missing after a loss of data
+    lost: Mapping[CronSpec, Collection[datetime]] = field(default_factory=dict)  # may be missing after a loss of data
     newcomers: Mapping[str, datetime] = field(default_factory=dict)  # models that run once, and when
 
-    def losing(self, lost: Mapping[Pair, Collection[datetime]]) -> "Evidence":
+    def losing(self, lost: Mapping[CronSpec, Collection[datetime]]) -> "Evidence":
         return replace(self, lost=lost)
 
 

@@ -7,7 +7,7 @@ from time import monotonic
 
 import redis
 
-from core.queue import batch
+from core.queue.keys import QUEUE
 from tests.chaos.processes import Service, children_of
 from tests.chaos.world import World, fault
 from tests.support.databases import run
@@ -48,7 +48,7 @@ def wait_for_messages(world: World, client: redis.Redis, count: int) -> None:
     with client.monitor() as monitor:  # type: ignore[no-untyped-call]
         while count and monotonic() < deadline and not world.healing.is_set():
             command = monitor.next_command()["command"]  # some come every second
-            if command.startswith(f"LPUSH {batch.QUEUE} ") and world.clock.steps > step:
+            if command.startswith(f"LPUSH {QUEUE} ") and world.clock.steps > step:
                 count -= 1
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import psycopg2
 import redis
 
-from core.queue import batch
-from core.results.repository import key
+from core.queue.keys import QUEUE
+from core.results.keys import results_key
 from devstack.process import wait_until
 from tests.chaos.evidence import CRON, ZONES
 from tests.chaos.stack import Stack
@@ -16,7 +16,7 @@ from tests.support.databases import rows
 
 log = logging.getLogger("chaos")
 
-QUEUES = batch.QUEUE, f"{batch.QUEUE}:taken", "unacked", "unacked_index"  # an empty key does not exist
+QUEUES = QUEUE, f"{QUEUE}:taken", "unacked", "unacked_index"  # an empty key does not exist
 SETTLED = 5.0  # seconds without any change
 READING = 20.0  # seconds; no minute may pass while the ledger is read
 
@@ -51,7 +51,7 @@ def left(stack: Stack) -> str:
     """Return what is still there, in words."""
     with stack.owner() as db, stack.client() as client:
         [(pairs, _, _)] = rows(db, STATE, CRON)
-        waiting, taken = client.llen(batch.QUEUE), client.hlen("unacked")
+        waiting, taken = client.llen(QUEUE), client.hlen("unacked")
     return f"{waiting} messages wait, {taken} are taken, {len(ZONES) - pairs} pairs are late"
 
 
@@ -62,6 +62,6 @@ def look(stack: Stack) -> tuple[int, int, int, float]:
     with stack.client() as client, client.pipeline(transaction=False) as pipeline:
         pipeline.exists(*QUEUES)
         for model_id in models:
-            pipeline.zcard(key(model_id))
+            pipeline.zcard(results_key(model_id))
         answers: list[Any] = pipeline.execute()
     return answers[0], pairs, sum(answers[1:]), second

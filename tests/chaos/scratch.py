@@ -9,7 +9,7 @@ from typing import Any
 import psycopg2
 import redis
 
-from core.results.repository import detail_key, key
+from core.results.keys import confusion_key, results_key
 from tests.chaos.evidence import COUNTED, CRON, ZONES
 from tests.chaos.world import World
 from tests.support.databases import Connection, past_the_triggers, rows, run
@@ -75,7 +75,7 @@ def _delete(world: World, model_id: str) -> None:
     with world.stack.owner() as db, world.stack.client() as client:
         run(db, "DELETE FROM metrics_executions WHERE model_id = %s", model_id)
         run(db, "DELETE FROM results WHERE model_id = %s", model_id)
-        client.delete(key(model_id), detail_key(model_id))
+        client.delete(results_key(model_id), confusion_key(model_id))
 
 
 def counted(world: World, count: int) -> Sequence[str]:

@@ -15,7 +15,7 @@ from time import monotonic
 import psycopg2
 import redis
 
-from core.leader_lock import LOCK
+from core.leader_lock import LEADER_LOCK
 from devstack import postgres as local_postgres
 from devstack import redis as local_redis
 from devstack.process import Process
@@ -122,7 +122,7 @@ class Stack:
     def leader(self) -> Service:
         """Return the scheduler that leads; any if none does."""
         with self.owner() as db:
-            names = [name for (name,) in rows(db, LEADER, LOCK)]
+            names = [name for (name,) in rows(db, LEADER, LEADER_LOCK)]
         for service in self.schedulers:
             if any(name.endswith(f":{service.process.pid}") for name in names):
                 return service

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.queue import batch
+from core.queue.keys import QUEUE
 from tests.chaos.world import World, fault
 from tests.support.databases import run
 
@@ -29,7 +30,7 @@ def send_wrong_arguments(world: World) -> None:
         {"model_ids": ["no uuid"], "due_at": "2026-01-01T00:00:00+00:00"},
         {"model_ids": None, "due_at": None, "surprise": True},
     ]
-    push(world, *(envelope(batch.CALCULATE, kwargs) for kwargs in wrong))
+    push(world, *(envelope(batch.TASK_NAME, kwargs) for kwargs in wrong))
 
 
 @fault("message: 20,000 unknown models", "queue")
@@ -108,7 +109,7 @@ def never_due(world: World) -> str:
 
 def push(world: World, *raw: bytes) -> None:
     with world.stack.client() as client:
-        client.lpush(batch.QUEUE, *raw)
+        client.lpush(QUEUE, *raw)
 
 
 def envelope(task: str, kwargs: dict[str, Any]) -> bytes:
@@ -123,7 +124,7 @@ def envelope(task: str, kwargs: dict[str, Any]) -> bytes:
         "properties": {
             "correlation_id": task_id,
             "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": batch.QUEUE},
+            "delivery_info": {"exchange": "", "routing_key": QUEUE},
             "priority": 0,
             "body_encoding": "base64",
             "delivery_tag": str(uuid.uuid4()),

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from core.queue import batch
 from core.queue.batch import Batch
+from core.queue.keys import QUEUE, UNACKED_INDEX_KEY, broker_tls
 from tests.support.databases import MODEL
 from tests.support.settings_variables import variables
 
@@ -32,7 +32,7 @@ def test_the_scheduler_sends_what_the_worker_runs(worker_task: Any) -> None:
     message = batch.message(queued_at=datetime(2026, 11, 24, 12, tzinfo=UTC))
 
     assert message.name == worker_task.name
-    assert Batch.read(message.kwargs) == batch
+    assert Batch.from_arguments(message.kwargs) == batch
 
 
 def test_the_worker_takes_from_the_queue_that_the_scheduler_fills(worker_task: Any) -> None:
@@ -40,13 +40,13 @@ def test_the_worker_takes_from_the_queue_that_the_scheduler_fills(worker_task: A
 
     conf = worker_task.app.conf
 
-    assert conf.task_default_queue == batch.QUEUE
+    assert conf.task_default_queue == QUEUE
     assert conf.broker_transport_options["visibility_timeout"] > conf.task_time_limit > settings.time_limit
     assert conf.accept_content == ["json"]
 
 
 def test_what_the_workers_have_taken_is_where_kombu_notes_it(worker_task: Any) -> None:
-    assert worker_task.app.connection_for_read().transport.Channel.unacked_index_key == batch.UNACKED_INDEX
+    assert worker_task.app.connection_for_read().transport.Channel.unacked_index_key == UNACKED_INDEX_KEY
     assert "unacked_index_key" not in worker_task.app.conf.broker_transport_options
 
 
@@ -61,7 +61,7 @@ def test_what_the_workers_have_taken_is_where_kombu_notes_it(worker_task: Any) -
     ],
 )
 def test_the_broker_must_have_a_certificate_unless_its_url_says_otherwise(url: str, tls: object) -> None:
-    with Celery(broker=url, broker_use_ssl=batch.broker_tls(url)) as app:
+    with Celery(broker=url, broker_use_ssl=broker_tls(url)) as app:
         assert (app.connection_for_write().ssl or None) == tls
 
 

@@ -12,6 +12,7 @@ from celery.app.task import Context
 
 from core.queue import batch, celery_message
 from core.queue.batch import Batch
+from core.queue.keys import QUEUE
 from tests.support.databases import model_ids
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -46,18 +47,18 @@ def leaves(part: Any, *path: str) -> dict[tuple[str, ...], Any]:
 def received(stock: Celery) -> Any:
     """Take a message as kombu does."""
     with stock.connection_for_read() as connection:
-        return connection.default_channel.basic_get(batch.QUEUE, no_ack=True)
+        return connection.default_channel.basic_get(QUEUE, no_ack=True)
 
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_it_lies_in_the_queue_as_one_that_celery_sent(
-    stock: Celery, redis_client: redis.Redis, message: batch.Message
+    stock: Celery, redis_client: redis.Redis, message: batch.TaskMessage
 ) -> None:
     stock.send_task(**message._asdict())
-    raw: Any = redis_client.rpop(batch.QUEUE)
+    raw: Any = redis_client.rpop(QUEUE)
     sent = leaves(json.loads(raw))
 
-    written = leaves(json.loads(celery_message.write(message)))
+    written = leaves(json.loads(celery_message.encode(message)))
 
     assert written.keys() == sent.keys()
     assert {path: value for path, value in written.items() if path not in PATHS_OF_ONE} == {
@@ -71,9 +72,9 @@ def test_it_lies_in_the_queue_as_one_that_celery_sent(
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_a_stock_worker_takes_the_same_call_from_it(
-    stock: Celery, redis_client: redis.Redis, message: batch.Message
+    stock: Celery, redis_client: redis.Redis, message: batch.TaskMessage
 ) -> None:
-    redis_client.lpush(batch.QUEUE, celery_message.write(message))
+    redis_client.lpush(QUEUE, celery_message.encode(message))
     ours = received(stock)
     stock.send_task(**message._asdict())
     theirs = received(stock)
@@ -87,7 +88,7 @@ def test_a_stock_worker_takes_the_same_call_from_it(
 
 
 def test_our_worker_takes_it_and_no_two_are_the_same() -> None:
-    first, second = (celery_message.read(celery_message.write(MESSAGES[0])) for _ in range(2))
+    first, second = (celery_message.decode(celery_message.encode(MESSAGES[0])) for _ in range(2))
 
     assert first["body"] == second["body"]
     assert first["headers"]["id"] != second["headers"]["id"]

@@ -12,7 +12,7 @@ import redis
 import schemathesis
 
 from api import tokens
-from core.results.repository import Results
+from core.results.repository import ResultStore
 from devstack.ports import free_port
 from devstack.services import API
 from tests.support.databases import Connection, Databases, wait_for
@@ -44,7 +44,7 @@ def test_the_api_does_what_its_contract_says(
     api: tuple[Service, str], db: Connection, redis_client: redis.Redis, request: pytest.FixtureRequest
 ) -> None:
     running, url = api
-    prepare(db, Results(redis_client))
+    prepare(db, ResultStore(redis_client))
     register(a_cursor(url))
     config = configuration(url, HEADERS, request.config.getoption("minutes"))
     with get(url, "/openapi.json") as answer:

@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 import pytest
 import redis
 
-from core.results.repository import decode, key
+from core.results.codec import decode_result
+from core.results.keys import results_key
 from devstack import redis as local_redis
 from devstack.services import SCHEDULER, WORKER
 from tests.support.databases import (
@@ -93,8 +94,8 @@ def results(client: redis.Redis) -> dict[str, list[str]]:
     """Return the minutes at which each model has a result."""
     found: dict[str, list[str]] = {}
     for model_id in IDS:
-        members: Any = client.zrange(key(model_id), 0, -1)
-        found[model_id] = [f"{decode(model_id, member).due_at:%H:%M}" for member in members]
+        members: Any = client.zrange(results_key(model_id), 0, -1)
+        found[model_id] = [f"{decode_result(model_id, member).due_at:%H:%M}" for member in members]
     return found
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import schemathesis
 from hypothesis import strategies as st
 
-from core.results.repository import Result, Results
+from core.results.models import Result
+from core.results.repository import ResultStore
 from tests.support import cron_model
 from tests.support.cron_strings import valid
 from tests.support.databases import MODEL, Connection, model_ids, run, schedule
@@ -31,7 +32,7 @@ def register(cursor: str) -> None:
     schemathesis.openapi.format("entity-tags", st.sampled_from(TAGS))
 
 
-def prepare(db: Connection, results: Results) -> None:
+def prepare(db: Connection, results: ResultStore) -> None:
     """Make some schedules and results, so that not everything is missing; all is well with the system."""
     for model_id in SCHEDULED:
         schedule(db, model_id)

@@ -10,7 +10,7 @@ import orjson
 import sklearn
 from sklearn.metrics import accuracy_score
 
-from core.metrics.confusion_matrix import LONGEST_LABEL, MOST_LABELS, Confusion, Label
+from core.metrics.confusion_matrix import MAX_LABEL_LENGTH, MAX_LABELS, ConfusionMatrix, Label
 
 KINDS = {
     str: "string",
@@ -38,7 +38,7 @@ class Score(NamedTuple):
 
     accuracy: float | None
     samples: int
-    confusion: Confusion | None
+    confusion: ConfusionMatrix | None
 
 
 def score(y_true: str, y_pred: str) -> Score:
@@ -105,25 +105,25 @@ def _codes(labels: Sequence[Any]) -> tuple[list[Label], np.ndarray[Any, Any]]:
     return distinct, np.fromiter(map(places.__getitem__, labels), np.intp, len(labels))
 
 
-def _confusion(labels: Sequence[Any], true: np.ndarray[Any, Any], predicted: np.ndarray[Any, Any]) -> Confusion:
+def _confusion(labels: Sequence[Any], true: np.ndarray[Any, Any], predicted: np.ndarray[Any, Any]) -> ConfusionMatrix:
     """Count the pairs of codes; those of rare labels together, since a million labels would be too large a matrix."""
     kept = list(range(len(labels)))
-    if len(labels) > MOST_LABELS:
+    if len(labels) > MAX_LABELS:
         occurrences = np.bincount(np.concatenate((true, predicted)))
-        kept = np.argsort(-occurrences, kind="stable")[: MOST_LABELS - 1].tolist()
+        kept = np.argsort(-occurrences, kind="stable")[: MAX_LABELS - 1].tolist()
     kept.sort(key=labels.__getitem__)
     shown = [_cut(labels[code]) for code in kept] + [None] * (len(kept) < len(labels))
     size = len(shown)
     lines = np.full(len(labels), size - 1)
     lines[kept] = range(len(kept))
     counts = np.bincount(lines[true] * size + lines[predicted], minlength=size * size)
-    return Confusion(shown, counts.reshape(size, size).tolist())
+    return ConfusionMatrix(shown, counts.reshape(size, size).tolist())
 
 
 def _cut(label: Label) -> Label:
     """Return a label, or where it is long, and be it a number of a thousand digits, its beginning."""
     text = str(label)
-    return label if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
+    return label if len(text) <= MAX_LABEL_LENGTH else text[: MAX_LABEL_LENGTH - 1] + "…"
 
 
 def _shown(label: Any) -> str:

@@ -22,7 +22,8 @@ from kombu.transport import virtual
 from kombu.transport.virtual import Message
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError  # noqa: A004  # redis-py calls them so
 
-from core.queue import batch, celery_message
+from core.queue import celery_message
+from core.queue.keys import QUEUE, TAKEN_KEY
 from core.shared_keys import remove_wrong_types
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ class QoS(kombu_redis.QoS):
         """Give back what was taken too long ago, by whichever worker: it does not live any more."""
         try:
             with self.channel.conn_or_acquire() as client:
-                self.channel.note(client.lrange(batch.TAKEN, 0, -1))
+                self.channel.note(client.lrange(TAKEN_KEY, 0, -1))
                 oldest = client.time()[0] - self.visibility_timeout
                 for tag in client.zrange(self.unacked_index_key, "-inf", oldest, byscore=True):
                     self._restore_or_drop(tag, client)
@@ -130,7 +131,7 @@ class Channel(kombu_redis.Channel):
     @property
     def takes(self) -> bool:
         """Whether it serves the queue; other channels hear the answers to a ping."""
-        return bool(self.active_queues == [batch.QUEUE])
+        return bool(self.active_queues == [QUEUE])
 
     def refused(self, error: ResponseError) -> None:
         """Log what Redis refuses, and remove it from the way where that is a key of another type than ours."""
@@ -141,7 +142,7 @@ class Channel(kombu_redis.Channel):
     def note(self, items: list[bytes]) -> None:
         """Note messages from the list of taken ones as unacknowledged; what is no message is dropped."""
         if items:
-            self._run(NOTE, [batch.TAKEN, self.unacked_key, self.unacked_index_key], items)
+            self._run(NOTE, [TAKEN_KEY, self.unacked_key, self.unacked_index_key], items)
 
     def _run(self, script: str, keys: list[str], items: list[bytes]) -> None:
         with self.conn_or_acquire() as client:
@@ -154,7 +155,7 @@ class Channel(kombu_redis.Channel):
             return
         self._in_poll = self.client.connection
         self._brpop_sent_at = time.monotonic()  # type: ignore[assignment]  # kombu's default is None
-        command = ["BLMOVE", batch.QUEUE, batch.TAKEN, "RIGHT", "LEFT", timeout or self.brpop_timeout]
+        command = ["BLMOVE", QUEUE, TAKEN_KEY, "RIGHT", "LEFT", timeout or self.brpop_timeout]
         self.client.connection.send_command(*command)
 
     def _brpop_read(self, **options: Any) -> bool:
@@ -183,18 +184,18 @@ class Channel(kombu_redis.Channel):
     def _hand_over(self, item: bytes) -> None:
         """Give a message to Celery. One that makes it stumble comes back once, and is dropped then."""
         if not self.takes:  # the worker ends, and this is the answer to its last question
-            self._run(PUT_BACK, [batch.TAKEN, batch.QUEUE], [item])
+            self._run(PUT_BACK, [TAKEN_KEY, QUEUE], [item])
             return
         try:
-            message = celery_message.read(item)
-        except celery_message.Foreign:
+            message = celery_message.decode(item)
+        except celery_message.ForeignMessage:
             log.error("dropped what is no message of ours: %.80r", item)  # noqa: TRY400
             with self.conn_or_acquire() as client:
-                client.lrem(batch.TAKEN, 1, item)
+                client.lrem(TAKEN_KEY, 1, item)
             return
         self.item = item
         try:
-            self.connection._deliver(message, batch.QUEUE)  # noqa: SLF001  # as kombu does
+            self.connection._deliver(message, QUEUE)  # noqa: SLF001  # as kombu does
         except (*LOST, ResponseError):
             raise
         except Exception as error:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from api.contract.fields import is_text
 from api.problems import Fault, Invalid
-from core.results.repository import Failure
+from core.results.models import Failure
 
 FIRST_MODEL = "00000000-0000-0000-0000-000000000000"
 

@@ -10,7 +10,8 @@ from api.contract.fields import UUID
 from api.schedules.listing import by_key, by_status
 from api.schedules.listing.cursor import START, Filters, ListedStatus, Position, decode, encode
 from api.schedules.queries import COLUMNS, Schedule
-from core.results.repository import Failure, Results
+from core.results.models import Failure
+from core.results.repository import ResultStore
 
 STATUSES = get_args(ListedStatus)
 
@@ -45,7 +46,9 @@ class _Stretch(NamedTuple):
     following: Position | Failure | None
 
 
-def page(statements: cursor, results: Callable[[], Results], filters: Filters, after: str | None, limit: int) -> Page:
+def page(
+    statements: cursor, results: Callable[[], ResultStore], filters: Filters, after: str | None, limit: int
+) -> Page:
     """Return schedules that fit, from the first one on or from where the page before said that it goes on.
 
     Only who looks for those that fail needs results(), and so Redis.
@@ -78,7 +81,7 @@ def _contradict(filters: Filters) -> bool:
 
 def _candidates(
     statements: cursor,
-    results: Callable[[], Results],
+    results: Callable[[], ResultStore],
     filters: Filters,
     position: Position | Failure | None,
     count: int,
@@ -99,7 +102,7 @@ def _candidates(
 
 
 def _matching(
-    statements: cursor, results: Callable[[], Results], filters: Filters, start: Position, count: int
+    statements: cursor, results: Callable[[], ResultStore], filters: Filters, start: Position, count: int
 ) -> _Stretch:
     """Start from those that are searched for: as a rule they are few."""
     alone = filters == Filters(search=filters.search)
@@ -109,7 +112,7 @@ def _matching(
 
 def _failing(
     statements: cursor,
-    results: Callable[[], Results],
+    results: Callable[[], ResultStore],
     filters: Filters,
     position: Position | Failure | None,
     count: int,
@@ -129,8 +132,8 @@ def _failing(
     return _Stretch(failures[:wanted], failures[wanted] if len(failures) > wanted else None)
 
 
-def _that_fail(results: Callable[[], Results], keys: Sequence[Position]) -> Sequence[Position]:
-    failing = results().are_failing([str(key.model_id) for key in keys])
+def _that_fail(results: Callable[[], ResultStore], keys: Sequence[Position]) -> Sequence[Position]:
+    failing = results().which_fail([str(key.model_id) for key in keys])
     return [key for key, fails in zip(keys, failing, strict=True) if fails]
 
 

@@ -87,7 +87,7 @@ def test_a_lead_ends_with_its_session(databases: Databases, database_url: str) -
 def test_a_silent_leader_is_ended_by_a_standby(
     databases: Databases, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leader_election, "SILENCE", 0)
+    monkeypatch.setattr(leader_election, "LEADER_TIMEOUT", 0)
     url = databases.url_as("metrics_scheduler", database_url)
     first, second = postgres.connect(url, "first"), postgres.connect(url, "second")
     assert try_to_lead(first)

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from core import postgres
-from core.queue.batch import QUEUE
+from core.queue.keys import QUEUE
 from devstack import redis as local_redis
 from devstack.services import SCHEDULER
 from tests.integration.scheduler.conftest import BEFORE, NOON, Run, with_standby
@@ -345,16 +345,16 @@ def copy_in(db: Connection, count: int) -> None:
 def test_a_server_that_says_nothing_ends_a_connection_attempt_and_a_statement(
     databases: Databases, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "SILENCE", -1.0)
+    monkeypatch.setattr(postgres, "RESPONSE_MARGIN", -1.0)
     monkeypatch.setattr(postgres, "CONNECT_TIMEOUT", 1.0)
-    monkeypatch.setattr(postgres.Connection, "patience", 1.0)
+    monkeypatch.setattr(postgres.Connection, "response_timeout", 1.0)
     with Proxy(databases.url_as("metrics_scheduler", database_url)) as network:
         database = postgres.connect(network.url, "tests", statement_timeout=2)
         network.silence()
 
         for wait in (lambda: run(database, "SELECT 1"), lambda: postgres.connect(network.url, "tests")):
             started = time.monotonic()
-            with pytest.raises(psycopg2.OperationalError, match="has not answered for 1 seconds"):
+            with pytest.raises(psycopg2.OperationalError, match="has not responded for 1 seconds"):
                 wait()
             assert 0.9 < time.monotonic() - started < 3.0
         assert database.closed

@@ -9,9 +9,9 @@ import psycopg2
 import pytest
 import redis
 
-from core.cron.spec import Pair, next_moment
-from core.queue.batch import PUBLISHED, QUEUE
-from core.results.repository import FAILING, key
+from core.cron.spec import CronSpec, next_due_time
+from core.queue.keys import CHECKPOINT_KEY, QUEUE
+from core.results.keys import FAILING_KEY, results_key
 from scheduler.task_runner import TaskRunner
 from scheduler.tasks import next_runs, run_requests
 from tests.integration.scheduler.conftest import BEFORE, NOON, Run, Start, work
@@ -149,7 +149,7 @@ def test_a_time_zone_that_is_none_is_its_own_pairs_error(db: Connection, start: 
 def test_whatever_the_calendar_raises_is_the_pairs_error(monkeypatch: pytest.MonkeyPatch, db: Connection) -> None:
     now = one(db, "SELECT schedule_now()")
 
-    moment = next_moment(Pair("* * * * *", "UTC"), now.replace(year=9999, month=12, day=31, hour=23, minute=59))
+    moment = next_due_time(CronSpec("* * * * *", "UTC"), now.replace(year=9999, month=12, day=31, hour=23, minute=59))
 
     assert moment.next_due_at is None
     assert moment.error is not None
@@ -343,16 +343,16 @@ def test_a_marker_that_is_none_is_replaced(
     work(leader)
     set_clock(db, NOON)
     work(leader)
-    redis_client.set(PUBLISHED, value)
+    redis_client.set(CHECKPOINT_KEY, value)
     set_clock(db, "2026-11-24 12:01:00+00")
     work(leader)
 
     assert "12:01" in {message["due_at"][11:16] for message in taken(redis_client)}
     assert one(db, "SELECT error FROM leader") is None
-    assert redis_client.get(PUBLISHED) == one(db, "SELECT max(finished_at) FROM fires").isoformat().encode()
+    assert redis_client.get(CHECKPOINT_KEY) == one(db, "SELECT max(finished_at) FROM fires").isoformat().encode()
 
 
-@pytest.mark.parametrize("name", [QUEUE, PUBLISHED, FAILING, "unacked", "unacked_index", "celery:taken"])
+@pytest.mark.parametrize("name", [QUEUE, CHECKPOINT_KEY, FAILING_KEY, "unacked", "unacked_index", "celery:taken"])
 def test_a_shared_key_of_another_type_is_deleted(
     db: Connection, start: Start, redis_client: redis.Redis, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -366,7 +366,7 @@ def test_a_shared_key_of_another_type_is_deleted(
     work(leader)
 
     assert [message["model_ids"] for message in sent(redis_client)] == [[MODEL]]
-    if name in {QUEUE, PUBLISHED}:
+    if name in {QUEUE, CHECKPOINT_KEY}:
         assert f"{name} (stream)" in caplog.text
 
 
@@ -516,12 +516,12 @@ def test_entries_of_failing_models_whose_results_have_expired_are_deleted(
     db: Connection, start: Start, redis_client: redis.Redis
 ) -> None:
     gone = {f"00000000-0000-4000-8000-{number:012}": float(number) for number in range(2500)}
-    redis_client.zadd(FAILING, gone | {MODEL: 1.0})
-    redis_client.zadd(FAILING, {b"\xff junk": 2.0})
-    redis_client.zadd(key(MODEL), {"[]": 1.0})
+    redis_client.zadd(FAILING_KEY, gone | {MODEL: 1.0})
+    redis_client.zadd(FAILING_KEY, {b"\xff junk": 2.0})
+    redis_client.zadd(results_key(MODEL), {"[]": 1.0})
     leader = start()
     work(leader)
     leader._cleaned_up -= 1000  # noqa: SLF001  # the next round comes at once
     work(leader)
 
-    assert redis_client.zrange(FAILING, 0, -1) == [MODEL.encode()]
+    assert redis_client.zrange(FAILING_KEY, 0, -1) == [MODEL.encode()]

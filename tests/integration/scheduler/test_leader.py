@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from core.cron.time_zones import TZDATA_VERSION
-from core.queue.batch import PUBLISHED, QUEUE
+from core.queue.keys import CHECKPOINT_KEY, QUEUE
 from scheduler import leader as leader_module
 from scheduler.leader import Leader
 from scheduler.queue import Sent
@@ -258,7 +258,7 @@ def test_redis_that_forgot_the_last_minutes_gets_them_again(
     work(leader)
     live_through(db, leader, "12:00", "12:01", "12:02", "12:03")
     redis_client.delete(QUEUE)
-    redis_client.set(PUBLISHED, "2026-11-24T12:01:00+00:00")
+    redis_client.set(CHECKPOINT_KEY, "2026-11-24T12:01:00+00:00")
 
     work(start())
 
@@ -300,7 +300,7 @@ def test_what_redis_forgot_comes_again_although_later_moments_go_first(
     live_through(db, leader, "12:00")
     redis_client.flushall()
     if remembered:
-        redis_client.set(PUBLISHED, remembered)
+        redis_client.set(CHECKPOINT_KEY, remembered)
 
     live_through(db, leader, "12:01")
 
@@ -355,10 +355,10 @@ def test_a_catch_up_of_an_older_moment_that_redis_lost_is_sent_again(
     leader.step()
     while moments(redis_client) != [(OTHER, "12:35")]:
         leader.step()
-    marker: Any = redis_client.get(PUBLISHED)
+    marker: Any = redis_client.get(CHECKPOINT_KEY)
     work(leader)
     assert moments(redis_client) == [(MODEL, "12:30")]
-    redis_client.set(PUBLISHED, marker)
+    redis_client.set(CHECKPOINT_KEY, marker)
 
     work(leader)
 
@@ -381,7 +381,7 @@ def test_a_redis_that_is_days_behind_delays_no_moment(db: Connection, start: Sta
     )
     run(db, "SET session_replication_role = replica; UPDATE metrics_executions SET active_since = '2026-11-01'")
     taken(redis_client)
-    redis_client.set(PUBLISHED, "2026-11-18T12:00:00+00:00")
+    redis_client.set(CHECKPOINT_KEY, "2026-11-18T12:00:00+00:00")
     started = time.monotonic()
     for _ in range(5):
         leader.step()
@@ -404,12 +404,12 @@ def test_a_strange_marker_is_taken_for_none(
     work(leader)
     live_through(db, leader, "12:00", "12:01")
     taken(redis_client)
-    redis_client.set(PUBLISHED, marker)
+    redis_client.set(CHECKPOINT_KEY, marker)
 
     work(leader)
 
     assert moments(redis_client) == [(MODEL, "12:01")]
-    assert redis_client.get(PUBLISHED) == b"2026-11-24T12:01:00+00:00"
+    assert redis_client.get(CHECKPOINT_KEY) == b"2026-11-24T12:01:00+00:00"
 
 
 def test_what_was_sent_longer_ago_than_the_log_goes_back_comes_again(
@@ -548,13 +548,13 @@ def test_a_requested_run_that_redis_lost_within_its_last_second_is_sent_again(
     work(leader)
     live_through(db, leader, "12:00")
     taken(redis_client)
-    marker: Any = redis_client.get(PUBLISHED)
+    marker: Any = redis_client.get(CHECKPOINT_KEY)
 
     set_clock(db, "2026-11-24 12:00:10+00")
     run(db, "UPDATE metrics_executions SET run_requested_at = now() WHERE model_id = %s", MODEL)
     work(leader)
     redis_client.delete(QUEUE)
-    redis_client.set(PUBLISHED, marker)
+    redis_client.set(CHECKPOINT_KEY, marker)
     work(leader)
 
     assert [(message["model_ids"], message["requested"]) for message in sent(redis_client)] == [([MODEL], True)]

@@ -6,7 +6,7 @@ from contextlib import closing
 import psycopg2
 import redis
 
-from core.leader_lock import LOCK
+from core.leader_lock import LEADER_LOCK
 from devstack import redis as local_redis
 from tests.integration.scheduler.conftest import BEFORE, NOON, Run
 from tests.support.databases import MODEL, Connection, Databases, one, run, schedule, set_clock, wait_for
@@ -22,10 +22,10 @@ def test_another_roles_advisory_lock_is_named(
 ) -> None:
     with closing(psycopg2.connect(databases.url_as("metrics_client", database_url))) as client:
         client.autocommit = True
-        run(client, f"SELECT pg_advisory_lock({LOCK})")
+        run(client, f"SELECT pg_advisory_lock({LEADER_LOCK})")
         scheduler = run_scheduler()
         pid = one(client, "SELECT pg_backend_pid()")
-        expected = f"role metrics_client (pid {pid}, application_name '') holds the advisory lock {LOCK}"
+        expected = f"role metrics_client (pid {pid}, application_name '') holds the advisory lock {LEADER_LOCK}"
 
         wait_for(lambda: expected in scheduler.output)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import redis
 
-from core.queue.batch import QUEUE
+from core.queue.keys import QUEUE
 from scheduler.queue import TOGETHER, Broker, Sent
 from tests.support.databases import model_ids
 from tests.support.queue import sent

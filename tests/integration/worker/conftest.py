@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from core.results.repository import Result, Results
+from core.results.models import Result
+from core.results.repository import ResultStore
 from devstack.services import WORKER
 from scheduler.queue import Broker
 from tests.support.databases import MODEL, Connection, Databases, rows, run, schedule_many, wait_for
@@ -37,7 +38,7 @@ def worker(env: dict[str, str], tmp_path: Path) -> Iterator[Service]:
 
 
 def latest(client: redis.Redis, model_id: str = MODEL) -> Result | None:
-    return Results(client).latest(model_id)
+    return ResultStore(client).latest(model_id)
 
 
 def count(client: redis.Redis) -> int:

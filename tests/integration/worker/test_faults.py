@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import redis
 
-from core.queue import batch
 from core.queue.batch import Batch
+from core.queue.keys import QUEUE, TAKEN_KEY, UNACKED_INDEX_KEY
 from devstack import redis as local_redis
 from devstack.ports import free_port
 from devstack.services import WORKER
@@ -53,7 +53,7 @@ def test_a_message_that_redis_gave_to_a_worker_in_its_last_moment_is_not_lost(
         wait_for(lambda: blocked_clients(redis_client) == 1)
         running.popen.send_signal(signal.SIGSTOP)
         broker.send(Batch([MODEL], NOON).message(NOON))
-        wait_for(lambda: redis_client.llen(batch.QUEUE) == 0)
+        wait_for(lambda: redis_client.llen(QUEUE) == 0)
         running.kill()
 
     with worker(env | SOON, tmp_path):
@@ -157,7 +157,7 @@ def test_a_message_that_arrives_while_a_worker_ends_is_left_for_others(
         assert running.popen.wait(DEADLINE) == 0
 
     assert [MODEL] in [message["model_ids"] for message in sent(redis_client)]
-    assert not redis_client.exists(batch.TAKEN, batch.UNACKED_INDEX)
+    assert not redis_client.exists(TAKEN_KEY, UNACKED_INDEX_KEY)
     assert "Unrecoverable" not in running.output
 
 
@@ -241,7 +241,7 @@ def test_a_poison_message_is_dropped_with_a_word_and_harms_nobody(
     log_labels(db, "[1]", "[1]")
     with worker(env | SOON, tmp_path) as running:
         for poison in POISON.values():
-            redis_client.lpush(batch.QUEUE, poison)
+            redis_client.lpush(QUEUE, poison)
         broker.send(Batch([MODEL], NOON).message(NOON))
 
         assert wait_for(lambda: latest(redis_client)).status == "ok"  # type: ignore[union-attr]
@@ -267,7 +267,7 @@ def test_what_a_message_asks_of_celery_is_not_heard(
     log_labels(db, "[1]", "[1]")
     with worker(env | SOON, tmp_path) as running:
         for wish in WISHES:
-            redis_client.lpush(batch.QUEUE, wish)
+            redis_client.lpush(QUEUE, wish)
 
         wait_for(lambda: running.output.count("calculated 1 models") == len(WISHES))
         wait_for(lambda: at_rest(redis_client))
@@ -275,7 +275,7 @@ def test_what_a_message_asks_of_celery_is_not_heard(
 
 def at_rest(client: redis.Redis) -> bool:
     """Whether no message waits, and none is at work."""
-    return not client.exists(batch.QUEUE, batch.TAKEN, "unacked", "unacked_index")
+    return not client.exists(QUEUE, TAKEN_KEY, "unacked", "unacked_index")
 
 
 def test_a_message_of_100_000_models_is_taken_apart(
@@ -384,7 +384,7 @@ def test_the_batch_of_a_worker_whose_clock_is_off_comes_back_as_soon_as_any(
         wait_for(lambda: " ready." in shifted.output)
         broker.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: "received" in shifted.output)
-        taken: Any = redis_client.zrange(batch.UNACKED_INDEX, 0, -1, withscores=True)
+        taken: Any = redis_client.zrange(UNACKED_INDEX_KEY, 0, -1, withscores=True)
         now: Any = redis_client.time()
         assert [abs(taken_at - now[0]) <= 2 for _, taken_at in taken] == [True]
         shifted.kill()

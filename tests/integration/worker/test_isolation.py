@@ -11,9 +11,11 @@ import pytest
 import redis
 
 from core import postgres
-from core.queue import batch
 from core.queue.batch import Batch
-from core.results.repository import COUNTS, FAILING, Result, Results, detail_key, key
+from core.queue.keys import QUEUE, UNACKED_INDEX_KEY, UNACKED_KEY
+from core.results.keys import COUNTS_KEY, FAILING_KEY, confusion_key, results_key
+from core.results.models import Result
+from core.results.repository import ResultStore
 from core.shared_keys import TYPES, remove_wrong_types
 from scheduler.queue import Broker
 from tests.integration.worker.conftest import NOON, count, latest, statuses, worker
@@ -31,6 +33,7 @@ from tests.support.databases import (
 )
 from tests.support.queue import raw_message
 from worker import queries
+from worker.attempts import clear_attempt, record_attempt
 
 QUICK = {"TIME_LIMIT": "6"}  # a statement may take 2 seconds
 AHEAD_LIMIT = "CREATE OR REPLACE FUNCTION public.ahead_limit() RETURNS interval LANGUAGE {}"
@@ -163,12 +166,12 @@ def test_a_row_of_a_time_that_python_does_not_know_takes_no_batch_apart(
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("infinity", postgres.LATEST),
-        ("-infinity", postgres.EARLIEST),
-        ("20000-01-01", postgres.LATEST),
-        ("0044-03-15 BC", postgres.EARLIEST),
-        ("0001-01-01 00:00+00", postgres.EARLIEST),
-        ("9999-12-31 23:59:59+00", postgres.LATEST),
+        ("infinity", postgres.MAX_TIMESTAMP),
+        ("-infinity", postgres.MIN_TIMESTAMP),
+        ("20000-01-01", postgres.MAX_TIMESTAMP),
+        ("0044-03-15 BC", postgres.MIN_TIMESTAMP),
+        ("0001-01-01 00:00+00", postgres.MIN_TIMESTAMP),
+        ("9999-12-31 23:59:59+00", postgres.MAX_TIMESTAMP),
         ("2026-11-24 12:00:00.5+02", datetime(2026, 11, 24, 10, 0, 0, 500000, UTC)),
     ],
 )
@@ -196,7 +199,7 @@ def test_a_message_of_a_later_version_is_run(
     body = [args, kwargs | {"backfill": {"portion": 3}, "priority": None}, embedded]
     message["body"] = base64.b64encode(json.dumps(body).encode()).decode()
     message["headers"]["scoring"] = 7
-    redis_client.lpush(batch.QUEUE, json.dumps(message))
+    redis_client.lpush(QUEUE, json.dumps(message))
     with worker(env, tmp_path):
         wait_for(lambda: count(redis_client) == 1)
 
@@ -212,37 +215,37 @@ def test_a_models_key_of_another_type_costs_no_other_model_anything(
     redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     ids = list(model_ids(5))
-    for name in (key(ids[1]), detail_key(ids[3])):
+    for name in (results_key(ids[1]), confusion_key(ids[3])):
         redis_client.xadd(name, {"a": "b"})
-    results = Results(redis_client)
+    results = ResultStore(redis_client)
     assert results.missing(ids, NOON) == ids
     assert results.latest_of(ids) == [None] * 5
     assert results.history(ids[1], None, None, limit=5, newest_first=True) == []
-    assert results.detail(ids[3]) is None
+    assert results.latest_confusion(ids[3]) is None
 
     results.save([result(model_id) for model_id in ids])
 
     assert [found and found.due_at for found in results.latest_of(ids)] == [NOON] * 5
-    assert f"deleted a Redis key of another type than ours: {key(ids[1])}" in caplog.text
+    assert f"deleted Redis key of another type than expected: {results_key(ids[1])}" in caplog.text
 
 
-@pytest.mark.parametrize("name", [FAILING, COUNTS])
+@pytest.mark.parametrize("name", [FAILING_KEY, COUNTS_KEY])
 def test_a_key_of_all_models_that_is_of_another_type_is_made_anew(redis_client: redis.Redis, name: str) -> None:
     redis_client.set(name, "junk")
-    results = Results(redis_client)
+    results = ResultStore(redis_client)
     assert results.totals().failing == results.count_failing() == 0
     assert results.failing(None, 5) == []
-    assert results.are_failing([MODEL]) == [False]
+    assert results.which_fail([MODEL]) == [False]
 
     results.save([result(status="no_data", accuracy=None), result(OTHER)])
 
     assert results.totals().added == {"ok": 1, "no_data": 1, "error": 0}
-    assert results.are_failing([MODEL, OTHER]) == [True, False]
+    assert results.which_fail([MODEL, OTHER]) == [True, False]
 
 
 def test_counters_that_are_no_numbers_begin_anew(redis_client: redis.Redis) -> None:
-    redis_client.hset(COUNTS, mapping={"ok": "x", "error": b"\xff", "no_data": "1.5"})
-    results = Results(redis_client)
+    redis_client.hset(COUNTS_KEY, mapping={"ok": "x", "error": b"\xff", "no_data": "1.5"})
+    results = ResultStore(redis_client)
     assert results.totals().added == {"ok": 0, "no_data": 0, "error": 0}
 
     results.save([result(), result(OTHER, status="error", accuracy=None)])
@@ -251,18 +254,17 @@ def test_counters_that_are_no_numbers_begin_anew(redis_client: redis.Redis) -> N
 
 
 def test_the_count_of_attempts_survives_a_key_of_another_type(redis_client: redis.Redis) -> None:
-    results = Results(redis_client)
-    assert results.begin_alone(MODEL, NOON, "a") == 1
+    assert record_attempt(redis_client, MODEL, NOON, "a") == 1
     [name] = redis_client.scan_iter("metrics:begun:*")
     redis_client.set(name, "junk")
 
-    results.forget_begun(MODEL, NOON, "a")
-    assert results.begin_alone(MODEL, NOON, "b") == 1
-    assert results.begin_alone(MODEL, NOON, "c") == 2
+    clear_attempt(redis_client, MODEL, NOON, "a")
+    assert record_attempt(redis_client, MODEL, NOON, "b") == 1
+    assert record_attempt(redis_client, MODEL, NOON, "c") == 2
 
 
 def test_a_result_that_was_trimmed_is_neither_added_nor_counted_again(redis_client: redis.Redis) -> None:
-    results = Results(redis_client, history=3)
+    results = ResultStore(redis_client, history=3)
     times = [NOON + timedelta(minutes=minute) for minute in range(5)]
     results.save(result(due_at=due_at) for due_at in times)
 
@@ -275,32 +277,32 @@ def test_a_result_that_was_trimmed_is_neither_added_nor_counted_again(redis_clie
 
 def test_results_of_a_clock_that_was_ahead_do_not_hide_that_a_model_fails(redis_client: redis.Redis) -> None:
     """Nor does a clock that is behind for a moment cost any result: they stay until an operator removes them."""
-    results = Results(redis_client)
+    results = ResultStore(redis_client)
     tomorrow = NOON + timedelta(days=1)
     results.save([result(due_at=NOON - timedelta(minutes=1))])
     results.save([result(due_at=tomorrow, status="no_data", accuracy=None)])
-    assert results.are_failing([MODEL]) == [True]
+    assert results.which_fail([MODEL]) == [True]
 
     results.save([result(status="error", accuracy=None)])
     assert [failure.since for failure in results.failing(None, 5)] == [NOON.timestamp()]
     results.save([result(due_at=NOON + timedelta(minutes=1))])
-    assert results.are_failing([MODEL]) == [False]
+    assert results.which_fail([MODEL]) == [False]
     assert len(results.history(MODEL, None, None, limit=10, newest_first=True)) == 4
 
-    redis_client.zremrangebyscore(key(MODEL), f"({(NOON + timedelta(minutes=2)).timestamp()}", "+inf")
+    redis_client.zremrangebyscore(results_key(MODEL), f"({(NOON + timedelta(minutes=2)).timestamp()}", "+inf")
     found = results.latest(MODEL)
     assert found is not None
     assert found.due_at == NOON + timedelta(minutes=1)
 
 
 def test_shared_keys_of_another_type_are_deleted_and_the_others_stay(redis_client: redis.Redis) -> None:
-    redis_client.lpush(batch.QUEUE, "message")
-    for name in set(TYPES) - {batch.QUEUE}:
+    redis_client.lpush(QUEUE, "message")
+    for name in set(TYPES) - {QUEUE}:
         redis_client.xadd(name, {"a": "b"})
 
     assert remove_wrong_types(redis_client)
     assert not remove_wrong_types(redis_client)
-    assert redis_client.keys() == [batch.QUEUE.encode()]
+    assert redis_client.keys() == [QUEUE.encode()]
 
 
 def test_a_worker_works_whatever_type_the_shared_keys_are_of(
@@ -309,7 +311,7 @@ def test_a_worker_works_whatever_type_the_shared_keys_are_of(
     """At its start, and while it runs."""
     ids = list(model_ids(len(TYPES) + 1))
     fill(db, ids)
-    for name in set(TYPES) - {batch.QUEUE}:
+    for name in set(TYPES) - {QUEUE}:
         redis_client.set(name, "junk")
     with worker(env, tmp_path):
         for model_id, name in zip(ids, ["", *TYPES], strict=True):
@@ -333,7 +335,7 @@ def test_junk_among_the_taken_messages_keeps_none_from_being_given_back(
     tag = json.loads(item)["properties"]["delivery_tag"]
     taken = f'[{item.decode()}, "", "celery"]'
     redis_client.hset(
-        batch.UNACKED,
+        UNACKED_KEY,
         mapping={
             "a": b"\xff",
             "b": "[]",
@@ -342,10 +344,10 @@ def test_junk_among_the_taken_messages_keeps_none_from_being_given_back(
             tag: taken,
         },
     )
-    redis_client.zadd(batch.UNACKED_INDEX, {"a": 0, "b": 1, "c": 2, "d": 3, "none": 4, tag: 5, "late": 1e99})
+    redis_client.zadd(UNACKED_INDEX_KEY, {"a": 0, "b": 1, "c": 2, "d": 3, "none": 4, tag: 5, "late": 1e99})
     with worker(env | {"TIME_LIMIT": "1"}, tmp_path):
         wait_for(lambda: count(redis_client) == 1, seconds=30)
-        wait_for(lambda: redis_client.zrange(batch.UNACKED_INDEX, 0, -1) == [b"late"])
+        wait_for(lambda: redis_client.zrange(UNACKED_INDEX_KEY, 0, -1) == [b"late"])
 
     assert statuses(redis_client, [MODEL]) == ["ok"]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import redis
 
-from core.metrics.confusion_matrix import Confusion
+from core.metrics.confusion_matrix import ConfusionMatrix
 from core.queue.batch import Batch
-from core.results.repository import Detail, Results
+from core.results.models import LatestConfusion
+from core.results.repository import ResultStore
 from devstack import redis as local_redis
 from scheduler.queue import Broker
 from tests.integration.worker.conftest import NOON, big_batch, children, count, latest, stopped_pool, worker
@@ -53,7 +54,7 @@ def test_a_batch_of_good_and_bad_models_each_has_its_own_result(
     with worker(env, tmp_path):
         wait_for(lambda: count(redis_client) == 8)
         found = {name: latest(redis_client, model_id) for name, model_id in ids.items()}
-        details = {name: Results(redis_client).detail(model_id) for name, model_id in ids.items()}
+        details = {name: ResultStore(redis_client).latest_confusion(model_id) for name, model_id in ids.items()}
 
     assert found["paused"] is None
     assert found["deleted"] is None
@@ -69,8 +70,8 @@ def test_a_batch_of_good_and_bad_models_each_has_its_own_result(
         "no row": ("no_data", None, 0, "the model has no row in results"),
     }
     assert {name: detail for name, detail in details.items() if detail} == {
-        "good": Detail(NOON, Confusion([0, 1], [[0, 1], [0, 2]])),
-        "strings": Detail(NOON, Confusion(["a", "b"], [[1, 0], [0, 1]])),
+        "good": LatestConfusion(NOON, ConfusionMatrix([0, 1], [[0, 1], [0, 2]])),
+        "strings": LatestConfusion(NOON, ConfusionMatrix(["a", "b"], [[1, 0], [0, 1]])),
     }
     good = found["good"]
     assert good is not None

@@ -3,14 +3,14 @@
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from core.cron.spec import Pair
+from core.cron.spec import CronSpec
 from tests.chaos import losses
 from tests.chaos.clock import MINUTE, Step, Timeline, full_minutes
 from tests.chaos.evidence import excused
 from tests.chaos.ledger import Evidence, Result, count
 from tests.chaos.world import Loss
 
-UTC_PAIR, INDIA = Pair("* * * * *", "UTC"), Pair("* * * * *", "Asia/Kolkata")
+UTC_PAIR, INDIA = CronSpec("* * * * *", "UTC"), CronSpec("* * * * *", "Asia/Kolkata")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MOMENTS = [NOON + number * MINUTE for number in range(4)]
 

@@ -14,8 +14,10 @@ from flask.testing import FlaskClient
 from api.main import create_app
 from api.pages import overview, page_cache, snapshot
 from api.settings import Settings
-from core.metrics.confusion_matrix import Confusion
-from core.results.repository import Result, Results, Status, detail_key, key
+from core.metrics.confusion_matrix import ConfusionMatrix
+from core.results.keys import confusion_key, results_key
+from core.results.models import Result, Status
+from core.results.repository import ResultStore
 from tests.support.databases import (
     MODEL,
     OTHER,
@@ -60,7 +62,7 @@ def save(redis_client: redis.Redis, *figures: float | str | None, model_id: str 
         else:
             status: Status = "error" if figure else "no_data"
             results.append(Result(model_id, due_at, due_at, status, error=figure or "the model has no row in results"))
-    Results(redis_client).save(results)
+    ResultStore(redis_client).save(results)
 
 
 def sent(db: Connection, cron: str = "* * * * *", last: str = "11:59", following: str = "12:00") -> None:
@@ -141,8 +143,8 @@ def test_what_people_wrote_stays_text(client: FlaskClient, db: Connection, redis
 
 def test_a_label_need_not_be_text_that_can_be_encoded(client: FlaskClient, redis_client: redis.Redis) -> None:
     """Half of a surrogate pair, which PostgreSQL takes in JSON."""
-    confusion = Confusion(["\ud800", "b"], [[1, 0], [0, 1]])
-    Results(redis_client).save([Result(MODEL, NOON, NOON, "ok", 1.0, 2, confusion=confusion)])
+    confusion = ConfusionMatrix(["\ud800", "b"], [[1, 0], [0, 1]])
+    ResultStore(redis_client).save([Result(MODEL, NOON, NOON, "ok", 1.0, 2, confusion=confusion)])
 
     assert '<th scope="row">?</th>' in page(client, f"/models/{MODEL}")
 
@@ -251,7 +253,7 @@ def test_the_chart_says_what_was_missed_since_the_schedule_is_what_it_is(
     with past_the_triggers(db):
         run(db, "UPDATE metrics_executions SET active_since = '2026-11-24 10:30Z'")
     minutes = [-120, -90, -60, -55, -40, -38, -35]  # from noon on
-    Results(redis_client).save(
+    ResultStore(redis_client).save(
         Result(MODEL, NOON + timedelta(minutes=minute), NOON, "ok", 0.5, 10) for minute in minutes
     )
 
@@ -271,11 +273,11 @@ def test_a_chart_is_drawn_once_for_all_who_look(
     address = f"/models/{MODEL}/chart"
     first = client.get(address)
     with monkeypatch.context() as patched:
-        patched.setattr(Results, "newest", None)
+        patched.setattr(ResultStore, "newest", None)
         again = client.get(address, headers={"If-None-Match": first.headers["ETag"]})
         assert client.get(address).json == first.json
 
-    Results(redis_client).save([Result(MODEL, NOON, NOON, "ok", 0.75, 10)])
+    ResultStore(redis_client).save([Result(MODEL, NOON, NOON, "ok", 0.75, 10)])
 
     assert (first.mimetype, again.status_code) == ("application/json", 304)
     assert len(client.get(address).json or []) == 3
@@ -338,9 +340,9 @@ def test_what_asks_postgresql_for_long_is_cut_off(client: FlaskClient, db: Conne
 def test_what_redis_holds_that_is_no_result_costs_no_page(client: FlaskClient, redis_client: redis.Redis) -> None:
     save(redis_client, *(place / 100 for place in range(52)))
     save(redis_client, 0.5, model_id=OTHER)
-    redis_client.zadd(key(MODEL), {"junk": NOON.timestamp() - 90})
-    redis_client.set(detail_key(MODEL), "junk")
-    redis_client.set(detail_key(OTHER), '[0,["a","b"],[[1]]]')
+    redis_client.zadd(results_key(MODEL), {"junk": NOON.timestamp() - 90})
+    redis_client.set(confusion_key(MODEL), "junk")
+    redis_client.set(confusion_key(OTHER), '[0,["a","b"],[[1]]]')
 
     first = page(client, f"/models/{MODEL}")
     [following] = re.findall(r'rel="next" href="(.*?)"', first)
@@ -374,7 +376,7 @@ def test_last_run_is_newest_result_of_any_kind(client: FlaskClient, db: Connecti
     assert last_run(client) == "2026-11-24 11:59:00 UTC"
 
     requested_at = NOON - timedelta(seconds=33)
-    Results(redis_client).save([Result(MODEL, requested_at, requested_at, "error", error="bad labels")])
+    ResultStore(redis_client).save([Result(MODEL, requested_at, requested_at, "error", error="bad labels")])
     assert last_run(client) == "2026-11-24 11:59:27 UTC"
 
     run(db, "DELETE FROM metrics_executions")
@@ -387,9 +389,9 @@ def test_age_of_labels_is_told_apart_from_time_of_run(
     schedule(db)
     sent(db)
     labels_at = NOON - timedelta(days=12)
-    confusion = Confusion(["ham", "spam"], [[3, 1], [0, 4]])
+    confusion = ConfusionMatrix(["ham", "spam"], [[3, 1], [0, 4]])
     result = Result(MODEL, NOON - timedelta(minutes=1), NOON, "ok", 0.875, 8, 1, labels_at, confusion=confusion)
-    Results(redis_client).save([result])
+    ResultStore(redis_client).save([result])
 
     model = text_of(page(client, f"/models/{MODEL}"))
 
@@ -406,9 +408,9 @@ def test_age_of_labels_is_left_out_where_unknown(
 ) -> None:
     schedule(db)
     sent(db)
-    confusion = Confusion(["ham", "spam"], [[3, 1], [0, 4]])
+    confusion = ConfusionMatrix(["ham", "spam"], [[3, 1], [0, 4]])
     due_at = NOON - timedelta(minutes=1)
-    Results(redis_client).save([Result(MODEL, due_at, NOON, "ok", 0.875, 8, confusion=confusion)])
+    ResultStore(redis_client).save([Result(MODEL, due_at, NOON, "ok", 0.875, 8, confusion=confusion)])
 
     model = text_of(page(client, f"/models/{MODEL}"))
 
@@ -439,7 +441,7 @@ def test_run_request_is_shown_until_its_result_is_there(
             " UPDATE metrics_executions SET run_requested_at = NULL")  # fmt: skip
     assert "fine run requested 11:59:30 UTC" in row(client)  # it is sent, and no worker has taken it
     requested_at = NOON - timedelta(seconds=30)
-    Results(redis_client).save([Result(MODEL, requested_at, requested_at, "ok", 0.75, 100)])
+    ResultStore(redis_client).save([Result(MODEL, requested_at, requested_at, "ok", 0.75, 100)])
     assert "run requested" not in row(client) + last_run(client)
 
 

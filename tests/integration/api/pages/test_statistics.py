@@ -13,8 +13,9 @@ from psycopg2.extensions import cursor
 from api.pages import statistics
 from api.pages.statistics import Census, Counting, take
 from api.settings import Settings
-from core.cron.spec import Pair, next_moment
-from core.results.repository import FAILING, Results
+from core.cron.spec import CronSpec, next_due_time
+from core.results.keys import FAILING_KEY
+from core.results.repository import ResultStore
 from tests.support.databases import (
     DEADLINE,
     Connection,
@@ -41,8 +42,8 @@ def statements(databases: Databases, database_url: str, db: Connection) -> Itera
 
 
 @pytest.fixture
-def results(redis_client: redis.Redis) -> Results:
-    return Results(redis_client)
+def results(redis_client: redis.Redis) -> ResultStore:
+    return ResultStore(redis_client)
 
 
 def add(db: Connection, count: int, cron: str, *, due: str | None, error: str | None = None) -> None:
@@ -60,7 +61,7 @@ def add(db: Connection, count: int, cron: str, *, due: str | None, error: str | 
 
 
 def test_each_schedule_is_counted_once(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: Results
+    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore
 ) -> None:
     add(db, 5, "0 12 * * *", due="12:00")
     add(db, 4, "58 11 * * *", due="11:58")
@@ -71,8 +72,8 @@ def test_each_schedule_is_counted_once(
     schedule(db, str(uuid.UUID(int=2)), "2 12 * * *")
     with db.cursor() as asked:
         asked.execute("SELECT model_id::text FROM metrics_executions WHERE cron_expression = '0 12 * * *' LIMIT 2")
-        redis_client.zadd(FAILING, {model_id: 1.0 for (model_id,) in asked.fetchall()})
-    redis_client.zadd(FAILING, {str(uuid.uuid4()): 1.0 for _ in range(3)})  # without schedules
+        redis_client.zadd(FAILING_KEY, {model_id: 1.0 for (model_id,) in asked.fetchall()})
+    redis_client.zadd(FAILING_KEY, {str(uuid.uuid4()): 1.0 for _ in range(3)})  # without schedules
 
     found = take(statements, results)
 
@@ -81,29 +82,29 @@ def test_each_schedule_is_counted_once(
 
 
 def test_what_is_beyond_the_bound_is_counted_as_failing(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: Results, monkeypatch: pytest.MonkeyPatch
+    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(statistics, "MOST_CHECKED", 2)
-    redis_client.zadd(FAILING, {str(uuid.uuid4()): 1.0 for _ in range(5)})
+    redis_client.zadd(FAILING_KEY, {str(uuid.uuid4()): 1.0 for _ in range(5)})
     add(db, 4, "0 12 * * *", due="12:00")
 
     assert take(statements, results).failing == 3
 
 
 def test_what_is_no_model_does_not_keep_it_from_counting(
-    redis_client: redis.Redis, statements: cursor, results: Results
+    redis_client: redis.Redis, statements: cursor, results: ResultStore
 ) -> None:
-    redis_client.zadd(FAILING, {b"junk": 1.0, b"\xff": 2.0})
+    redis_client.zadd(FAILING_KEY, {b"junk": 1.0, b"\xff": 2.0})
 
     assert take(statements, results).failing == 0
 
 
 def test_no_more_fail_than_there_are(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: Results, monkeypatch: pytest.MonkeyPatch
+    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where many schedules were deleted whose models failed."""
     monkeypatch.setattr(statistics, "MOST_CHECKED", 2)
-    redis_client.zadd(FAILING, {str(uuid.uuid4()): 1.0 for _ in range(5)})
+    redis_client.zadd(FAILING_KEY, {str(uuid.uuid4()): 1.0 for _ in range(5)})
     add(db, 1, "0 12 * * *", due="12:00")
 
     found = take(statements, results)
@@ -111,13 +112,13 @@ def test_no_more_fail_than_there_are(
     assert (found.failing, found.fine) == (1, 0)
 
 
-def test_the_coming_hour_has_what_is_due_in_it(db: Connection, statements: cursor, results: Results) -> None:
+def test_the_coming_hour_has_what_is_due_in_it(db: Connection, statements: cursor, results: ResultStore) -> None:
     expected = [0] * 60
     start = NOW.replace(second=0)
     for count, cron in enumerate(
         ["* * * * *", "*/5 * * * *", "0 12 * * *", "58 12 * * *", "59 12 * * *", "0 9 * * *"], 1
     ):
-        following = next_moment(Pair(cron, "UTC"), NOW).next_due_at
+        following = next_due_time(CronSpec(cron, "UTC"), NOW).next_due_at
         assert following
         add(db, count, cron, due=f"{following:%H:%M}" if following.day == 24 else None)
         if following.day != 24:
@@ -125,7 +126,7 @@ def test_the_coming_hour_has_what_is_due_in_it(db: Connection, statements: curso
         fire: datetime | None = following
         while fire and fire < start + timedelta(hours=1):
             expected[(fire - start) // timedelta(minutes=1)] += count
-            fire = next_moment(Pair(cron, "UTC"), fire).next_due_at
+            fire = next_due_time(CronSpec(cron, "UTC"), fire).next_due_at
 
     found = take(statements, results)
 

@@ -1,4 +1,4 @@
-"""Results over HTTP: the latest, the latest of many, the history; and 304 for who has them already."""
+"""ResultStore over HTTP: the latest, the latest of many, the history; and 304 for who has them already."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +7,8 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-from core.results.repository import Result, Results
+from core.results.models import Result
+from core.results.repository import ResultStore
 from tests.support.api_responses import following, problem
 from tests.support.databases import MODEL, OTHER, model_ids
 
@@ -21,7 +22,7 @@ def result(due_at: datetime = NOON, model_id: str = MODEL) -> Result:
 
 
 def save(client: redis.Redis, *results: Result) -> None:
-    Results(client).save(results)
+    ResultStore(client).save(results)
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from flask.testing import FlaskClient
 
 from api.main import create_app
 from api.settings import Settings
-from core.queue.batch import QUEUE, UNACKED_INDEX
-from core.results.repository import Result, Results
+from core.queue.keys import QUEUE, UNACKED_INDEX_KEY
+from core.results.models import Result
+from core.results.repository import ResultStore
 from core.timestamps import iso
 from tests.support.api_responses import problem
 from tests.support.databases import MODEL, Connection, Databases, run, schedule, set_clock
@@ -37,7 +38,7 @@ def fired(db: Connection) -> Connection:
 
 def save(client: redis.Redis, due_at: datetime = NOON) -> Result:
     result = Result(MODEL, due_at, due_at + timedelta(milliseconds=9), "ok", 0.5, 2, 7, NOON)
-    Results(client).save([result])
+    ResultStore(client).save([result])
     return result
 
 
@@ -248,7 +249,7 @@ def test_a_run_without_a_result_says_where_its_message_is(
     waiting = "1 message waits for the workers, the next one since 2026-11-24T12:00:00.010000Z"
     assert ask(client)["reason"] == missing + waiting
 
-    redis_client.zadd(UNACKED_INDEX, {"a message": NOON.timestamp()})
+    redis_client.zadd(UNACKED_INDEX_KEY, {"a message": NOON.timestamp()})
     taken = "workers have taken 1 message and not finished, the oldest since 2026-11-24T12:00:00Z"
     assert ask(client)["reason"] == f"{missing}{waiting}; {taken}"
 

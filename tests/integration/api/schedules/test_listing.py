@@ -18,7 +18,9 @@ from api.schedules.listing import cursor as cursors
 from api.schedules.listing import page as listing
 from api.schedules.listing.cursor import Filters
 from api.schedules.listing.page import STATUSES, page
-from core.results.repository import FAILING, Failure, Results
+from core.results.keys import FAILING_KEY
+from core.results.models import Failure
+from core.results.repository import ResultStore
 from tests.support.databases import MODEL, OTHER, Connection, Databases, model_ids, rows, run, schedule, set_clock
 
 NOON = "2026-11-24 12:00:00+00"
@@ -39,8 +41,8 @@ COMBINATIONS = [
 
 
 @pytest.fixture
-def results(redis_client: redis.Redis) -> Results:
-    return Results(redis_client)
+def results(redis_client: redis.Redis) -> ResultStore:
+    return ResultStore(redis_client)
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ class World:
         for cron, zone in product(CRONS, ZONES):
             self.settle(cron, zone)
         client.zadd(
-            FAILING, {self._model_id(): self.chance.choice([0, 1, 2.5]) for _ in range(10)}
+            FAILING_KEY, {self._model_id(): self.chance.choice([0, 1, 2.5]) for _ in range(10)}
         )  # without schedules
 
     def add(self, count: int, others: list[uuid.UUID] | None = None) -> None:
@@ -77,7 +79,7 @@ class World:
         """
         with self.db.cursor() as opened:
             execute_values(opened, statement, values)
-        self.client.zadd(FAILING, {it: pick([0, 1, 2.5]) for it in added[::3]})
+        self.client.zadd(FAILING_KEY, {it: pick([0, 1, 2.5]) for it in added[::3]})
 
     def settle(self, cron: str, zone: str) -> None:
         """Let the scheduler know the pair in some way, or not at all; it may also know one without schedules."""
@@ -93,13 +95,13 @@ class World:
         self.add(3)
         gone = self.chance.sample([it for it in self.all() if it not in fixed], 3)
         run(self.db, "DELETE FROM metrics_executions WHERE model_id = ANY (%s::uuid[])", gone)
-        self.client.zrem(FAILING, *gone[:2])
+        self.client.zrem(FAILING_KEY, *gone[:2])
 
     def all(self) -> list[str]:
         return [it for (it,) in rows(self.db, "SELECT model_id::text FROM metrics_executions ORDER BY model_id")]
 
     def fitting(self, filters: Filters) -> set[str]:
-        members: Any = self.client.zrange(FAILING, 0, -1)
+        members: Any = self.client.zrange(FAILING_KEY, 0, -1)
         failing = {member.decode() for member in members}
         return {
             model_id
@@ -123,7 +125,7 @@ def is_found(search: str | None, name: str | None, model_id: str) -> bool:
     return len(search) >= 4 and model_id.startswith(search)
 
 
-def listed(statements: cursor, results: Results, filters: Filters, limit: int) -> list[str]:
+def listed(statements: cursor, results: ResultStore, filters: Filters, limit: int) -> list[str]:
     found, after = [], None
     while True:
         schedules, after = page(statements, lambda: results, filters, after, limit)
@@ -148,7 +150,7 @@ def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.usefixtures("bounds")
 @pytest.mark.parametrize("seed", range(3))
 def test_each_combination_of_filters_lists_what_fits(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: Results, seed: int
+    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore, seed: int
 ) -> None:
     world = World(db, redis_client, seed)
 
@@ -161,7 +163,7 @@ def test_each_combination_of_filters_lists_what_fits(
 @pytest.mark.usefixtures("bounds")
 @pytest.mark.parametrize("seed", range(3))
 def test_what_fits_throughout_is_listed_once_while_others_come_and_go(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: Results, seed: int
+    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore, seed: int
 ) -> None:
     world = World(db, redis_client, seed)
 
@@ -180,7 +182,7 @@ def test_what_fits_throughout_is_listed_once_while_others_come_and_go(
         assert len(found) == len(set(found)), filters
 
 
-def test_the_rows_are_those_of_the_view(db: Connection, statements: cursor, results: Results) -> None:
+def test_the_rows_are_those_of_the_view(db: Connection, statements: cursor, results: ResultStore) -> None:
     schedule(db, MODEL, "0 12 * * *", "Europe/Warsaw")
 
     [found] = page(statements, lambda: results, Filters(), None, 10).schedules
@@ -190,7 +192,7 @@ def test_the_rows_are_those_of_the_view(db: Connection, statements: cursor, resu
 
 
 def test_without_filters_they_come_in_the_order_of_their_models(
-    db: Connection, statements: cursor, results: Results
+    db: Connection, statements: cursor, results: ResultStore
 ) -> None:
     ids = model_ids(5)
     for model_id in reversed(ids):
@@ -199,7 +201,7 @@ def test_without_filters_they_come_in_the_order_of_their_models(
     assert listed(statements, results, Filters(), 2) == ids
 
 
-def test_cron_is_compared_in_its_normal_form(db: Connection, statements: cursor, results: Results) -> None:
+def test_cron_is_compared_in_its_normal_form(db: Connection, statements: cursor, results: ResultStore) -> None:
     schedule(db, MODEL, "*/5 * * * mon")
     schedule(db, OTHER, "*/5 * * * tue")
 
@@ -208,26 +210,26 @@ def test_cron_is_compared_in_its_normal_form(db: Connection, statements: cursor,
 
 
 def test_the_latest_to_fail_comes_first(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: Results
+    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore
 ) -> None:
     ids = model_ids(4)
     for model_id in ids:
         schedule(db, model_id)
-    redis_client.zadd(FAILING, {ids[0]: 2, ids[1]: 1, ids[3]: 3})
+    redis_client.zadd(FAILING_KEY, {ids[0]: 2, ids[1]: 1, ids[3]: 3})
 
     assert listed(statements, results, Filters(status="failing"), 1) == [ids[3], ids[0], ids[1]]
 
 
 def test_what_is_no_model_keeps_none_that_fails_from_the_list(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: Results
+    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore
 ) -> None:
     schedule(db)
-    redis_client.zadd(FAILING, {MODEL.encode(): 1, b"junk": 2, b"\xff": 3})
+    redis_client.zadd(FAILING_KEY, {MODEL.encode(): 1, b"junk": 2, b"\xff": 3})
 
     assert listed(statements, results, Filters(status="failing"), 10) == [MODEL]
 
 
-def test_a_cursor_belongs_to_its_filters(db: Connection, statements: cursor, results: Results) -> None:
+def test_a_cursor_belongs_to_its_filters(db: Connection, statements: cursor, results: ResultStore) -> None:
     for model_id in model_ids(3):
         schedule(db, model_id)
     after = page(statements, lambda: results, Filters(zone="UTC"), None, 1).following
@@ -254,20 +256,20 @@ def forged(filters: Filters, *values: Any) -> str:
         forged(Filters(), float("nan"), MODEL), forged(Filters(), "", "", MODEL, 1),
     ],
 )  # fmt: skip
-def test_a_cursor_of_somebody_else_is_refused(statements: cursor, results: Results, after: str) -> None:
+def test_a_cursor_of_somebody_else_is_refused(statements: cursor, results: ResultStore, after: str) -> None:
     with pytest.raises(Invalid, match=r"^after "):
         page(statements, lambda: results, Filters(), after, 10)
 
 
 @pytest.mark.parametrize("since", [float("nan"), float("inf"), "", None])
-def test_a_place_among_the_failures_is_a_number(statements: cursor, results: Results, since: Any) -> None:
+def test_a_place_among_the_failures_is_a_number(statements: cursor, results: ResultStore, since: Any) -> None:
     filters = Filters(status="failing")
 
     with pytest.raises(Invalid, match=r"^after "):
         page(statements, lambda: results, filters, forged(filters, since, MODEL), 10)
 
 
-def test_a_search_begins_at_no_place_among_the_failures(statements: cursor, results: Results) -> None:
+def test_a_search_begins_at_no_place_among_the_failures(statements: cursor, results: ResultStore) -> None:
     filters = Filters(status="failing", search="churn")
 
     with pytest.raises(Invalid, match=r"^after "):

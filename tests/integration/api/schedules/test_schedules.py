@@ -7,7 +7,8 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-from core.results.repository import Result, Results
+from core.results.models import Result
+from core.results.repository import ResultStore
 from tests.support.api_responses import following, problem
 from tests.support.databases import MODEL, OTHER, Connection, model_ids, one, rows, run, schedule, set_clock
 
@@ -223,7 +224,7 @@ def test_a_delete_deletes(client: FlaskClient, db: Connection) -> None:
 
 def test_a_delete_leaves_the_results(client: FlaskClient, db: Connection, redis_client: redis.Redis) -> None:
     schedule(db)
-    Results(redis_client).save([Result(MODEL, DUE_AT, DUE_AT, "ok", 0.5, 2, 7, DUE_AT)])
+    ResultStore(redis_client).save([Result(MODEL, DUE_AT, DUE_AT, "ok", 0.5, 2, 7, DUE_AT)])
 
     client.delete(f"/schedule/{MODEL.upper()}")
 

@@ -13,9 +13,9 @@ from flask.testing import FlaskClient
 
 from api.main import create_app
 from api.settings import Settings
-from core.leader_lock import LOCK
-from core.queue.batch import QUEUE, UNACKED, UNACKED_INDEX
-from core.results.repository import COUNTS, FAILING, detail_key, key
+from core.leader_lock import LEADER_LOCK
+from core.queue.keys import QUEUE, UNACKED_INDEX_KEY, UNACKED_KEY
+from core.results.keys import COUNTS_KEY, FAILING_KEY, confusion_key, results_key
 from core.timestamps import iso
 from tests.support.api_responses import problem
 from tests.support.databases import MODEL, OTHER, Connection, Databases, one, run, schedule, set_clock
@@ -157,15 +157,15 @@ def test_the_session_that_keeps_schedulers_from_leading_is_named(
 ) -> None:
     set_clock(healthy, "2026-11-24 12:01:30+00")
     with closing(psycopg2.connect(databases.url_as("metrics_client", database_url))) as session:
-        run(session, f"SELECT pg_advisory_lock({LOCK})")
+        run(session, f"SELECT pg_advisory_lock({LEADER_LOCK})")
         pid = one(session, "SELECT pg_backend_pid()")
         body: Any = client.get("/status").json
         run(session, "SET application_name = 'cyclic-metrics scheduler other:1'")
         standing_in: Any = client.get("/status").json
 
     assert body["problems"][1:] == [
-        f"no scheduler can lead: role metrics_client (pid {pid}, application_name '') holds the advisory lock {LOCK} of"
-        f" the leader; SELECT pg_terminate_backend({pid}) ends its session"
+        f"no scheduler can lead: role metrics_client (pid {pid}, application_name '') holds the advisory lock"
+        f" {LEADER_LOCK} of the leader; SELECT pg_terminate_backend({pid}) ends its session"
     ]
     assert len(standing_in["problems"]) == 1
 
@@ -175,18 +175,18 @@ def test_junk_in_redis_makes_no_internal_error(
     client: FlaskClient, healthy: Connection, redis_client: redis.Redis, kind: str
 ) -> None:
     schedule(healthy)
-    names = [QUEUE, UNACKED_INDEX, UNACKED, FAILING, COUNTS, key(MODEL), detail_key(MODEL)]
+    names = [QUEUE, UNACKED_INDEX_KEY, UNACKED_KEY, FAILING_KEY, COUNTS_KEY, results_key(MODEL), confusion_key(MODEL)]
     if kind == "stream":
         for name in names:
             redis_client.xadd(name, {"a": "b"})
     elif kind == "member":
         redis_client.lpush(QUEUE, b"\xff")
-        redis_client.hset(COUNTS, mapping={"ok": b"\xff"})
-        redis_client.set(detail_key(MODEL), b"\xff")
-        for name in (UNACKED_INDEX, FAILING, key(MODEL)):
+        redis_client.hset(COUNTS_KEY, mapping={"ok": b"\xff"})
+        redis_client.set(confusion_key(MODEL), b"\xff")
+        for name in (UNACKED_INDEX_KEY, FAILING_KEY, results_key(MODEL)):
             redis_client.zadd(name, {b"\xff": 1e9})
     else:
-        for name in (UNACKED_INDEX, FAILING, key(MODEL)):
+        for name in (UNACKED_INDEX_KEY, FAILING_KEY, results_key(MODEL)):
             redis_client.zadd(name, {MODEL: float("inf"), OTHER: 1e99, "[": -1e99})
 
     paths = [
@@ -316,7 +316,7 @@ def test_the_status_sees_messages_that_nobody_finishes(
 ) -> None:
     """As when all workers died; by the clock of Redis, whatever schedule_now() says."""
     seconds, _ = redis_client.time()
-    redis_client.zadd(UNACKED_INDEX, {f"message {age}": seconds - age for age in ages})
+    redis_client.zadd(UNACKED_INDEX_KEY, {f"message {age}": seconds - age for age in ages})
 
     answer = client.get("/status")
 
@@ -343,7 +343,7 @@ def test_trouble_behind_the_api_leaves_it_ready(
     run(healthy, "UPDATE leader SET looked_at = NULL, error = 'Redis: gone'")
     run(healthy, LATE_PAIRS.format(count=1) + ";" + BAD_PAIRS.format(count=1))
     redis_client.lpush(QUEUE, queued("2026-11-24T11:00+00:00"))
-    redis_client.zadd(UNACKED_INDEX, {"message": 1.0})
+    redis_client.zadd(UNACKED_INDEX_KEY, {"message": 1.0})
     assert len(client.get("/status").json["problems"]) == 6  # type: ignore[index]
 
     assert client.get("/readyz").status_code == 200

@@ -16,8 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.main import create_app
 from api.settings import Settings
 from api.status import collector
-from core.queue.batch import QUEUE, UNACKED_INDEX
-from core.results.repository import COUNTS, Result, Results
+from core.queue.keys import QUEUE, UNACKED_INDEX_KEY
+from core.results.keys import COUNTS_KEY
+from core.results.models import Result
+from core.results.repository import ResultStore
 from tests.support.databases import (
     MODEL,
     OTHER,
@@ -102,7 +104,7 @@ def busy(db: Connection, redis_url: str, redis_client: redis.Redis) -> None:
         "INSERT INTO crons (cron_expression, timezone, error, tzdata_version)"
         " VALUES ('* * * * *', 'UTC', 'cannot be fired', 'x')",
     )
-    results = Results(redis_client)
+    results = ResultStore(redis_client)
     good = Result(MODEL, NOON, NOON, "ok", 0.75, 8, 7, NOON)
     results.save([replace(good, due_at=NOON - timedelta(minutes=1), accuracy=0.5), good])
     results.save([Result(OTHER, NOON, NOON, "error", error="labels that are null")])
@@ -155,7 +157,7 @@ def test_what_waits_and_what_is_at_work_has_an_age(start: Start, redis_client: r
     seconds, microseconds = redis_client.time()
     now = seconds + microseconds / 1e6
     redis_client.lpush(QUEUE, raw_message([MODEL], datetime.fromtimestamp(now - 600, UTC)), "newer")
-    redis_client.zadd(UNACKED_INDEX, {"one": now - 90, "two": now - 10})
+    redis_client.zadd(UNACKED_INDEX_KEY, {"one": now - 90, "two": now - 10})
 
     found = scrape(start())
 
@@ -186,7 +188,7 @@ def test_before_the_first_scheduler_there_is_nothing_to_say_of_it(start: Start) 
 def test_names_may_have_any_characters(db: Connection, start: Start, redis_client: redis.Redis) -> None:
     schedule(db)
     run(db, "UPDATE metrics_executions SET name = %s", STRANGE_NAME)
-    Results(redis_client).save([Result(MODEL, NOON, NOON, "ok", 0.75, 8, 7, NOON)])
+    ResultStore(redis_client).save([Result(MODEL, NOON, NOON, "ok", 0.75, 8, 7, NOON)])
     client = start()
 
     found = scrape(client)
@@ -205,7 +207,7 @@ def test_the_first_models_are_shown_and_the_rest_is_counted(
     models = model_ids(5)
     for model_id in reversed(models):
         schedule(db, model_id)
-    Results(redis_client).save(Result(model_id, NOON, NOON, "ok", 0.5, 8, 7, NOON) for model_id in models)
+    ResultStore(redis_client).save(Result(model_id, NOON, NOON, "ok", 0.5, 8, 7, NOON) for model_id in models)
 
     shown = {}
     for most in ("0", "3", "5", "100"):
@@ -321,16 +323,16 @@ def test_what_is_no_result_costs_the_figures_of_its_model_alone(
     assert found[ours("up", server="redis")] == 1
     assert found[ours("model_accuracy", model_id=MODEL, name="churn")] == 0.75
     assert ours("model_samples", model_id=OTHER, name="churn") not in found
-    assert f"metrics:results:{OTHER} holds what is no result: b" in caplog.text
+    assert f"result of model {OTHER} is unreadable: b" in caplog.text
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json["missing"] == [OTHER]  # type: ignore[index]
 
 
 def test_figures_that_are_none_cost_only_themselves(busy: None, start: Start, redis_client: redis.Redis) -> None:
     client = start()
-    redis_client.hset(COUNTS, "ok", "many")
-    redis_client.delete(UNACKED_INDEX)
-    redis_client.zadd(UNACKED_INDEX, {"x": 1e99})
+    redis_client.hset(COUNTS_KEY, "ok", "many")
+    redis_client.delete(UNACKED_INDEX_KEY)
+    redis_client.zadd(UNACKED_INDEX_KEY, {"x": 1e99})
     found = scrape(client)
 
     assert (found[ours("up", server="postgresql")], found[ours("up", server="redis")]) == (1, 1)

@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 import redis
 
-from core.queue.batch import PUBLISHED, QUEUE
+from core.queue.keys import CHECKPOINT_KEY, QUEUE
 from scheduler.tasks import run_requests
 from tests.integration.scheduler.conftest import BEFORE, NOON, Start, work
 from tests.support.databases import MODEL, OTHER, Connection, one, rows, run, schedule, schedule_many, set_clock
@@ -91,13 +91,13 @@ def test_a_request_that_redis_lost_is_sent_again_though_another_one_has_replaced
     set_clock(db, NOON)
     work(leader)
     taken(redis_client)
-    marker: Any = redis_client.get(PUBLISHED)
+    marker: Any = redis_client.get(CHECKPOINT_KEY)
     first = request_run(db)
     work(leader)
     second = request_run(db)
     work(leader)
     redis_client.delete(QUEUE)
-    redis_client.set(PUBLISHED, marker)
+    redis_client.set(CHECKPOINT_KEY, marker)
 
     work(leader)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.cron.occurrences import InvalidCron, count_fires, last_fire, next_fire
-from core.cron.time_zones import Shift, first_shift
+from core.cron.time_zones import Transition, first_transition
 from tests.support import cron_model
 
 MINUTE, QUARTER, HOUR, DAY = timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=1), timedelta(days=1)
@@ -39,7 +39,7 @@ def shifts(draw: st.DrawFn) -> tuple[str, datetime]:
     """A zone and, where it has one, the instant of one of its shifts."""
     zone = draw(st.sampled_from(ODD_ZONES) | st.sampled_from(ALL_ZONES))
     year = draw(st.integers(1970, 2100))
-    shift = first_shift(zone, datetime(year, 1, 1), datetime(year, 1, 1) + FAR)  # noqa: DTZ001  # naive UTC
+    shift = first_transition(zone, datetime(year, 1, 1), datetime(year, 1, 1) + FAR)  # noqa: DTZ001  # naive UTC
     return zone, shift.at.replace(tzinfo=UTC) if shift else NOBODY_SHIFTS.replace(year=year)
 
 
@@ -119,7 +119,7 @@ KINDS = [
 def test_every_edge_of_a_shift_of_each_kind(zone: str, shift: str) -> None:
     """Jobs at each quarter of the hours around it, asked at each of their minutes and those beside."""
     at = datetime.fromisoformat(f"{shift}+00:00")
-    found = first_shift(zone, at.replace(tzinfo=None) - MINUTE, at.replace(tzinfo=None))
+    found = first_transition(zone, at.replace(tzinfo=None) - MINUTE, at.replace(tzinfo=None))
     assert found is not None
     assert found.at == at.replace(tzinfo=None)
     minutes = list(cron_model.clock(zone, at - 48 * HOUR, at + 8 * HOUR))
@@ -205,10 +205,10 @@ def transitions(zone: str) -> list[datetime]:
     ]
 
 
-def found_shifts(zone: str, until: datetime) -> list[Shift]:
+def found_shifts(zone: str, until: datetime) -> list[Transition]:
     found = []
     instant = datetime(1970, 1, 1) - timedelta(seconds=1)  # noqa: DTZ001  # naive UTC
-    while shift := first_shift(zone, instant, until):
+    while shift := first_transition(zone, instant, until):
         found.append(shift)
         instant = shift.at
     return found

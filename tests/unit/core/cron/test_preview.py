@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.cron.preview import next_fires
+from core.cron.preview import next_occurrences
 from tests.support import cron_model
 
 
@@ -53,7 +53,7 @@ def test_it_marks_what_a_shift_moved_or_merged(
 ) -> None:
     zone, _, start = after.partition(" ")
 
-    [fire] = next_fires(expression, zone, at(start), 1)
+    [fire] = next_occurrences(expression, zone, at(start), 1)
 
     assert str(fire.local) == local
     assert fire.at.tzinfo == UTC
@@ -76,7 +76,7 @@ def test_marks_explain_every_fire_that_is_not_at_a_time_of_its_own(
     expression = f"{minute} {hour} * * *"
     job = cron_model.read(expression)
 
-    for fire in next_fires(expression, zone, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hours), 60):
+    for fire in next_occurrences(expression, zone, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hours), 60):
         named = [moment.replace(tzinfo=None) for moment in fire.stands_for]
         assert all(cron_model.matches(job, moment) for moment in named)
         assert named or cron_model.matches(job, fire.local.replace(tzinfo=None))
@@ -85,6 +85,6 @@ def test_marks_explain_every_fire_that_is_not_at_a_time_of_its_own(
 
 
 def test_it_returns_as_many_as_wanted() -> None:
-    fires = list(next_fires("0 9 * * mon-fri", "Europe/Warsaw", at("2026-11-27 12:00"), 3))
+    fires = list(next_occurrences("0 9 * * mon-fri", "Europe/Warsaw", at("2026-11-27 12:00"), 3))
 
     assert [fire.at for fire in fires] == [at("2026-11-30 08:00"), at("2026-12-01 08:00"), at("2026-12-02 08:00")]

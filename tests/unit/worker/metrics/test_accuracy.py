@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix
 
-from core.metrics.confusion_matrix import LONGEST_LABEL, MOST_LABELS, Confusion
+from core.metrics.confusion_matrix import MAX_LABEL_LENGTH, MAX_LABELS, ConfusionMatrix
 from worker.metrics.accuracy import CannotBeScored, score
 
 
-def confusion(y_true: list[Any], y_pred: list[Any]) -> Confusion:
+def confusion(y_true: list[Any], y_pred: list[Any]) -> ConfusionMatrix:
     found = score(json.dumps(y_true), json.dumps(y_pred)).confusion
     assert found is not None
     return found
@@ -78,7 +78,7 @@ def test_no_labels_have_no_accuracy() -> None:
 
 @pytest.mark.parametrize(
     "labels",
-    [[False, True], [-1, 0, 10, 2], list(range(MOST_LABELS)), ["b", "a", "B", "é", "", "10", "9"]],
+    [[False, True], [-1, 0, 10, 2], list(range(MAX_LABELS)), ["b", "a", "B", "é", "", "10", "9"]],
 )
 @pytest.mark.parametrize("samples", [10, 1000])
 def test_the_confusion_is_that_of_scikit_learn(labels: list[Any], samples: int) -> None:
@@ -89,7 +89,7 @@ def test_the_confusion_is_that_of_scikit_learn(labels: list[Any], samples: int) 
     assert confusion(y_true, y_pred) == (seen, confusion_matrix(y_true, y_pred, labels=seen).tolist())
 
 
-@pytest.mark.parametrize("distinct", [MOST_LABELS + 1, 300])
+@pytest.mark.parametrize("distinct", [MAX_LABELS + 1, 300])
 def test_of_many_labels_the_most_frequent_stand_alone(distinct: int) -> None:
     chance = random.Random(distinct)
     weights = [1 / (1 + label) for label in range(distinct)]
@@ -97,7 +97,7 @@ def test_of_many_labels_the_most_frequent_stand_alone(distinct: int) -> None:
 
     labels, counts = confusion(y_true, y_pred)
 
-    frequent = [label for label, _ in Counter(y_true + y_pred).most_common(MOST_LABELS - 1)]
+    frequent = [label for label, _ in Counter(y_true + y_pred).most_common(MAX_LABELS - 1)]
     assert labels == [*sorted(frequent), None]
     together = [[label if label in frequent else distinct for label in side] for side in (y_true, y_pred)]
     assert counts == confusion_matrix(*together, labels=[*sorted(frequent), distinct]).tolist()
@@ -108,7 +108,7 @@ def test_a_matrix_of_very_many_labels_is_no_larger() -> None:
 
     labels, counts = confusion(y_true, y_true[::-1])
 
-    assert labels == [*range(MOST_LABELS - 1), None]
+    assert labels == [*range(MAX_LABELS - 1), None]
     assert sum(map(sum, counts)) == 100_000
 
 
@@ -120,12 +120,12 @@ def test_whole_numbers_are_the_same_label_however_they_are_written() -> None:
 def test_a_long_label_is_cut(label: Any) -> None:
     [shown], counts = confusion([label], [label])
 
-    assert shown == str(label)[: LONGEST_LABEL - 1] + "…"
+    assert shown == str(label)[: MAX_LABEL_LENGTH - 1] + "…"
     assert counts == [[1]]
 
 
 def test_a_label_that_is_just_not_too_long_stays_as_it_is() -> None:
-    assert confusion(["x" * LONGEST_LABEL], ["x" * LONGEST_LABEL]).labels == ["x" * LONGEST_LABEL]
+    assert confusion(["x" * MAX_LABEL_LENGTH], ["x" * MAX_LABEL_LENGTH]).labels == ["x" * MAX_LABEL_LENGTH]
 
 
 @pytest.mark.parametrize(
