@@ -1,6 +1,6 @@
-"""The scheduler's process: python -m scheduler.
+"""The scheduler process: python -m scheduler.
 
-Celery's beat without its command line, which takes 10 MiB and a third of a second for what nobody asks of it here.
+Celery's beat without its command line, which takes 10 MiB and a third of a second and is not needed.
 celery -A scheduler.app beat --scheduler scheduler.beat:DatabaseScheduler does the same.
 """
 

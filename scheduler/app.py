@@ -1,9 +1,9 @@
-"""The Celery application of the scheduler, for beat: what is sent goes past it (scheduler.queue)."""
+"""Celery application of the scheduler, for beat; messages are published without it (scheduler.queue)."""
 
 from celery import Celery
 
-# Here, so that it is there before beat handles signals: its handler asks for the scheduler, and a half
-# imported one would make an early SIGTERM end in a traceback.
+# Imported before beat handles signals: its handler accesses the scheduler, and with a partly imported one an early
+# SIGTERM would end in a traceback.
 import scheduler.beat  # noqa: F401
 from scheduler.settings import settings
 

@@ -1,4 +1,4 @@
-"""Does the scheduler of this host live? python -m scheduler.health."""
+"""Health check of the scheduler of this host: python -m scheduler.health."""
 
 import socket
 import sys
@@ -12,10 +12,10 @@ from core.leader_lock import APPLICATION_NAME
 from scheduler.queries import rows
 from scheduler.settings import settings
 
-HEARTBEAT_TIMEOUT = 15  # seconds; a leader asks PostgreSQL something every 3 seconds, a standby every second
+HEARTBEAT_TIMEOUT = 15  # seconds without a statement; a leader runs one every 3 seconds, a standby every second
 
-# PostgreSQL cuts names to 63 bytes.
-SILENT_FOR = """
+# PostgreSQL truncates names to 63 bytes.
+IDLE_SECONDS = """
     SELECT extract(epoch FROM clock_timestamp() - max(state_change))::float
     FROM pg_catalog.pg_stat_activity
     WHERE datname = current_database() AND starts_with(application_name, left(%(name)s, 63))
@@ -23,17 +23,17 @@ SILENT_FOR = """
 
 
 def problem(database: connection, host: str) -> str | None:
-    """Return what is wrong with the scheduler of a host, as PostgreSQL sees it; None if it is well."""
-    [(silent_for,)] = rows(database, SILENT_FOR, name=f"{APPLICATION_NAME}{host}:")
-    if silent_for is None:
+    """Return the problem of the scheduler of a host, as PostgreSQL sees it; None if it is healthy."""
+    [(idle_seconds,)] = rows(database, IDLE_SECONDS, name=f"{APPLICATION_NAME}{host}:")
+    if idle_seconds is None:
         return f"no scheduler of {host} is connected to PostgreSQL"
-    if silent_for > HEARTBEAT_TIMEOUT:
-        return f"the scheduler of {host} has asked PostgreSQL nothing for {silent_for:.0f} s"
+    if idle_seconds > HEARTBEAT_TIMEOUT:
+        return f"the scheduler of {host} has not queried PostgreSQL for {idle_seconds:.0f} s"
     return None
 
 
 def main() -> None:
-    """Exit with 0 if it lives; otherwise say why not, and exit with 1."""
+    """Exit with 0 if it is healthy; otherwise print the problem and exit with 1."""
     try:
         with closing(postgres.connect(settings().database_url, "cyclic-metrics health")) as database:
             sys.exit(problem(database, socket.gethostname()))

@@ -1,4 +1,4 @@
-"""Who leads: the one session of PostgreSQL that holds an advisory lock."""
+"""Leader election: the leader is the session of PostgreSQL that holds an advisory lock."""
 
 import logging
 
@@ -9,20 +9,20 @@ from scheduler.queries import rows
 
 log = logging.getLogger(__name__)
 
-LEADER_TIMEOUT = 8  # seconds; a leader asks PostgreSQL something every few seconds
+LEADER_TIMEOUT = 8  # seconds without a statement; a leader runs one every few seconds (leader.HEARTBEAT_INTERVAL)
 
 TRY_TO_LEAD = "SELECT pg_try_advisory_lock(%(lock)s)"
 
-# Keep-alives do not notice a stopped process or a host that is only cut off, and its session would keep the lock.
-END_SILENT_LEADER = """
+# Keep-alives do not detect a stopped process or a host that is only cut off, and its session would keep the lock.
+TERMINATE_UNRESPONSIVE_LEADER = """
     SELECT activity.application_name, pg_terminate_backend(activity.pid, 1000)
     FROM pg_catalog.pg_locks AS lock
     JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
     WHERE lock.locktype = 'advisory' AND lock.granted
         AND lock.classid = 0 AND lock.objid = %(lock)s AND lock.objsubid = 1
         AND lock.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-        AND activity.state_change < clock_timestamp() - make_interval(secs => %(silence)s)
-        -- busy with a statement is not silent, but for one whose answer nobody takes
+        AND activity.state_change < clock_timestamp() - make_interval(secs => %(timeout)s)
+        -- A session that runs a statement is alive, unless its client does not read the result.
         AND (activity.state <> 'active' OR activity.wait_event_type = 'Client')
 """
 
@@ -41,10 +41,10 @@ def has_standby(database: connection) -> bool:
 def try_to_lead(database: connection) -> bool:
     """Take the lock if it is free; it is held until the connection ends.
 
-    A holder that has been silent for too long is ended first; after an outage, that is this scheduler's own
-    session of before. A leader is only ever the more efficient way: two at once do no harm.
+    The session of an unresponsive holder is terminated first; after an outage, that may be an earlier session of this
+    scheduler. A single leader is only more efficient: two at once do no harm.
     """
-    return _try(database) or (_end_silent_leader(database) and _try(database))
+    return _try(database) or (_terminate_unresponsive_leader(database) and _try(database))
 
 
 def _try(database: connection) -> bool:
@@ -52,14 +52,14 @@ def _try(database: connection) -> bool:
     return bool(leads)
 
 
-def _end_silent_leader(database: connection) -> bool:
-    """Whether there was one, and it is ended."""
-    ended = rows(database, END_SILENT_LEADER, lock=LEADER_LOCK, silence=LEADER_TIMEOUT)
-    for name, is_ended in ended:
+def _terminate_unresponsive_leader(database: connection) -> bool:
+    """Terminate the session of an unresponsive leader; False if there is none, or it remains."""
+    sessions = rows(database, TERMINATE_UNRESPONSIVE_LEADER, lock=LEADER_LOCK, timeout=LEADER_TIMEOUT)
+    for name, is_terminated in sessions:
         log.warning(
-            "leader %s has been silent for %s s: its session is %s",
+            "leader %s has been unresponsive for %s s: session %s",
             name,
             LEADER_TIMEOUT,
-            "ended" if is_ended else "left",
+            "terminated" if is_terminated else "remains",
         )
-    return any(is_ended for _, is_ended in ended)
+    return any(is_terminated for _, is_terminated in sessions)

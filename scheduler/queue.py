@@ -1,4 +1,4 @@
-"""Redis as the scheduler sees it: a queue that takes messages, and a memory that may forget."""
+"""Redis as the scheduler uses it: the queue, and the checkpoint that shows whether Redis has lost messages."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import redis
 
+from core.lua_scripts import read_script
 from core.queue import celery_message
 from core.queue.batch import Batch, TaskMessage
 from core.queue.keys import CHECKPOINT_KEY, QUEUE
@@ -15,74 +16,64 @@ from core.shared_keys import remove_wrong_types
 
 log = logging.getLogger(__name__)
 
-TOGETHER = 32  # messages in one command, some 200 KB: a round trip costs little then, and workers have enough to do
-FULL = 0.9  # of maxmemory; the rest is for the workers, who could not even take a message from a Redis that is full
+PUSH_SIZE = 32  # messages in one command, some 200 KB: few round trips, and workers can start early
+MAX_MEMORY_USE = 0.9  # of maxmemory; the rest is for the workers, who cannot even receive messages from a full Redis
 
-# A Redis that restarted while messages were sent must not look as if it had them all: neither one that returned
-# empty or with older data, nor one that lost no more than the messages of the last second.
-REMEMBER = """
-local same = string.find(redis.call('INFO', 'server'), 'run_id:' .. ARGV[3], 1, true)
-local marker = redis.pcall('GET', KEYS[1])
-if same and (type(marker) == 'string' and marker or '') == ARGV[1] then
-    redis.call('SET', KEYS[1], ARGV[2])
-end
-"""
-
-LOST = (redis.RedisError, OSError)  # what any of the methods may raise
+REDIS_ERRORS = (redis.RedisError, OSError)  # what the methods of Queue may raise
 
 
-class Sent(NamedTuple):
-    """How much was sent."""
+class SentCounts(NamedTuple):
+    """Numbers of models and messages that were published."""
 
     models: int
     messages: int
 
 
-class State(NamedTuple):
-    """What Redis holds at present."""
+class QueueState(NamedTuple):
+    """State of Redis."""
 
     waiting: int  # messages
     used_memory: int  # bytes
-    maxmemory: int  # bytes; 0 where there is no limit
-    marker: str  # what was remembered last; empty where nothing is
+    maxmemory: int  # bytes; 0: unlimited
+    checkpoint: str  # empty if there is none
 
     @property
-    def full(self) -> bool:
-        """Whether what is left should be left to the workers."""
-        return 0 < self.maxmemory * FULL < self.used_memory
+    def is_full(self) -> bool:
+        """Return True if the remaining memory is reserved for the workers."""
+        return 0 < self.maxmemory * MAX_MEMORY_USE < self.used_memory
 
 
-class Broker:
-    """Sends messages, without retries: the scheduler has its own idea of when to try again."""
+class Queue:
+    """Publishes messages, without retries: the leader decides when to try again."""
 
     def __init__(self, client: redis.Redis) -> None:
-        """Send to the Redis of the client."""
         self._client = client
-        self._marker = b""
+        self._checkpoint = b""
         self._run_id = ""
         self._results = ResultStore(client)
-        self._cursor = 0  # of the walk through the models that fail
-        self._remember = client.register_script(REMEMBER)
+        self._cursor = 0  # of the scan of the failing models
+        self._save_checkpoint = client.register_script(read_script(__package__, "save_checkpoint.lua"))
 
     def check(self) -> None:
-        """Log where Redis is not set up as it should be."""
+        """Log a configuration of Redis that may lose data."""
         memory: Any = self._client.info("memory")
         if (policy := memory["maxmemory_policy"]) != "noeviction":
             log.warning("Redis may evict messages and results (maxmemory-policy %s): set noeviction", policy)
 
-    def state(self) -> State:
-        """Return what Redis holds at present."""
+    def state(self) -> QueueState:
+        """Return the state of Redis; keys of another type that are in the way are removed first."""
         try:
-            waiting, marker, memory, server = self._ask()
+            waiting, checkpoint, memory, server = self._read_state()
         except redis.ResponseError:
             if not remove_wrong_types(self._client):
                 raise
-            waiting, marker, memory, server = self._ask()
-        self._marker = marker or b""
+            waiting, checkpoint, memory, server = self._read_state()
+        self._checkpoint = checkpoint or b""
         self._run_id = server["run_id"]
-        return State(waiting, memory["used_memory"], memory["maxmemory"], self._marker.decode(errors="replace"))
+        text = self._checkpoint.decode(errors="replace")
+        return QueueState(waiting, memory["used_memory"], memory["maxmemory"], text)
 
-    def _ask(self) -> Any:
+    def _read_state(self) -> Any:
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.llen(QUEUE)
             pipeline.get(CHECKPOINT_KEY)
@@ -90,31 +81,31 @@ class Broker:
             pipeline.info("server")
             return pipeline.execute()
 
-    def send(self, *sent: TaskMessage) -> None:
-        """Put messages into the queue, in their order."""
-        for start in range(0, len(sent), TOGETHER):
-            self._client.lpush(QUEUE, *map(celery_message.encode, sent[start : start + TOGETHER]))
+    def send(self, *messages: TaskMessage) -> None:
+        """Publish messages, in their order."""
+        for start in range(0, len(messages), PUSH_SIZE):
+            self._client.lpush(QUEUE, *map(celery_message.encode, messages[start : start + PUSH_SIZE]))
 
-    def send_models(self, batches: Iterable[Sequence[str]], due_at: datetime, now: datetime) -> Sent:
-        """Send each batch of model ids as one message, the first of them at once."""
-        models = count = 0
-        group: list[TaskMessage] = []
+    def send_models(self, batches: Iterable[Sequence[str]], due_at: datetime, now: datetime) -> SentCounts:
+        """Publish each batch of model ids as one message, the first one at once."""
+        models = messages = 0
+        pending: list[TaskMessage] = []
         for model_ids in batches:
-            group.append(Batch(model_ids, due_at).message(queued_at=now))
+            pending.append(Batch(model_ids, due_at).message(queued_at=now))
             models += len(model_ids)
-            count += 1
-            if count == 1 or len(group) == TOGETHER:
-                self.send(*group)
-                group.clear()
-        self.send(*group)
-        return Sent(models, count)
+            messages += 1
+            if messages == 1 or len(pending) == PUSH_SIZE:
+                self.send(*pending)
+                pending.clear()
+        self.send(*pending)
+        return SentCounts(models, messages)
 
     def delete_stale_failures(self) -> bool:
-        """Delete, from a portion of the models that fail, those that have no result any more; False at the end."""
+        """Delete, from a portion of the failing models, those whose results have expired; False at the end."""
         self._cursor = self._results.delete_stale_failures(self._cursor)
         return self._cursor != 0
 
-    def remember(self, marker: str) -> None:
-        """Note the marker beside the messages that were sent, unless Redis forgot or restarted since the last look."""
-        self._remember(keys=[CHECKPOINT_KEY], args=[self._marker, marker, self._run_id])
-        self._marker = marker.encode()
+    def save_checkpoint(self, checkpoint: str) -> None:
+        """Save the checkpoint beside the messages, unless Redis has restarted or lost data since the last state()."""
+        self._save_checkpoint(keys=[CHECKPOINT_KEY], args=[self._checkpoint, checkpoint, self._run_id])
+        self._checkpoint = checkpoint.encode()

@@ -1,4 +1,4 @@
-"""What the environment says to the scheduler."""
+"""Scheduler configuration from environment variables."""
 
 import os
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ from core.environment import database_url, positive, read, redis_url
 
 @dataclass(frozen=True)
 class Settings:
-    """Read once, at start; the README lists the variables."""
+    """Settings, read once at start; the README lists the variables."""
 
     database_url: str
     redis_url: str
     batch_size: int  # models in one message
-    catch_up: timedelta  # a moment missed longer ago is only counted
+    catch_up: timedelta  # a due time missed longer ago is only counted
     fires_retention: timedelta
-    results_retention: timedelta | None  # None: every row of results stays
-    queue_limit: int  # messages waiting, above which nothing is added
+    results_retention: timedelta | None  # None: no row of results is deleted
+    queue_limit: int  # waiting messages above which nothing is published
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Raises KeyError or ValueError, naming the variable."""
+        """Return the settings. Raises KeyError or ValueError, naming the variable."""
         return cls(
             database_url=database_url(env["DATABASE_URL"]),
             redis_url=redis_url(env["REDIS_URL"]),
@@ -40,5 +40,5 @@ class Settings:
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process, which ends with a clear line if they make no sense."""
+    """Return the settings of this process; invalid ones end it with a line that names the variable."""
     return read(Settings.from_env)

@@ -1,261 +1,204 @@
-"""Pairs that came into use get their next moments, in portions, so that an import never delays a minute."""
+"""Calculates the next due times of cron specs that came into use, in batches, so that an import never delays a fire."""
 
-import json
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from psycopg2.extensions import connection
 
 from core.cron.spec import CronSpec, NextDueTime, next_due_columns, next_due_time, spec_columns
 from core.cron.time_zones import TZDATA_VERSION
 from core.postgres import first_line
-from scheduler.queries import execute, may_be_of_a_row, rows, write_each
+from scheduler.notifications import MalformedNotification, announced_specs
+from scheduler.queries import execute, is_row_error, rows, write_each
 
 log = logging.getLogger(__name__)
 
-PORTION = 500  # pairs at a time: some 20 to 50 ms
-MAX_ANNOUNCED = 20_000  # pairs in memory; more of them are found by a walk through the table
-FULL_LOOK_EVERY = 300.0  # seconds; finds what a lost NOTIFY would have said
-LOGGED = 80  # characters of a notification that cannot be read
+BATCH_SIZE = 500  # cron specs; takes some 20 to 50 ms
+MAX_ANNOUNCED = 20_000  # cron specs in memory; more of them are found by a scan of the table
+SCAN_INTERVAL = 300.0  # seconds; finds cron specs whose notification was lost
 START = CronSpec("", "")
 
-# A loose index scan: from each pair straight to the next one, however many rows share it.
-PAIRS_IN_USE = """
-    WITH RECURSIVE pair AS (
+# A loose index scan: from each cron spec directly to the next one, however many rows share it.
+SPECS_IN_USE = """
+    WITH RECURSIVE spec AS (
         (SELECT cron_expression, timezone FROM public.metrics_executions
          WHERE enabled AND (cron_expression, timezone) > (%(cron)s, %(zone)s)
          ORDER BY cron_expression, timezone LIMIT 1)
         UNION ALL
-        SELECT following.cron_expression, following.timezone
-        FROM pair CROSS JOIN LATERAL (
+        SELECT next_spec.cron_expression, next_spec.timezone
+        FROM spec CROSS JOIN LATERAL (
             SELECT schedule.cron_expression, schedule.timezone FROM public.metrics_executions AS schedule
             WHERE schedule.enabled
-                AND (schedule.cron_expression, schedule.timezone) > (pair.cron_expression, pair.timezone)
+                AND (schedule.cron_expression, schedule.timezone) > (spec.cron_expression, spec.timezone)
             ORDER BY schedule.cron_expression, schedule.timezone LIMIT 1
-        ) AS following
+        ) AS next_spec
     )
-    SELECT cron_expression, timezone FROM pair LIMIT %(limit)s
+    SELECT cron_expression, timezone FROM spec LIMIT %(limit)s
 """
-# Materialized: a million rows may share a pair, and are counted through only for one that is not settled. Its row of
-# crons is looked up (LIMIT): just after an import, the planner would rather read the whole table for each portion.
-UNSETTLED_PAIRS = """
-    WITH unsettled AS MATERIALIZED (
-        SELECT pair.cron_expression, pair.timezone, cron.next_due_at
-        FROM unnest(%(crons)s::text[], %(zones)s::text[]) AS pair (cron_expression, timezone)
+# Materialized: a million rows may share a cron spec, and are read only for an outdated one. Its row of crons is looked
+# up (LIMIT): just after an import, the planner would otherwise read the whole table for each batch.
+OUTDATED_SPECS = """
+    WITH outdated AS MATERIALIZED (
+        SELECT spec.cron_expression, spec.timezone, cron.next_due_at
+        FROM unnest(%(crons)s::text[], %(zones)s::text[]) AS spec (cron_expression, timezone)
         LEFT JOIN LATERAL (
             SELECT known.* FROM public.crons AS known
-            WHERE known.cron_expression = pair.cron_expression AND known.timezone = pair.timezone LIMIT 1
+            WHERE known.cron_expression = spec.cron_expression AND known.timezone = spec.timezone LIMIT 1
         ) AS cron ON true
         WHERE cron.cron_expression IS NULL OR cron.tzdata_version <> %(tzdata)s
             OR (%(announced)s AND cron.error IS NOT NULL)
     )
-    SELECT unsettled.cron_expression, unsettled.timezone, unsettled.next_due_at, since.active_since
-    FROM unsettled
+    SELECT outdated.cron_expression, outdated.timezone, outdated.next_due_at, since.active_since
+    FROM outdated
     CROSS JOIN LATERAL (
-        -- A time that no clock of ours has written, past the triggers, must not date the others of its pair.
+        -- A value that bypassed the triggers, at no time of this clock, must not affect the other schedules.
         SELECT min(CASE WHEN schedule.active_since BETWEEN '1971-01-01' AND %(now)s + interval '1 minute'
                         THEN schedule.active_since ELSE %(now)s END) AS active_since
         FROM public.metrics_executions AS schedule
-        WHERE schedule.enabled AND schedule.cron_expression = unsettled.cron_expression
-            AND schedule.timezone = unsettled.timezone
+        WHERE schedule.enabled AND schedule.cron_expression = outdated.cron_expression
+            AND schedule.timezone = outdated.timezone
     ) AS since
     WHERE since.active_since IS NOT NULL
 """
-SETTLE_PAIRS = """
+SAVE_NEXT_DUE_TIMES = """
     INSERT INTO public.crons AS cron (cron_expression, timezone, next_due_at, error, tzdata_version)
     SELECT cron_expression, timezone, next_due_at, error, %(tzdata)s
     FROM unnest(%(crons)s::text[], %(zones)s::text[], %(next)s::timestamptz[], %(errors)s::text[])
-        AS settled (cron_expression, timezone, next_due_at, error)
+        AS next_due (cron_expression, timezone, next_due_at, error)
     ON CONFLICT (cron_expression, timezone) DO UPDATE SET
         next_due_at = excluded.next_due_at, error = excluded.error, tzdata_version = excluded.tzdata_version
 """
-# The answer is where to go on; none where the portion was the last one.
-DELETE_UNUSED_PAIRS = """
-    WITH portion AS MATERIALIZED (
-        SELECT cron_expression, timezone FROM public.crons
-        WHERE (cron_expression, timezone) > (%(cron)s, %(zone)s)
-        ORDER BY cron_expression, timezone LIMIT %(limit)s
-    ), deleted AS (
-        DELETE FROM public.crons AS cron USING portion
-        WHERE (cron.cron_expression, cron.timezone) = (portion.cron_expression, portion.timezone)
-            AND NOT EXISTS (
-                SELECT FROM public.metrics_executions AS schedule
-                WHERE schedule.enabled AND schedule.cron_expression = portion.cron_expression
-                    AND schedule.timezone = portion.timezone)
-    )
-    SELECT cron_expression, timezone FROM portion
-    ORDER BY cron_expression, timezone LIMIT 1 OFFSET %(limit)s - 1
-"""
 
 
-class Unsettled(NamedTuple):
-    """A pair in use whose next moment is not known, or was worked out with other time-zone data."""
+class OutdatedSpec(NamedTuple):
+    """A cron spec in use whose next due time is unknown, or was calculated with other time-zone data."""
 
-    pair: CronSpec
+    spec: CronSpec
     next_due_at: datetime | None
-    active_since: datetime  # the earliest of its rows
+    active_since: datetime  # the earliest one of its schedules
 
 
-class Walk(NamedTuple):
-    """A walk through all pairs in use."""
+class Scan(NamedTuple):
+    """A scan of all cron specs in use."""
 
-    position: CronSpec  # the pairs up to here are done
-    # Where an announcement asked for it, the time after which that was committed.
+    position: CronSpec  # the cron specs up to this one are done
+    # If a notification requested the scan: the time after which its transaction was committed.
     committed_after: datetime | None
 
 
-class NewPairs:
-    """Announced pairs, and the position of the walk through all pairs."""
+class NextRuns:
+    """Announced cron specs, and scans of all cron specs."""
 
     def __init__(self, database: connection) -> None:
-        """Begin with a walk through all pairs."""
+        """Start with a scan."""
         self._database = database
         self._announced: dict[CronSpec, datetime | None] = {}  # with the time after which each was committed
-        self._walk: Walk | None = Walk(START, None)
-        self._next_walk: Walk | None = None
-        self._walks_next = False  # while there are both, announced pairs and the walk take turns
-        self._kept = START  # up to here, the pairs without rows are deleted
-        self._looked = time.monotonic()
+        self._scan: Scan | None = Scan(START, None)
+        self._next_scan: Scan | None = None
+        self._scan_has_turn = False  # while both have something to do, announced cron specs and the scan alternate
+        self._scanned_at = time.monotonic()
 
-    def hear(self, payload: str, committed_after: datetime | None) -> None:
-        """Read an announcement of the gate (sql/050_gate.sql); an empty one only wakes the scheduler.
-
-        It was committed after the time that is given; None where the announcement says nothing about that.
-        Whatever else any role puts into the channel is dropped.
-        """
-        if not payload:
-            return
+    def on_notify(self, payload: str, committed_after: datetime | None) -> None:
+        """Queue the cron specs of a notification, which was committed after this time (None: unknown)."""
         try:
-            pairs = _announced_pairs(payload)
-        except (ValueError, KeyError, TypeError, RecursionError):
-            log.warning("notification dropped, not one of the validation trigger: %r", payload[:LOGGED])
+            specs = announced_specs(payload)
+        except MalformedNotification as error:
+            log.warning("notification dropped, not one of the validation trigger: %s", error)
             return
-        if pairs is None:
-            self._request_walk(committed_after)
-        elif len(self._announced) + len(pairs) > MAX_ANNOUNCED:
+        if specs is None:
+            self._request_scan(committed_after)
+        elif len(self._announced) + len(specs) > MAX_ANNOUNCED:
             self._announced.clear()
-            self._request_walk(None)
+            self._request_scan(None)
         else:
-            for pair in pairs:
-                self._announced.setdefault(pair, committed_after)
+            for spec in specs:
+                self._announced.setdefault(spec, committed_after)
 
-    def walk_again(self) -> None:
-        """Look through all pairs, also those that are settled by now."""
-        self._request_walk(None)
+    def scan_again(self) -> None:
+        """Request a scan of all cron specs."""
+        self._request_scan(None)
 
-    def settle(self, now: datetime) -> bool:
-        """Settle one portion; False if there is nothing to do."""
-        if self._walk is None and time.monotonic() - self._looked > FULL_LOOK_EVERY:
-            self._walk = Walk(START, None)
-        if self._announced and not (self._walk and self._walks_next):
-            self._walks_next = True
-            self._settle_announced(now)
+    def calculate_some(self, now: datetime) -> bool:
+        """Calculate the next due times of one batch; False if there is nothing to do."""
+        if self._scan is None and time.monotonic() - self._scanned_at > SCAN_INTERVAL:
+            self._scan = Scan(START, None)
+        if self._announced and not (self._scan and self._scan_has_turn):
+            self._scan_has_turn = True
+            self._process_announced(now)
             return True
-        if self._walk is None:
+        if self._scan is None:
             return False
-        self._walks_next = False
-        self._settle_walked(self._walk, now)
+        self._scan_has_turn = False
+        self._continue_scan(self._scan, now)
         return True
 
-    def delete_unused(self) -> bool:
-        """Delete what no enabled row uses any more from one portion of the pairs; False after the last one.
-
-        Without a lock: a pair that is wanted again at this very moment is
-        announced after its commit, and settled then.
-        """
-        values = {"cron": self._kept.cron_expression, "zone": self._kept.timezone, "limit": PORTION}
-        last = rows(self._database, DELETE_UNUSED_PAIRS, **values)
-        self._kept = CronSpec(*last[0]) if last else START
-        return bool(last)
-
-    def _request_walk(self, committed_after: datetime | None) -> None:
-        """Walk through all pairs; after the walk that is on its way, which would never end if it began again."""
-        if self._walk is None:
-            self._walk = Walk(START, committed_after)
-        elif self._next_walk is None:
-            self._next_walk = Walk(START, committed_after)
+    def _request_scan(self, committed_after: datetime | None) -> None:
+        """Request a scan after the current one, which would never end if it were restarted."""
+        if self._scan is None:
+            self._scan = Scan(START, committed_after)
+        elif self._next_scan is None:
+            self._next_scan = Scan(START, committed_after)
         elif committed_after is None:
-            self._next_walk = Walk(START, None)
+            self._next_scan = Scan(START, None)
 
-    def _settle_announced(self, now: datetime) -> None:
-        portion = list(self._announced.items())[:PORTION]
-        for pair, _ in portion:
-            del self._announced[pair]
+    def _process_announced(self, now: datetime) -> None:
+        batch = dict(list(self._announced.items())[:BATCH_SIZE])
+        for spec in batch:
+            del self._announced[spec]
         try:
-            self._settle([pair for pair, _ in portion], now, dict(portion), announced=True)
+            self._process(batch, now, announced=True)
         except Exception as error:
-            if may_be_of_a_row(error):
-                self._request_walk(None)  # the table has no text that PostgreSQL cannot read
+            if is_row_error(error):
+                self._request_scan(None)  # the table holds no text that PostgreSQL cannot read
             else:
-                self._announced = {**dict(portion), **self._announced}
+                self._announced = {**batch, **self._announced}
             raise
 
-    def _settle_walked(self, walk: Walk, now: datetime) -> None:
-        values = {"cron": walk.position.cron_expression, "zone": walk.position.timezone, "limit": PORTION}
-        portion = [CronSpec(*row) for row in rows(self._database, PAIRS_IN_USE, **values)]
-        self._settle(portion, now, dict.fromkeys(portion, walk.committed_after), announced=False)
-        if len(portion) == PORTION:
-            self._walk = walk._replace(position=portion[-1])
+    def _continue_scan(self, scan: Scan, now: datetime) -> None:
+        values = {"cron": scan.position.cron_expression, "zone": scan.position.timezone, "limit": BATCH_SIZE}
+        batch = [CronSpec(*row) for row in rows(self._database, SPECS_IN_USE, **values)]
+        self._process(dict.fromkeys(batch, scan.committed_after), now, announced=False)
+        if len(batch) == BATCH_SIZE:
+            self._scan = scan._replace(position=batch[-1])
         else:
-            self._walk, self._next_walk = self._next_walk, None
-            self._looked = time.monotonic()
+            self._scan, self._next_scan = self._next_scan, None
+            self._scanned_at = time.monotonic()
 
-    def _settle(
-        self,
-        pairs: Sequence[CronSpec],
-        now: datetime,
-        committed_after: dict[CronSpec, datetime | None],
-        *,
-        announced: bool,
-    ) -> None:
-        values = {**spec_columns(pairs), "tzdata": TZDATA_VERSION, "announced": announced, "now": now}
-        unsettled = [
-            Unsettled(CronSpec(cron, zone), next_due_at, since)
-            for cron, zone, next_due_at, since in rows(self._database, UNSETTLED_PAIRS, **values)
+    def _process(self, batch: Mapping[CronSpec, datetime | None], now: datetime, *, announced: bool) -> None:
+        values = {**spec_columns(list(batch)), "tzdata": TZDATA_VERSION, "announced": announced, "now": now}
+        outdated = [
+            OutdatedSpec(CronSpec(cron, zone), next_due_at, active_since)
+            for cron, zone, next_due_at, active_since in rows(self._database, OUTDATED_SPECS, **values)
         ]
-        moments = [_moment(pair, now, committed_after[pair.pair]) for pair in unsettled]
-        if not moments:
+        due_times = [_next_due_time(spec, now, batch[spec.spec]) for spec in outdated]
+        if not due_times:
             return
-        refused = write_each(self._write, moments)
-        if len(refused) < len(moments):
-            log.info("%s new pairs of cron expression and time zone", len(moments) - len(refused))
-        for moment in moments:
-            if moment.error:
-                log.error("%r", moment.error)
-        for moment, error in refused:
-            log.error("PostgreSQL refuses the next due time of %r: %s", moment.spec, first_line(error))
+        refused = write_each(self._write, due_times)
+        if len(refused) < len(due_times):
+            log.info("%s new cron specs", len(due_times) - len(refused))
+        for due_time in due_times:
+            if due_time.error:
+                log.error("%r", due_time.error)
+        for due_time, error in refused:
+            log.error("PostgreSQL refuses the next due time of %r: %s", due_time.spec, first_line(error))
 
-    def _write(self, moments: Sequence[NextDueTime]) -> None:
-        execute(self._database, SETTLE_PAIRS, **next_due_columns(moments), tzdata=TZDATA_VERSION)
-
-
-def _announced_pairs(payload: str) -> list[CronSpec] | None:
-    """Return the pairs of an announcement; None for more than it could name. Raises for anything else."""
-    pairs: Iterable[Any] | None = json.loads(payload)["pairs"]
-    return None if pairs is None else [CronSpec(_text(cron), _text(zone)) for cron, zone in pairs]
+    def _write(self, due_times: Sequence[NextDueTime]) -> None:
+        execute(self._database, SAVE_NEXT_DUE_TIMES, **next_due_columns(due_times), tzdata=TZDATA_VERSION)
 
 
-def _text(value: Any) -> str:
-    """Return a text that PostgreSQL can store. Raises ValueError."""
-    if not isinstance(value, str) or "\0" in value:
-        raise ValueError(value)
-    value.encode()  # not half of a surrogate pair
-    return value
+def _next_due_time(outdated: OutdatedSpec, now: datetime, committed_after: datetime | None) -> NextDueTime:
+    """Return the next due time since the cron spec came into use, which may already have passed.
 
-
-def _moment(unsettled: Unsettled, now: datetime, committed_after: datetime | None) -> NextDueTime:
-    """Return the next moment, counted from when the pair came into use: it may have passed already.
-
-    A transaction may have been open for long; before its commit, the pair was not in use.
+    A transaction may have been open for long; before its commit, the cron spec was not in use.
     """
-    if unsettled.next_due_at is None:
-        since = unsettled.active_since
+    if outdated.next_due_at is None:
+        since = outdated.active_since
         if committed_after is not None:
-            since = max(since, min(committed_after, now))  # the clock may have come back meanwhile
-        return next_due_time(unsettled.pair, since)
-    if unsettled.next_due_at <= now:
-        return NextDueTime(unsettled.pair, unsettled.next_due_at)  # due by the old data, and then it is due
-    return next_due_time(unsettled.pair, now)
+            since = max(since, min(committed_after, now))  # the clock may have been set back in the meantime
+        return next_due_time(outdated.spec, since)
+    if outdated.next_due_at <= now:
+        return NextDueTime(outdated.spec, outdated.next_due_at)  # due by the older data: then it is due
+    return next_due_time(outdated.spec, now)

@@ -1,145 +1,139 @@
-"""What Redis forgot: a Redis that restarted empty, or with an old file, gets its last messages again.
+"""Detects data loss in Redis, and publishes the lost messages again.
 
-Whatever is sent gets a time, later than that of everything before. PostgreSQL keeps it
-(fires.finished_at), and Redis beside the messages (the marker): a Redis whose marker is
-older has lost the messages since.
+Every publication gets a time later than the one of all before. PostgreSQL stores it (fires.finished_at), and so does
+Redis, beside the messages (the checkpoint): a Redis whose checkpoint is older has lost the messages since.
 """
 
 import logging
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from psycopg2.extensions import connection
 
 from core.cron.spec import CronSpec, next_due_time, spec_columns
+from core.timestamps import MICROSECOND
 from scheduler.queries import batches, now, rows, snapshot
-from scheduler.queue import Broker
+from scheduler.queue import Queue
 from scheduler.settings import Settings
 
 log = logging.getLogger(__name__)
 
-TICK = timedelta(microseconds=1)
-
-# The log goes back for some weeks only; a moment of before is taken for sent when it was due.
+# The log goes back some weeks only; an earlier due time counts as published when it was due.
 LAST_SENT_AT = """
     SELECT greatest((SELECT max(finished_at) FROM public.fires), (SELECT max(last_due_at) FROM public.crons))
 """
-MOMENTS_SENT_SINCE = """
+DUE_TIMES_SENT_SINCE = """
     SELECT due_at FROM public.fires WHERE finished_at > %(since)s AND due_at > %(oldest)s
     UNION
     SELECT cron.last_due_at FROM public.crons AS cron LEFT JOIN public.fires AS fire ON fire.due_at = cron.last_due_at
     WHERE coalesce(fire.finished_at, cron.last_due_at) > %(since)s
 """
-LAST_MOMENTS = "SELECT cron_expression, timezone, last_due_at FROM public.crons WHERE last_due_at IS NOT NULL"
-PAIRS_SENT_LAST_AT = "SELECT cron_expression, timezone FROM public.crons WHERE last_due_at = %(due_at)s"
-# Of later moments, but not those of which Redis has the last one: they had that earlier moment skipped.
-PAIRS_SENT_LATER = """
+LAST_DUE_TIMES = "SELECT cron_expression, timezone, last_due_at FROM public.crons WHERE last_due_at IS NOT NULL"
+SPECS_LAST_DUE_AT = "SELECT cron_expression, timezone FROM public.crons WHERE last_due_at = %(due_at)s"
+# Due again later, but not those whose last due time Redis still has: they had the earlier one skipped.
+SPECS_DUE_LATER = """
     SELECT cron.cron_expression, cron.timezone
     FROM public.crons AS cron LEFT JOIN public.fires AS fire ON fire.due_at = cron.last_due_at
     WHERE cron.last_due_at > %(due_at)s AND coalesce(fire.finished_at, cron.last_due_at) > %(since)s
 """
-MODELS_OF_PAIRS = """
+MODELS_OF_SPECS = """
     SELECT schedule.model_id::text
-    FROM unnest(%(crons)s::text[], %(zones)s::text[]) AS pair (cron_expression, timezone)
+    FROM unnest(%(crons)s::text[], %(zones)s::text[]) AS spec (cron_expression, timezone)
     JOIN public.metrics_executions AS schedule USING (cron_expression, timezone)
     WHERE schedule.enabled AND schedule.active_since < %(due_at)s
 """
 
 
-class Forgotten:
-    """Compares what Redis remembers with what was sent, and sends the difference."""
+class RedisRecovery:
+    """Compares the checkpoint of Redis with the records, and publishes the difference."""
 
-    def __init__(self, database: connection, broker: Broker, settings: Settings) -> None:
-        """Read what was recorded; moments older than catch_up are not sent again one by one."""
+    def __init__(self, database: connection, queue: Queue, settings: Settings) -> None:
+        """Read the records; due times older than catch_up are not published again one by one."""
         self._database = database
-        self._broker = broker
+        self._queue = queue
         self._batch_size = settings.batch_size
         self._catch_up = settings.catch_up
         self._sent_at: datetime | None
-        self._moments: dict[datetime, list[CronSpec]]  # with their pairs, as far as these are known yet
-        self._since: datetime | None = None  # while moments are missing: the time up to which Redis had everything
+        self._lost: dict[datetime, list[CronSpec]]  # due times, with their cron specs as far as these are known yet
+        self._since: datetime | None = None  # while due times are lost: the time until which Redis had everything
         self._steps = 0
-        self._marker = ""  # what Redis should remember then
+        self._checkpoint = ""  # the one that Redis should have while due times are lost
         self.reset()
 
     def reset(self) -> None:
-        """Read what was recorded; nothing is known to be missing."""
+        """Read the records; nothing is known to be lost."""
         self._sent_at = rows(self._database, LAST_SENT_AT)[0][0]
-        self._moments = {}
+        self._lost = {}
 
-    def compare(self, marker: str) -> bool:
-        """Work out what is missing from Redis, which remembers this marker; whether it has lost something just now."""
-        if self._sent_at is None or (self._moments and marker == self._marker):
+    def detect_loss(self, checkpoint: str) -> bool:
+        """Find out what a Redis with this checkpoint has lost; True if there is a new loss."""
+        if self._sent_at is None or (self._lost and checkpoint == self._checkpoint):
             return False
-        # While a part is missing, the marker has the number of the step that was taken last behind a slash.
-        self._since = since = _time(marker.partition("/")[0])
+        # During a recovery, the checkpoint holds the number of the last step behind a slash.
+        self._since = since = _parse_time(checkpoint.partition("/")[0])
         if since is not None and since >= self._sent_at:
-            self._moments = {}
+            self._lost = {}
             return False
-        self._moments = self._missing(since)
-        self._steps, self._marker = 0, marker
+        self._lost = self._lost_since(since)
+        self._steps, self._checkpoint = 0, checkpoint
         log.warning(
-            "Redis has nothing of what was sent after %s, up to %s: %s moments are sent again",
-            since or "the beginning", self._sent_at, len(self._moments),
+            "Redis has lost everything published after %s, up to %s: publishing %s due times again",
+            since or "the beginning", self._sent_at, len(self._lost),
         )  # fmt: skip
-        if not self._moments:
-            self._remember()
+        if not self._lost:
+            self._save_checkpoint()
         return True
-
-    def __bool__(self) -> bool:
-        """Whether anything is missing."""
-        return bool(self._moments)
 
     def sent(self) -> datetime:
-        """Note that all messages of a moment are in Redis; the answer is when the last of them was sent."""
+        """Save the checkpoint of a complete publication; return its time."""
         present = now(self._database)
-        self._sent_at = present if self._sent_at is None else max(present, self._sent_at + TICK)
-        self._remember()
+        self._sent_at = present if self._sent_at is None else max(present, self._sent_at + MICROSECOND)
+        self._save_checkpoint()
         return self._sent_at
 
-    def send(self, queued_at: datetime) -> bool:
-        """Send the newest missing moment again; False if there is none."""
-        if not self._moments:
+    def send_some(self, queued_at: datetime) -> bool:
+        """Publish the latest lost due time again; False if there is none."""
+        if not self._lost:
             return False
-        due_at = max(self._moments)
-        pairs = spec_columns(self._pairs(due_at))
+        due_at = max(self._lost)
+        columns = spec_columns(self._specs(due_at))
         with snapshot(self._database):
-            models = batches(self._database, MODELS_OF_PAIRS, self._batch_size, **pairs, due_at=due_at)
-            sent = self._broker.send_models(models, due_at, queued_at)
-        log.info("sent %s again: %s models in %s messages", due_at.isoformat(), sent.models, sent.messages)
-        del self._moments[due_at]
-        self._remember()
+            models = batches(self._database, MODELS_OF_SPECS, self._batch_size, **columns, due_at=due_at)
+            counts = self._queue.send_models(models, due_at, queued_at)
+        log.info("published %s again: %s models in %s messages", due_at.isoformat(), counts.models, counts.messages)
+        del self._lost[due_at]
+        self._save_checkpoint()
         return True
 
-    def _remember(self) -> None:
-        """Let the marker say how far Redis is, such that a loss from here on shows in it."""
+    def _save_checkpoint(self) -> None:
+        """Save how far Redis is, so that any loss from now on shows in the checkpoint."""
         assert self._sent_at is not None
         self._steps += 1
         since = self._since.isoformat() if self._since else ""
-        self._marker = f"{since}/{self._steps}" if self._moments else self._sent_at.isoformat()
-        self._broker.remember(self._marker)
+        self._checkpoint = f"{since}/{self._steps}" if self._lost else self._sent_at.isoformat()
+        self._queue.save_checkpoint(self._checkpoint)
 
-    def _missing(self, since: datetime | None) -> dict[datetime, list[CronSpec]]:
-        """Return the moments that were sent since a time, or the last one of each pair, before a later one is sent."""
+    def _lost_since(self, since: datetime | None) -> dict[datetime, list[CronSpec]]:
+        """Return the due times published since a time; None: the last one of each cron spec."""
         if since is None:
             last = defaultdict(list)
-            for cron, zone, due_at in rows(self._database, LAST_MOMENTS):
+            for cron, zone, due_at in rows(self._database, LAST_DUE_TIMES):
                 last[due_at].append(CronSpec(cron, zone))
             return dict(last)
         oldest = now(self._database) - self._catch_up
-        return {due_at: [] for (due_at,) in rows(self._database, MOMENTS_SENT_SINCE, since=since, oldest=oldest)}
+        return {due_at: [] for (due_at,) in rows(self._database, DUE_TIMES_SENT_SINCE, since=since, oldest=oldest)}
 
-    def _pairs(self, due_at: datetime) -> list[CronSpec]:
-        """Return the pairs that were sent at a moment; one moment at a time, since there may be thousands of both."""
+    def _specs(self, due_at: datetime) -> list[CronSpec]:
+        """Return the cron specs of a lost due time; of one at a time, since there may be thousands of both."""
         if self._since is None:
-            return self._moments[due_at]
-        last = [CronSpec(*row) for row in rows(self._database, PAIRS_SENT_LAST_AT, due_at=due_at)]
-        later = (CronSpec(*row) for row in rows(self._database, PAIRS_SENT_LATER, due_at=due_at, since=self._since))
-        return [*last, *(pair for pair in later if next_due_time(pair, due_at - TICK).next_due_at == due_at)]
+            return self._lost[due_at]
+        last = [CronSpec(*row) for row in rows(self._database, SPECS_LAST_DUE_AT, due_at=due_at)]
+        later = (CronSpec(*row) for row in rows(self._database, SPECS_DUE_LATER, due_at=due_at, since=self._since))
+        return [*last, *(spec for spec in later if next_due_time(spec, due_at - MICROSECOND).next_due_at == due_at)]
 
 
-def _time(text: str) -> datetime | None:
-    """Return the time of a marker; None where it says none, whoever wrote it."""
+def _parse_time(text: str) -> datetime | None:
+    """Return the time of a checkpoint; None if it is none: anyone may have written it."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Deleting old rows of results, a little at a time; a model's newest row stays, however old it is."""
+"""Deletes old label rows in small batches; the newest one of each model stays, however old it is."""
 
 import logging
 import math
@@ -15,20 +15,21 @@ from scheduler.settings import Settings
 
 log = logging.getLogger(__name__)
 
-PAUSE = 0.05  # seconds between two portions, so that others have the server to themselves most of the time
-PORTION_TIME = 0.02  # seconds that a portion should take
-LEAST, MOST = 2, 500  # rows and models of a portion; with one, it would never get beyond the row where it begins
-WALK_EVERY = 3600.0  # seconds from the end of a walk through all models to the next one
-REST = 60.0  # seconds after a failure
+BATCH_INTERVAL = 0.05  # seconds between two batches, so that the server is free for others most of the time
+TARGET_BATCH_TIME = 0.02  # seconds
+# Rows and models of a batch; with a single one, it would never get beyond the row where it starts.
+MIN_BATCH_SIZE, MAX_BATCH_SIZE = 2, 500
+SCAN_INTERVAL = 3600.0  # seconds from the end of a scan of all models to the next one
+RETRY_DELAY = 60.0  # seconds after a failure
 
-# Walks the index results_newest: from model to model, and within a model from newer rows to older ones. Each model that
-# is met gives at least one row, so that LIMIT bounds the models, too. Locked rows are left for the next walk: the
-# leader waits for nobody. Deleted by all three columns, since the rows may lie in partitions, by time or by model.
+# Scans the index results_newest: from model to model, and within a model from newer rows to older ones. Each model gives
+# at least one row, so that LIMIT limits the models too. Locked rows are left for the next scan: the leader waits for no
+# one. Deleted by all three columns, since the table may be partitioned by time or by model.
 DELETE_OLD = """
     SET LOCAL statement_timeout = '500ms';
     SET LOCAL lock_timeout = '50ms';
     WITH RECURSIVE clock AS MATERIALIZED (
-        SELECT now - %(retention)s AS oldest, now + public.ahead_limit() AS latest FROM public.schedule_now() AS now
+        SELECT now - %(retention)s AS oldest, now + public.max_clock_skew() AS latest FROM public.schedule_now() AS now
     ), model AS (
         SELECT %(model_id)s::uuid AS model_id,
             least(%(timestamp)s::timestamptz, (SELECT oldest FROM clock)) AS before, %(id)s::bigint AS before_id
@@ -36,11 +37,11 @@ DELETE_OLD = """
         SELECT (SELECT result.model_id FROM public.results AS result WHERE result.model_id > model.model_id
                 ORDER BY result.model_id LIMIT 1), (SELECT oldest FROM clock), 0
         FROM model WHERE model.model_id IS NOT NULL
-    ), met AS MATERIALIZED (
+    ), batch AS MATERIALIZED (
         SELECT model.model_id, old."timestamp", old.id
         FROM model
         LEFT JOIN LATERAL (
-            -- the one that latest_results finds, which reads columns that the scheduler has no right to
+            -- the one of newest_label_rows(), which reads columns that the scheduler has no privilege for
             SELECT result.id FROM public.results AS result
             WHERE result.model_id = model.model_id AND result."timestamp" <= (SELECT latest FROM clock)
             ORDER BY result."timestamp" DESC, result.id DESC LIMIT 1
@@ -49,75 +50,74 @@ DELETE_OLD = """
             SELECT result."timestamp", result.id FROM public.results AS result
             WHERE result.model_id = model.model_id AND result.id <> newest.id
                 AND (result."timestamp", result.id) < (model.before, model.before_id)
-            ORDER BY result."timestamp" DESC, result.id DESC LIMIT %(portion)s FOR UPDATE SKIP LOCKED
+            ORDER BY result."timestamp" DESC, result.id DESC LIMIT %(limit)s FOR UPDATE SKIP LOCKED
         ) AS old ON true
-        LIMIT %(portion)s
+        LIMIT %(limit)s
     ), deleted AS (
-        DELETE FROM public.results AS result USING met
-        WHERE result.id = met.id AND result."timestamp" = met."timestamp" AND result.model_id = met.model_id
+        DELETE FROM public.results AS result USING batch
+        WHERE result.id = batch.id AND result."timestamp" = batch."timestamp" AND result.model_id = batch.model_id
     )
-    SELECT met.model_id::text, coalesce(met."timestamp", '-infinity')::text, coalesce(met.id, 0),
-        (SELECT count(id) FROM met)
-    FROM met ORDER BY met.model_id DESC NULLS FIRST, met."timestamp" NULLS FIRST, met.id LIMIT 1
+    SELECT batch.model_id::text, coalesce(batch."timestamp", '-infinity')::text, coalesce(batch.id, 0),
+        (SELECT count(id) FROM batch)
+    FROM batch ORDER BY batch.model_id DESC NULLS FIRST, batch."timestamp" NULLS FIRST, batch.id LIMIT 1
 """
 
 
 class Position(NamedTuple):
-    """How far a walk has come: below this row of the model."""
+    """Position of a scan: older rows of the model follow."""
 
-    model_id: str | None  # null at the end
-    timestamp: str  # as PostgreSQL writes it: Python has no infinity
+    model_id: str | None  # None at the end
+    timestamp: str  # as text: Python has no infinity
     id: int
 
 
 START = Position("00000000-0000-0000-0000-000000000000", "infinity", 0)
 
 
-class OldResults:
-    """A walk through the models, whose position only this process knows: after a restart it begins anew."""
+class ResultsRetention:
+    """A scan of all models; its position is lost at a restart."""
 
     def __init__(self, database: connection, settings: Settings) -> None:
-        """Begin at once."""
         self._database = database
         self._retention = settings.results_retention
         self._position = START
-        self._portion = LEAST
+        self._batch_size = MIN_BATCH_SIZE
         self._deleted = 0
-        self._goes_on_at = time.monotonic()
+        self._continue_at = time.monotonic()
 
     def delete_some(self) -> float:
-        """Delete a portion where it is time to, and return in how many seconds it is time again."""
+        """Delete a batch when it is time; return the seconds until the next one."""
         if self._retention is None:
             return math.inf
-        wait = self._goes_on_at - time.monotonic()
+        wait = self._continue_at - time.monotonic()
         if wait <= 0:
-            wait = self._try(self._retention)
-            self._goes_on_at = time.monotonic() + wait
+            wait = self._try_batch(self._retention)
+            self._continue_at = time.monotonic() + wait
         return wait
 
-    def _try(self, retention: timedelta) -> float:
+    def _try_batch(self, retention: timedelta) -> float:
         try:
-            self._delete_portion(retention)
+            self._delete_batch(retention)
         except psycopg2.Error as error:
             if self._database.closed:
                 raise
-            # A lock, a foreign key, a missing right: of no concern to the moments, and nobody waits for a row to go.
-            log.warning("old rows of results stay for now: %s", first_line(error))
-            self._portion = LEAST
-            return REST
+            # A lock, a foreign key, a missing privilege: no reason to stop publishing, and the rows can wait.
+            log.warning("old rows of results not deleted: %s", first_line(error))
+            self._batch_size = MIN_BATCH_SIZE
+            return RETRY_DELAY
         if self._position.model_id is not None:
-            return PAUSE
+            return BATCH_INTERVAL
         if self._deleted:
-            log.info("deleted %s rows of results that were older than %s days", self._deleted, retention.days)
+            log.info("deleted %s rows of results older than %s days", self._deleted, retention.days)
         self._position, self._deleted = START, 0
-        return WALK_EVERY
+        return SCAN_INTERVAL
 
-    def _delete_portion(self, retention: timedelta) -> None:
-        began = time.monotonic()
-        values = {**self._position._asdict(), "retention": retention, "portion": self._portion}
+    def _delete_batch(self, retention: timedelta) -> None:
+        started_at = time.monotonic()
+        values = {**self._position._asdict(), "retention": retention, "limit": self._batch_size}
         [(*position, deleted)] = rows(self._database, DELETE_OLD, **values)
         self._position = Position(*position)
         self._deleted += deleted
-        # Rows of a million labels take a thousand times as long as others: at most twice as many the next time.
-        possible = self._portion * min(2.0, PORTION_TIME / (time.monotonic() - began))
-        self._portion = max(LEAST, min(int(possible), MOST))
+        # Rows of a million labels take a thousand times as long as others: at most twice as many next time.
+        size = self._batch_size * min(2.0, TARGET_BATCH_TIME / (time.monotonic() - started_at))
+        self._batch_size = max(MIN_BATCH_SIZE, min(int(size), MAX_BATCH_SIZE))

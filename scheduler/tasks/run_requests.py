@@ -1,8 +1,8 @@
-"""Run now: users set run_requested_at, and the model runs at once, on a paused schedule too.
+"""Requested runs: users set run_requested_at, and the model runs at once, also if its schedule is paused.
 
-A request is taken over before it is sent: its time goes into the table run_requests. A user who asks again before
-that is given the time of the request that waits (sql/050_gate.sql); one who asks after it makes another request, since
-a newer label row may have come. Each time that a user was given is sent, whatever happens to its row meanwhile.
+A request is accepted before it is published: its time is inserted into run_requests. A second request before that gets
+the time of the first one (sql/050_validation.sql); one after it is another request, since there may be a newer label
+row. Every time that a user got is published, whatever happens to its row in the meantime.
 """
 
 import itertools
@@ -18,27 +18,27 @@ from psycopg2.extensions import connection
 from core.postgres import first_line
 from core.queue.batch import Batch, TaskMessage
 from scheduler.queries import execute, rows
-from scheduler.queue import Broker
+from scheduler.queue import Queue
 from scheduler.settings import Settings
-from scheduler.tasks.redis_recovery import Forgotten
+from scheduler.tasks.redis_recovery import RedisRecovery
 
 log = logging.getLogger(__name__)
 
-AT_A_TIME = 1000
-KEPT_FOR = 3.0  # seconds; then Redis has written the message to its file
-CLEAR_PAUSE = 1.0  # seconds, where there was nothing to clear
-REFUSED_PAUSE = 60.0  # seconds until a row that cannot be cleared is tried again
-MAX_REFUSED = 100  # rows; where more cannot be cleared, none is tried for so long
-REMEMBERED_FOR = "1 day"  # so old may a value be that a program has read, and writes back with the rest of its row
+BATCH_SIZE = 1000
+PERSIST_TIME = 3.0  # seconds after which Redis has written a message to its file
+CLEAR_INTERVAL = 1.0  # seconds, while there is nothing to clear
+REFUSED_RETRY_DELAY = 60.0  # seconds until a row that cannot be cleared is tried again
+MAX_REFUSED = 100  # rows; if more cannot be cleared, no row is tried for that time
+MAX_AGE = "1 day"  # of a value that a program has read and writes back with the rest of its row
 
-# The clock in a query of its own: the index serves only a constant of the statement.
-TAKE_OVER = """
+# The clock in a subquery: the index can only be used with a constant of the statement.
+ACCEPT = """
     INSERT INTO public.run_requests (model_id, requested_at)
     SELECT schedule.model_id, schedule.run_requested_at FROM public.metrics_executions AS schedule
     WHERE schedule.run_requested_at BETWEEN '1971-01-01' AND (SELECT public.schedule_now() + interval '1 minute')
         AND NOT EXISTS (
-            SELECT FROM public.run_requests AS taken
-            WHERE taken.model_id = schedule.model_id AND taken.requested_at = schedule.run_requested_at)
+            SELECT FROM public.run_requests AS accepted
+            WHERE accepted.model_id = schedule.model_id AND accepted.requested_at = schedule.run_requested_at)
     ORDER BY schedule.run_requested_at LIMIT %(limit)s
     ON CONFLICT DO NOTHING
     RETURNING model_id::text, requested_at
@@ -46,12 +46,12 @@ TAKE_OVER = """
 UNDELIVERED = """
     SELECT model_id::text, requested_at FROM public.run_requests WHERE delivered_at IS NULL ORDER BY requested_at
 """
-DELIVERED = """
+MARK_DELIVERED = """
     UPDATE public.run_requests AS request SET delivered_at = public.schedule_now()
     FROM unnest(%(model_ids)s::uuid[], %(requested_at)s::timestamptz[]) AS sent (model_id, requested_at)
     WHERE request.model_id = sent.model_id AND request.requested_at = sent.requested_at
 """
-# The oldest ones, in the order of the index: without statistics, the planner would rather read the whole table.
+# The oldest ones, in index order: without statistics, the planner would otherwise read the whole table.
 CLEARABLE = """
     WITH schedule AS MATERIALIZED (
         SELECT id, model_id, run_requested_at FROM public.metrics_executions
@@ -64,8 +64,8 @@ CLEARABLE = """
     WHERE request.delivered_at IS NOT NULL
     ORDER BY schedule.run_requested_at LIMIT %(limit)s
 """
-# Triggers of the users' own run here, with the rights of the scheduler: they may refuse, or take their time. Rows that
-# a user has locked are left for the next turn: the scheduler never waits for a user.
+# Triggers that users have added run here, with the privileges of the scheduler: they may refuse, or be slow. Rows that
+# a user has locked are left for the next iteration: the scheduler never waits for a user.
 CLEAR = """
     SET LOCAL statement_timeout = '500ms';
     SET LOCAL lock_timeout = '50ms';
@@ -79,23 +79,23 @@ CLEAR = """
     )
     SELECT count(*) FROM cleared
 """
-# Past the triggers, or while PostgreSQL's clock was ahead. The trigger makes it a request of this moment.
+# Values that bypassed the triggers, or were set while PostgreSQL's clock was ahead. The trigger replaces them.
 REDATE = """
     SET LOCAL statement_timeout = '500ms';
     SET LOCAL lock_timeout = '50ms';
     WITH pending AS NOT MATERIALIZED (
         SELECT schedule.id, schedule.run_requested_at FROM public.metrics_executions AS schedule
         WHERE schedule.run_requested_at IS NOT NULL AND NOT EXISTS (
-            SELECT FROM public.run_requests AS taken
-            WHERE taken.model_id = schedule.model_id AND taken.requested_at = schedule.run_requested_at)
-    ), odd AS MATERIALIZED (
+            SELECT FROM public.run_requests AS accepted
+            WHERE accepted.model_id = schedule.model_id AND accepted.requested_at = schedule.run_requested_at)
+    ), invalid AS MATERIALIZED (
         (SELECT id FROM pending WHERE run_requested_at < '1971-01-01' ORDER BY run_requested_at LIMIT 1)
         UNION ALL
         (SELECT id FROM pending WHERE run_requested_at > (SELECT public.schedule_now() + interval '1 minute')
          ORDER BY run_requested_at LIMIT 1)
     ), redated AS (
         UPDATE public.metrics_executions SET run_requested_at = public.schedule_now() WHERE id IN (
-            SELECT id FROM public.metrics_executions WHERE id IN (SELECT id FROM odd) FOR UPDATE SKIP LOCKED)
+            SELECT id FROM public.metrics_executions WHERE id IN (SELECT id FROM invalid) FOR UPDATE SKIP LOCKED)
         RETURNING id
     )
     SELECT count(*) FROM redated
@@ -112,77 +112,77 @@ DELETE_OLD = """
 
 
 class RunRequest(NamedTuple):
-    """A user's wish to run a model now; its time is the due time of the result."""
+    """A requested run; its time is the due time of the result."""
 
     model_id: str
     requested_at: datetime
 
 
 class RunRequests:
-    """Requests that are taken over: those that are still to be sent, and those that Redis may not have kept yet."""
+    """Accepted requests: those to be published, and those that Redis may not have persisted yet."""
 
-    def __init__(self, database: connection, broker: Broker, forgotten: Forgotten, settings: Settings) -> None:
-        """Send through the broker, at most batch_size models in a message; begin with those of the leader before."""
+    def __init__(self, database: connection, queue: Queue, redis_recovery: RedisRecovery, settings: Settings) -> None:
+        """Start with the requests that the previous leader accepted and did not deliver."""
         self._database = database
-        self._broker = broker
-        self._forgotten = forgotten
+        self._queue = queue
+        self._redis_recovery = redis_recovery
         self._batch_size = settings.batch_size
         self._unsent = [RunRequest(*row) for row in rows(database, UNDELIVERED)]
-        self._sent: dict[RunRequest, float] = {}  # with the time of sending, by time.monotonic()
-        self._portion = AT_A_TIME  # rows cleared together: after a refusal, one by one
+        self._sent: dict[RunRequest, float] = {}  # with the time of publication, by time.monotonic()
+        self._clear_size = BATCH_SIZE  # rows cleared together; after a refusal, one by one
         self._refused: dict[int, float] = {}  # rows that cannot be cleared, and when to try again
-        self._clears_at = 0.0  # by time.monotonic()
+        self._clear_at = 0.0  # by time.monotonic()
 
-    def send(self, *, requested: bool) -> bool:
-        """Send a portion of the requests; False without any. requested: some row may have a new one."""
-        if requested and not self._unsent:
+    def send_some(self, *, has_requests: bool) -> bool:
+        """Publish a batch of requests; False if there is none. has_requests: there may be a new one."""
+        if has_requests and not self._unsent:
             self._unsent = sorted(
-                (RunRequest(*row) for row in rows(self._database, TAKE_OVER, limit=AT_A_TIME)),
+                (RunRequest(*row) for row in rows(self._database, ACCEPT, limit=BATCH_SIZE)),
                 key=lambda request: request.requested_at,
             )
         if not self._unsent:
             return False
-        portion, rest = self._unsent[:AT_A_TIME], self._unsent[AT_A_TIME:]
-        self._broker.send(*self._messages(portion))
-        self._forgotten.sent()
-        log.info("sent %s requested runs", len(portion))
-        self._sent |= dict.fromkeys(portion, time.monotonic())
+        batch, rest = self._unsent[:BATCH_SIZE], self._unsent[BATCH_SIZE:]
+        self._queue.send(*self._messages(batch))
+        self._redis_recovery.sent()
+        log.info("published %s requested runs", len(batch))
+        self._sent |= dict.fromkeys(batch, time.monotonic())
         self._unsent = rest
         return True
 
     def send_again(self) -> None:
-        """Send again what Redis may not have kept: it has lost something."""
+        """Publish again the requests that Redis may not have persisted: it has lost data."""
         self._unsent = [*self._sent, *self._unsent]
         self._sent.clear()
 
-    def clear(self, *, requested: bool) -> bool:
-        """Clear a portion of the rows whose requests Redis has kept by now; False without any."""
+    def clear_some(self, *, has_requests: bool) -> bool:
+        """Clear a batch of rows whose requests Redis has persisted; False if there is none."""
         now = time.monotonic()
-        kept = [request for request, sent_at in self._sent.items() if now - sent_at >= KEPT_FOR][:AT_A_TIME]
-        if kept:
+        delivered = [request for request, sent_at in self._sent.items() if now - sent_at >= PERSIST_TIME][:BATCH_SIZE]
+        if delivered:
             execute(
                 self._database,
-                DELIVERED,
-                model_ids=[request.model_id for request in kept],
-                requested_at=[request.requested_at for request in kept],
+                MARK_DELIVERED,
+                model_ids=[request.model_id for request in delivered],
+                requested_at=[request.requested_at for request in delivered],
             )
-            for request in kept:
+            for request in delivered:
                 del self._sent[request]
-        if not requested or (now < self._clears_at and not kept):
-            return bool(kept)
+        if not has_requests or (now < self._clear_at and not delivered):
+            return bool(delivered)
         self._refused = {row: retry_at for row, retry_at in self._refused.items() if retry_at > now}
         if self._clear_rows() or self._redate():
             return True
-        self._clears_at = max(self._clears_at, now + CLEAR_PAUSE)
-        return bool(kept)
+        self._clear_at = max(self._clear_at, now + CLEAR_INTERVAL)
+        return bool(delivered)
 
     def delete_old(self) -> bool:
-        """Delete a portion of what is kept longer than needed; False if there is no more."""
-        [(deleted,)] = rows(self._database, DELETE_OLD, age=REMEMBERED_FOR, limit=AT_A_TIME)
-        return bool(deleted == AT_A_TIME)
+        """Delete a batch of old requests; False if there are no more."""
+        [(deleted,)] = rows(self._database, DELETE_OLD, age=MAX_AGE, limit=BATCH_SIZE)
+        return bool(deleted == BATCH_SIZE)
 
     def _clear_rows(self) -> bool:
-        values = {"refused": list(self._refused), "candidates": AT_A_TIME, "limit": self._portion}
+        values = {"refused": list(self._refused), "candidates": BATCH_SIZE, "limit": self._clear_size}
         ids = [row for (row,) in rows(self._database, CLEARABLE, **values)]
         if not ids:
             return False
@@ -191,7 +191,7 @@ class RunRequests:
         except psycopg2.Error as error:
             self._refuse(ids, error)
             return True
-        self._portion = min(AT_A_TIME, 2 * self._portion)
+        self._clear_size = min(BATCH_SIZE, 2 * self._clear_size)
         return bool(cleared)
 
     def _redate(self) -> bool:
@@ -201,22 +201,22 @@ class RunRequests:
             self._refuse([], error)
             return False
         if redated:
-            log.warning("a row's run_requested_at was no time that a run can have; its model runs now")
+            log.warning("run_requested_at of a row was no possible due time: its model runs now")
         return bool(redated)
 
     def _refuse(self, ids: Sequence[int], error: psycopg2.Error) -> None:
-        """Try the rows one by one; leave one that is refused alone, for a while, as it is: it was sent."""
+        """Try the rows one by one; leave a refused one unchanged for some time: it was published."""
         if self._database.closed:
             raise error
         if len(ids) > 1:
-            self._portion = 1
+            self._clear_size = 1
             return
-        retry_at = time.monotonic() + REFUSED_PAUSE
+        retry_at = time.monotonic() + REFUSED_RETRY_DELAY
         if not self._refused:
             log.warning("run_requested_at stays set where PostgreSQL refuses to clear it: %s", first_line(error))
         self._refused |= dict.fromkeys(ids, retry_at)
         if not ids or len(self._refused) >= MAX_REFUSED:
-            self._clears_at = retry_at
+            self._clear_at = retry_at
 
     def _messages(self, requests: Sequence[RunRequest]) -> Iterator[TaskMessage]:
         for requested_at, group in itertools.groupby(requests, key=lambda request: request.requested_at):
