@@ -21,7 +21,7 @@ from benchmarks.report import Missing, Report, expect, this_minute, timed
 from benchmarks.stack import Stack, running
 from core.queue.batch import Batch
 from devstack.services import WORKER
-from scheduler.queue import Broker
+from scheduler.queue import Queue
 from tests.integration.worker.conftest import big_batch, children, count
 
 LONG = 50_000  # labels of each model of a batch that takes some seconds
@@ -77,7 +77,7 @@ def killed_worker(stack: Stack, report: Report, number: int) -> None:
     ids = big_batch(stack.db, 100, LONG)
     workers = [stack.start(f"worker {place}", WORKER) for place in (1, 2)]
     due_at = this_minute()
-    Broker(stack.client).send(Batch(ids, due_at).message(due_at))
+    Queue(stack.client).send(Batch(ids, due_at).message(due_at))
     victim = expect("a worker", lambda: next((each for each in workers if "] received" in each.output), None))
     expect("first results", lambda: count(stack.client))
     stack.forget(victim)

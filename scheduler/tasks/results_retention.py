@@ -22,9 +22,9 @@ MIN_BATCH_SIZE, MAX_BATCH_SIZE = 2, 500
 SCAN_INTERVAL = 3600.0  # seconds from the end of a scan of all models to the next one
 RETRY_DELAY = 60.0  # seconds after a failure
 
-# Scans the index results_newest: from model to model, and within a model from newer rows to older ones. Each model gives
-# at least one row, so that LIMIT limits the models too. Locked rows are left for the next scan: the leader waits for no
-# one. Deleted by all three columns, since the table may be partitioned by time or by model.
+# Scans the index results_newest: from model to model, and within a model from newer rows to older ones. Each model
+# gives at least one row, so that LIMIT limits the models too. Locked rows are left for the next scan: the leader waits
+# for no one. Deleted by all three columns, since the table may be partitioned by time or by model.
 DELETE_OLD = """
     SET LOCAL statement_timeout = '500ms';
     SET LOCAL lock_timeout = '50ms';

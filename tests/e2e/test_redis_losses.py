@@ -113,7 +113,7 @@ def test_messages_that_redis_lost_are_sent_again(
         fire(db, "12:01")
         expected = {model: ["12:00", "12:01"] if number % 2 else ["12:00"] for number, model in enumerate(IDS)}
         wait_for(lambda: results(client) == expected)
-        assert ("are sent again" in scheduler.output) is (lost != "nothing")
+        assert ("due times again" in scheduler.output) is (lost != "nothing")
 
 
 def test_the_latest_result_of_every_model_comes_back_to_a_redis_that_lost_everything(

@@ -10,7 +10,7 @@ import redis
 from core import postgres
 from devstack.services import SCHEDULER
 from scheduler.leader import Leader
-from scheduler.queue import Broker
+from scheduler.queue import Queue
 from scheduler.settings import Settings
 from tests.support.databases import Connection, Databases, one, run, wait_for
 from tests.support.processes import Service, leads, service
@@ -36,7 +36,7 @@ def start(databases: Databases, database_url: str, redis_client: redis.Redis) ->
         def make(**env: str) -> Leader:
             database = postgres.connect(databases.url_as("metrics_scheduler", database_url), "tests")
             sessions.callback(database.close)
-            return Leader(database, Broker(redis_client), Settings.from_env(SETTINGS | env), "tests")
+            return Leader(database, Queue(redis_client), Settings.from_env(SETTINGS | env), "tests")
 
         yield make
 

@@ -15,7 +15,7 @@ from core import postgres
 from devstack import redis as local_redis
 from devstack.services import SCHEDULER
 from scheduler import leader_election
-from scheduler.leader import LOOK_EVERY
+from scheduler.leader import HEARTBEAT_INTERVAL
 from scheduler.leader_election import try_to_lead
 from tests.integration.scheduler.conftest import BEFORE, NOON, SESSIONS, Run, with_standby
 from tests.support import cron_model
@@ -154,7 +154,7 @@ def test_a_new_cron_has_its_next_moment_at_once(db: Connection, run_scheduler: R
 
     schedule(db, cron="7 7 7 7 *")
 
-    wait_for(lambda: one(db, "SELECT count(next_due_at) FROM crons") == 1, seconds=LOOK_EVERY - 0.5)
+    wait_for(lambda: one(db, "SELECT count(next_due_at) FROM crons") == 1, seconds=HEARTBEAT_INTERVAL - 0.5)
 
 
 def test_it_refuses_a_beat_schedule(
@@ -164,7 +164,7 @@ def test_it_refuses_a_beat_schedule(
     monkeypatch.setenv("REDIS_URL", redis_url)
     from scheduler.beat import DatabaseScheduler  # noqa: PLC0415  # reads the environment
 
-    with Celery(broker=redis_url) as app:
+    with Celery(queue=redis_url) as app:
         app.conf.beat_schedule = {"tidy up": {"task": "tidy", "schedule": 5.0}}
         with pytest.raises(ImproperlyConfigured, match="tidy up"):
             DatabaseScheduler(app=app)

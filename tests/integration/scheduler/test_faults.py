@@ -103,7 +103,7 @@ def test_a_leader_whose_session_is_ended_comes_back_without_a_word_lost(
     set_clock(db, NOON)
 
     wait_for(lambda: models_sent(redis_client) == [MODEL])
-    assert scheduler.output.count("leads") == 2
+    assert scheduler.output.count("is the leader") == 2
     assert scheduler.popen.poll() is None
 
 
@@ -172,7 +172,7 @@ def test_a_long_lock_costs_neither_the_lead_nor_a_moment(
 
     wait_for(lambda: models_sent(redis_client) == [MODEL], seconds=5)
     wait_for(lambda: one(db, "SELECT error FROM leader") is None)
-    assert scheduler.output.count("leads") == 1
+    assert scheduler.output.count("is the leader") == 1
 
 
 def test_a_client_that_sits_in_a_transaction_is_in_nobodys_way(

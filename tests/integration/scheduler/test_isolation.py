@@ -180,7 +180,7 @@ def test_a_run_requested_for_no_time_that_a_run_can_have_runs_now(
 def test_a_request_beside_a_name_that_is_too_long_is_sent_and_cleared(
     db: Connection, start: Start, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_requests, "KEPT_FOR", 0.0)
+    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
     set_clock(db, BEFORE)
     schedule(db)
     with past_the_triggers(db):
@@ -227,7 +227,7 @@ def refusing(request: pytest.FixtureRequest, db: Connection) -> Iterator[str]:
 def test_a_trigger_of_users_that_refuses_keeps_neither_new_schedules_nor_other_requests(
     db: Connection, refusing: str, start: Start, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_requests, "KEPT_FOR", 0.0)
+    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
     set_clock(db, BEFORE)
     schedule(db, MODEL, "0 0 1 1 *")
     leader = start()
@@ -251,7 +251,7 @@ def test_a_trigger_of_users_that_refuses_keeps_neither_new_schedules_nor_other_r
     assert [message["due_at"][11:16] for message in taken(redis_client)] == ["12:00"]
 
     run(db, "DROP TRIGGER users_own ON metrics_executions")
-    monkeypatch.setattr(run_requests, "REFUSED_PAUSE", 0.0)
+    monkeypatch.setattr(run_requests, "REFUSED_RETRY_DELAY", 0.0)
     work(start())
     assert one(db, "SELECT count(run_requested_at) FROM metrics_executions") == 0
 
@@ -276,7 +276,7 @@ def test_a_pair_that_cannot_be_recorded_is_sent_once_and_the_others_go_on(
 
     assert [minute for model, minute in ran if model == MODEL] == ["12:00", "12:01", "12:02"]
     assert [minute for model, minute in ran if model == OTHER] == ["12:00"]
-    for fire in leader._fires._unrecorded.values():  # noqa: SLF001  # as if a minute had passed
+    for fire in leader._due_runs._unrecorded.values():  # noqa: SLF001  # as if a minute had passed
         fire.retry_at = 0.0
     set_clock(db, "2026-11-24 12:03:00+00")
     work(leader)
@@ -399,7 +399,7 @@ def test_an_import_that_goes_on_does_not_keep_pairs_from_being_settled(
     db: Connection, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each statement brings more pairs than it can name, and would set a walk back to its start."""
-    monkeypatch.setattr(next_runs, "PORTION", 10)
+    monkeypatch.setattr(next_runs, "BATCH_SIZE", 10)
     leader = start()
     work(leader)
     add = """
@@ -502,7 +502,7 @@ def test_a_clock_that_came_back_while_no_scheduler_ran_changes_nothing_either(
     schedule(db)
     leader = start()
     work(leader)
-    leader.note(None)
+    leader.record_heartbeat(None)
     set_clock(db, BEFORE)
     leader = start()
     work(leader)
@@ -521,7 +521,7 @@ def test_entries_of_failing_models_whose_results_have_expired_are_deleted(
     redis_client.zadd(results_key(MODEL), {"[]": 1.0})
     leader = start()
     work(leader)
-    leader._cleaned_up -= 1000  # noqa: SLF001  # the next round comes at once
+    leader._cleaned_up_at -= 1000  # noqa: SLF001  # the next round comes at once
     work(leader)
 
     assert redis_client.zrange(FAILING_KEY, 0, -1) == [MODEL.encode()]

@@ -14,7 +14,7 @@ from core.cron.time_zones import TZDATA_VERSION
 from core.queue.keys import CHECKPOINT_KEY, QUEUE
 from scheduler import leader as leader_module
 from scheduler.leader import Leader
-from scheduler.queue import Sent
+from scheduler.queue import SentCounts
 from scheduler.tasks import due_runs, next_runs, run_requests
 from tests.integration.scheduler.conftest import BEFORE, NOON, Start, work
 from tests.support.databases import (
@@ -219,7 +219,7 @@ def test_a_stale_leader_turns_nothing_back(db: Connection, start: Start, redis_c
     work(stale)
     set_clock(db, NOON)
     noon = one(db, f"SELECT '{NOON}'::timestamptz")
-    fires = stale._fires  # noqa: SLF001  # it stops in the middle of a fire
+    fires = stale._due_runs  # noqa: SLF001  # it stops in the middle of a fire
     fires.fire(noon, noon)
     work(start())
     set_clock(db, "2026-11-24 12:01:00+00")
@@ -275,14 +275,14 @@ def test_redis_that_forgets_while_messages_are_sent_gets_them_again(
     set_clock(db, NOON)
     work(leader)
     taken(redis_client)
-    send = leader._fires.send  # noqa: SLF001  # Redis restarts behind it
+    send = leader._due_runs.send  # noqa: SLF001  # Redis restarts behind it
 
-    def send_and_forget(due_at: datetime, now: datetime) -> Sent:
+    def send_and_forget(due_at: datetime, now: datetime) -> SentCounts:
         sent_before = send(due_at, now)
         redis_client.flushall()
         return sent_before
 
-    monkeypatch.setattr(leader._fires, "send", send_and_forget)  # noqa: SLF001
+    monkeypatch.setattr(leader._due_runs, "send", send_and_forget)  # noqa: SLF001
     set_clock(db, "2026-11-24 12:01:00+00")
     work(leader)
 
@@ -442,9 +442,9 @@ def test_an_empty_redis_of_a_system_without_schedules_is_mentioned_once(
     work(leader)
     work(leader)
 
-    said = [record.message for record in caplog.records if "sent again" in record.message]
+    said = [record.message for record in caplog.records if "times again" in record.message]
     assert len(said) == 1
-    assert "0 moments are sent again" in said[0]
+    assert "publishing 0 due times again" in said[0]
 
 
 @pytest.mark.parametrize("payload", ["nonsense", "[]", "{}", '{"pairs": 5}', '{"pairs": [1]}', '{"pairs": [["a", 5]]}'])
@@ -523,7 +523,7 @@ def test_a_requested_run_is_sent_at_once_and_cleared_when_redis_has_kept_it(
     leader = start()
     work(leader)
 
-    monkeypatch.setattr(run_requests, "KEPT_FOR", math.inf)
+    monkeypatch.setattr(run_requests, "PERSIST_TIME", math.inf)
     request_run(db)
     work(leader)
 
@@ -531,7 +531,7 @@ def test_a_requested_run_is_sent_at_once_and_cleared_when_redis_has_kept_it(
         {"model_ids": [MODEL], "due_at": "2026-11-24T11:59:30.123+00:00", "requested": True, "alone": False}
     ]
     assert requested(db)
-    monkeypatch.setattr(run_requests, "KEPT_FOR", 0.0)
+    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
     work(leader)
     assert not requested(db)
     assert len(sent(redis_client)) == 1
@@ -540,7 +540,7 @@ def test_a_requested_run_is_sent_at_once_and_cleared_when_redis_has_kept_it(
 def test_a_requested_run_that_redis_lost_within_its_last_second_is_sent_again(
     db: Connection, start: Start, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_requests, "KEPT_FOR", math.inf)  # it is cleared by and by, and this machine may be slow
+    monkeypatch.setattr(run_requests, "PERSIST_TIME", math.inf)  # it is cleared by and by, and this machine may be slow
     set_clock(db, BEFORE)
     schedule(db, MODEL)
     schedule(db, OTHER)
@@ -563,8 +563,8 @@ def test_a_requested_run_that_redis_lost_within_its_last_second_is_sent_again(
 def test_a_request_whose_row_is_locked_is_sent_once_and_cleared_later(
     db: Connection, start: Start, database_url: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_requests, "KEPT_FOR", 0.0)
-    monkeypatch.setattr(run_requests, "CLEAR_PAUSE", 0.0)
+    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
+    monkeypatch.setattr(run_requests, "CLEAR_INTERVAL", 0.0)
     schedule(db)
     request_run(db)
     user = psycopg2.connect(database_url)
@@ -616,7 +616,7 @@ def test_a_lost_announcement_is_found_by_the_next_full_look(
     work(leader)
     assert rows(db, "SELECT FROM crons") == []
 
-    monkeypatch.setattr(next_runs, "FULL_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(next_runs, "SCAN_INTERVAL", 0.0)
     leader.step()
 
     assert one(db, "SELECT count(*) FROM crons") == 1
@@ -648,7 +648,7 @@ def test_an_import_of_many_pairs_does_not_delay_a_moment(
 def test_a_moment_of_many_pairs_is_recorded_once_and_in_portions(
     db: Connection, start: Start, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(due_runs, "PORTION", 2)
+    monkeypatch.setattr(due_runs, "RECORD_BATCH", 2)
     set_clock(db, BEFORE)
     for number, model_id in enumerate(model_ids(5), 1):
         schedule(db, model_id, f"0 12 * 1-12/{number} *" if number < 5 else "0 12 24 11 *")
@@ -665,7 +665,7 @@ def test_a_moment_of_many_pairs_is_recorded_once_and_in_portions(
 
 
 def test_pairs_that_nobody_uses_go_in_portions(db: Connection, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_runs, "PORTION", 2)
+    monkeypatch.setattr(next_runs, "BATCH_SIZE", 2)
     set_clock(db, BEFORE)
     for number, model_id in enumerate(model_ids(5)):
         schedule(db, model_id, f"{number} * * * *")
@@ -673,7 +673,7 @@ def test_pairs_that_nobody_uses_go_in_portions(db: Connection, start: Start, mon
     work(leader)
     run(db, "DELETE FROM metrics_executions WHERE cron_expression <> '3 * * * *'")
 
-    monkeypatch.setattr(leader_module, "CLEAN_UP_EVERY", 0.0)
+    monkeypatch.setattr(leader_module, "CLEANUP_INTERVAL", 0.0)
     work(leader)
 
     assert rows(db, "SELECT cron_expression FROM crons") == [("3 * * * *",)]

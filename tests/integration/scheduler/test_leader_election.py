@@ -50,7 +50,7 @@ def test_a_leader_that_fails_turn_after_turn_leaves_the_lead_to_a_standby(
 
         wait_for(lambda: [message["model_ids"] for message in sent(redis_client)] == [[MODEL]], seconds=40)
         assert leads(db, second)
-        assert "leaves the lead to a standby" in first.output
+        assert "resigned in favour of a standby" in first.output
         assert first.popen.poll() is None
 
 
@@ -66,4 +66,4 @@ def test_a_leader_without_a_standby_keeps_the_lead_whatever_fails(db: Connection
         wait_for(lambda: time.monotonic() - failing_since > 2 * 1.0)  # for what should not come
         schedule(db, "00000000-0000-4000-8000-000000000001", "1 1 1 1 1")
         wait_for(lambda: one(db, "SELECT count(*) FROM crons") == 2)
-    assert scheduler.output.count(" leads") == 1
+    assert scheduler.output.count(" is the leader") == 1

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import redis
 
 from core.queue.keys import QUEUE
-from scheduler.queue import TOGETHER, Broker, Sent
+from scheduler.queue import PUSH_SIZE, Queue, SentCounts
 from tests.support.databases import model_ids
 from tests.support.queue import sent
 
@@ -14,7 +14,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def test_the_first_message_goes_at_once_and_the_others_together(redis_client: redis.Redis) -> None:
-    ids = model_ids(2 * TOGETHER)
+    ids = model_ids(2 * PUSH_SIZE)
     waiting = []
 
     def batches() -> Iterator[list[str]]:
@@ -22,8 +22,8 @@ def test_the_first_message_goes_at_once_and_the_others_together(redis_client: re
             yield [model_id]
             waiting.append(redis_client.llen(QUEUE))
 
-    total = Broker(redis_client).send_models(batches(), NOON, NOON)
+    total = Queue(redis_client).send_models(batches(), NOON, NOON)
 
-    assert total == Sent(models=2 * TOGETHER, messages=2 * TOGETHER)
-    assert waiting == [1] * TOGETHER + [1 + TOGETHER] * TOGETHER
+    assert total == SentCounts(models=2 * PUSH_SIZE, messages=2 * PUSH_SIZE)
+    assert waiting == [1] * PUSH_SIZE + [1 + PUSH_SIZE] * PUSH_SIZE
     assert [message["model_ids"] for message in sent(redis_client)] == [[model_id] for model_id in ids]

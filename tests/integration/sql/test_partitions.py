@@ -13,7 +13,7 @@ from core import postgres
 from devstack.cluster import embedded_binaries
 from scheduler.settings import Settings
 from scheduler.tasks import results_retention
-from scheduler.tasks.results_retention import OldResults
+from scheduler.tasks.results_retention import ResultsRetention
 from sql.apply import apply
 from tests.integration.sql.test_tables import newest
 from tests.support.databases import MODEL, OTHER, Connection, Databases, one, replace_database, rows, run, set_clock
@@ -168,10 +168,10 @@ def test_old_rows_go_from_partitions_as_well(
     for month in range(1, 4):
         for model_id in (MODEL, OTHER, QUIET)[:month]:
             one(db, ADD, model_id, f"2027-0{4 - month}-10")
-    monkeypatch.setattr(results_retention, "PAUSE", 0.0)
+    monkeypatch.setattr(results_retention, "BATCH_INTERVAL", 0.0)
     session = postgres.connect(databases.url_as("metrics_scheduler", url), "tests")
     settings = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused", "RESULTS_RETENTION": "30"}
-    old = OldResults(session, Settings.from_env(settings))
+    old = ResultsRetention(session, Settings.from_env(settings))
 
     while old.delete_some() == 0.0:
         pass

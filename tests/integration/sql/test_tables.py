@@ -12,8 +12,8 @@ from psycopg2.errors import CheckViolation, ForeignKeyViolation, InsufficientPri
 
 from devstack.cluster import embedded_binaries
 from devstack.ports import free_port
-from scheduler.queries import LOOK
-from scheduler.tasks.next_runs import PAIRS_IN_USE
+from scheduler.queries import DUE_STATE
+from scheduler.tasks.next_runs import SPECS_IN_USE
 from sql.apply import CannotApply, apply
 from tests.support.databases import (
     DEADLINE,
@@ -123,7 +123,7 @@ def test_the_planner_sees_through_the_functions(db: Connection, query: str) -> N
     "query",
     [
         "SELECT model_id FROM due_models('2026-11-24 12:00:00+00')",
-        PAIRS_IN_USE % {"cron": "''", "zone": "''", "limit": 100},
+        SPECS_IN_USE % {"cron": "''", "zone": "''", "limit": 100},
         "SELECT min(active_since) FROM metrics_executions"
         " WHERE enabled AND cron_expression = '@daily' AND timezone = 'UTC'",
     ],
@@ -144,7 +144,7 @@ def test_a_look_reads_no_table_however_many_rows_were_just_added(db: Connection)
     run(db, "INSERT INTO crons (cron_expression, timezone, tzdata_version) SELECT n::text, 'UTC', 'x'"
             " FROM generate_series(1, 5000) AS n")  # fmt: skip
 
-    look = LOOK % {"unrecorded": "'{}'"}
+    look = DUE_STATE % {"unrecorded": "'{}'"}
     plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN {look}"))
 
     assert "Index Only Scan using metrics_executions_run_requested" in plan

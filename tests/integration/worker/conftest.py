@@ -13,7 +13,7 @@ import redis
 from core.results.models import Result
 from core.results.repository import ResultStore
 from devstack.services import WORKER
-from scheduler.queue import Broker
+from scheduler.queue import Queue
 from tests.support.databases import MODEL, Connection, Databases, rows, run, schedule_many, wait_for
 from tests.support.processes import Service, service
 
@@ -26,8 +26,8 @@ def env(databases: Databases, database_url: str, redis_url: str) -> dict[str, st
 
 
 @pytest.fixture
-def broker(redis_client: redis.Redis) -> Broker:
-    return Broker(redis_client)
+def queue(redis_client: redis.Redis) -> Queue:
+    return Queue(redis_client)
 
 
 @contextmanager

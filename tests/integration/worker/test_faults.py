@@ -17,7 +17,7 @@ from core.queue.keys import QUEUE, TAKEN_KEY, UNACKED_INDEX_KEY
 from devstack import redis as local_redis
 from devstack.ports import free_port
 from devstack.services import WORKER
-from scheduler.queue import Broker
+from scheduler.queue import Queue
 from tests.integration.worker.conftest import NOON, big_batch, children, count, latest, statuses, stopped_pool, worker
 from tests.support.databases import DEADLINE, MODEL, Connection, Databases, log_labels, run, schedule, wait_for
 from tests.support.processes import service
@@ -28,11 +28,11 @@ SOON = {"TIME_LIMIT": "1"}  # what a dead worker had comes back after three time
 
 
 def test_the_batch_of_a_killed_worker_is_done_by_another_one(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     ids = big_batch(db, 30, 100_000)
     with worker(env | SOON, tmp_path) as running:
-        broker.send(Batch(ids, NOON).message(NOON))
+        queue.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: count(redis_client))
         running.kill()
         assert count(redis_client) < len(ids)
@@ -44,7 +44,7 @@ def test_the_batch_of_a_killed_worker_is_done_by_another_one(
 
 
 def test_a_message_that_redis_gave_to_a_worker_in_its_last_moment_is_not_lost(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     """It has left the queue, and the worker has not read it when it dies."""
     schedule(db)
@@ -52,7 +52,7 @@ def test_a_message_that_redis_gave_to_a_worker_in_its_last_moment_is_not_lost(
     with worker(env | SOON, tmp_path) as running:
         wait_for(lambda: blocked_clients(redis_client) == 1)
         running.popen.send_signal(signal.SIGSTOP)
-        broker.send(Batch([MODEL], NOON).message(NOON))
+        queue.send(Batch([MODEL], NOON).message(NOON))
         wait_for(lambda: redis_client.llen(QUEUE) == 0)
         running.kill()
 
@@ -65,11 +65,11 @@ def blocked_clients(client: redis.Redis) -> int:
 
 
 def test_a_process_that_hangs_is_ended_and_its_batch_done(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     ids = big_batch(db, 30, 100_000)
     with worker(env | SOON, tmp_path) as running:
-        broker.send(Batch(ids, NOON).message(NOON))
+        queue.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: count(redis_client))
         hanging = children(running)
         for child in hanging:
@@ -82,7 +82,7 @@ def test_a_process_that_hangs_is_ended_and_its_batch_done(
 
 
 def test_a_row_that_does_not_fit_into_memory_is_an_error_of_its_own(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     """Too large for Python, and too large even for the library that receives it."""
     ids = [str(uuid.UUID(int=number)) for number in range(1, 5)]
@@ -97,7 +97,7 @@ def test_a_row_that_does_not_fit_into_memory_is_an_error_of_its_own(
             model_id, labels,
         )  # fmt: skip
     with worker(env | {"MEMORY_LIMIT": "40"}, tmp_path) as running:
-        broker.send(Batch(ids, NOON).message(NOON))
+        queue.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: count(redis_client) == len(ids))
         assert running.popen.poll() is None
 
@@ -108,7 +108,7 @@ def test_a_row_that_does_not_fit_into_memory_is_an_error_of_its_own(
 
 
 def test_a_row_that_nobody_foresaw_is_an_error_of_its_own(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     """Its time is one that Python does not know, and none of the batch's results can be read together with it."""
     ids = [str(uuid.UUID(int=number)) for number in range(1, 4)]
@@ -117,7 +117,7 @@ def test_a_row_that_nobody_foresaw_is_an_error_of_its_own(
         log_labels(db, "[1, 0]", "[1, 1]", model_id)
     run(db, "UPDATE results SET timestamp = '0044-03-15 12:00 BC' WHERE model_id = %s", ids[1])
     with worker(env, tmp_path):
-        broker.send(Batch(ids, NOON).message(NOON))
+        queue.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: count(redis_client) == len(ids))
         wait_for(lambda: at_rest(redis_client))
 
@@ -125,12 +125,12 @@ def test_a_row_that_nobody_foresaw_is_an_error_of_its_own(
 
 
 def test_batches_at_work_while_the_connection_to_redis_breaks_are_not_taken_for_interrupted(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     """Not even where it breaks again and again: nobody has died."""
     ids = big_batch(db, 30, 200_000)
     with worker(env, tmp_path) as running:
-        broker.send(Batch(ids, NOON).message(NOON))
+        queue.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: count(redis_client))
         for _ in range(3):
             redis_client.client_kill_filter(_type="normal", skipme=True)
@@ -144,16 +144,16 @@ def test_batches_at_work_while_the_connection_to_redis_breaks_are_not_taken_for_
 
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_message_that_arrives_while_a_worker_ends_is_left_for_others(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path, busy: bool
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path, busy: bool
 ) -> None:
     ids = big_batch(db, 8, 600_000)
     with worker(env, tmp_path) as running:
         if busy:
-            broker.send(Batch(ids, NOON).message(NOON))
+            queue.send(Batch(ids, NOON).message(NOON))
             wait_for(lambda: "received" in running.output)
         wait_for(lambda: blocked_clients(redis_client) == 1)  # a little later than it is ready
         running.popen.terminate()
-        broker.send(Batch([MODEL], NOON).message(NOON))
+        queue.send(Batch([MODEL], NOON).message(NOON))
         assert running.popen.wait(DEADLINE) == 0
 
     assert [MODEL] in [message["model_ids"] for message in sent(redis_client)]
@@ -162,11 +162,11 @@ def test_a_message_that_arrives_while_a_worker_ends_is_left_for_others(
 
 
 def test_a_worker_with_a_process_that_is_stopped_ends_on_sigterm(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     ids = big_batch(db, 8, 600_000)
     with worker(env, tmp_path) as running:
-        broker.send(Batch(ids, NOON).message(NOON))
+        queue.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: "received" in running.output)
         for child in children(running):
             os.kill(child, signal.SIGSTOP)
@@ -235,14 +235,14 @@ POISON = {
 
 
 def test_a_poison_message_is_dropped_with_a_word_and_harms_nobody(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     schedule(db)
     log_labels(db, "[1]", "[1]")
     with worker(env | SOON, tmp_path) as running:
         for poison in POISON.values():
             redis_client.lpush(QUEUE, poison)
-        broker.send(Batch([MODEL], NOON).message(NOON))
+        queue.send(Batch([MODEL], NOON).message(NOON))
 
         assert wait_for(lambda: latest(redis_client)).status == "ok"  # type: ignore[union-attr]
         wait_for(lambda: at_rest(redis_client))
@@ -279,13 +279,13 @@ def at_rest(client: redis.Redis) -> bool:
 
 
 def test_a_message_of_100_000_models_is_taken_apart(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     schedule(db)
     log_labels(db, "[1]", "[1]")
     ids = [str(uuid.uuid4()) for _ in range(100_000)]
 
-    broker.send(Batch([*ids, MODEL], NOON).message(NOON))
+    queue.send(Batch([*ids, MODEL], NOON).message(NOON))
 
     with worker(env, tmp_path):
         assert wait_for(lambda: latest(redis_client)).status == "ok"  # type: ignore[union-attr]
@@ -307,7 +307,7 @@ def test_a_redis_that_is_full_loses_nothing(
             wait_for(lambda: "Redis refuses" in running.output)
             client.config_set("maxmemory", 0)
             with stopped_pool(running):
-                Broker(client).send(Batch(ids, NOON).message(NOON))
+                Queue(client).send(Batch(ids, NOON).message(NOON))
                 wait_for(lambda: "received" in running.output)
                 client.config_set("maxmemory", 1)
             wait_for(lambda: "a batch waits: Redis: " in running.output)
@@ -320,14 +320,14 @@ def test_a_redis_that_is_full_loses_nothing(
 
 
 def test_a_batch_waits_until_postgresql_lets_it(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     """Behind a long lock in its process; where a right is missing for longer, at the end of the queue."""
     schedule(db)
     log_labels(db, "[1]", "[1]")
     with worker(env | {"TIME_LIMIT": "8"}, tmp_path) as running:
         run(db, "BEGIN; LOCK TABLE results IN ACCESS EXCLUSIVE MODE")
-        broker.send(Batch([MODEL], NOON).message(NOON))
+        queue.send(Batch([MODEL], NOON).message(NOON))
         wait_for(lambda: "a batch waits: PostgreSQL: canceling statement due to lock timeout" in running.output)
         run(db, "ROLLBACK; REVOKE SELECT ON results FROM metrics_worker")
         wait_for(lambda: "gave a batch of 1 models back: PostgreSQL: permission denied" in running.output)
@@ -337,11 +337,11 @@ def test_a_batch_waits_until_postgresql_lets_it(
 
 
 def test_postgresql_that_is_killed_in_the_middle_of_a_batch(
-    databases: Databases, db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    databases: Databases, db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     ids = big_batch(db, 24, 300_000)  # read in four portions
     with worker(env, tmp_path) as running:
-        broker.send(Batch(ids, NOON).message(NOON))
+        queue.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: count(redis_client))
         databases.server.process.kill()
         wait_for(lambda: "a batch waits: PostgreSQL" in running.output)
@@ -376,13 +376,13 @@ def test_a_worker_whose_redis_is_silent_ends_on_sigterm(
 
 @pytest.mark.parametrize("hours", [-3, 3])
 def test_the_batch_of_a_worker_whose_clock_is_off_comes_back_as_soon_as_any(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path, hours: str
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path, hours: str
 ) -> None:
     """Neither while it is at work, nor hours after it died."""
     ids = big_batch(db, 12, 300_000)
     with service(["tests.support.shifted_clock", str(hours), *WORKER], env | SOON, tmp_path / "shifted.log") as shifted:
         wait_for(lambda: " ready." in shifted.output)
-        broker.send(Batch(ids, NOON).message(NOON))
+        queue.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: "received" in shifted.output)
         taken: Any = redis_client.zrange(UNACKED_INDEX_KEY, 0, -1, withscores=True)
         now: Any = redis_client.time()

@@ -17,7 +17,7 @@ from core.results.keys import COUNTS_KEY, FAILING_KEY, confusion_key, results_ke
 from core.results.models import Result
 from core.results.repository import ResultStore
 from core.shared_keys import TYPES, remove_wrong_types
-from scheduler.queue import Broker
+from scheduler.queue import Queue
 from tests.integration.worker.conftest import NOON, count, latest, statuses, worker
 from tests.support.databases import (
     MODEL,
@@ -54,13 +54,13 @@ def fill(db: Connection, ids: list[str]) -> None:
 
 @pytest.mark.parametrize("server", [SLOW_SERVER, BROKEN_SERVER], ids=["slow", "broken"])
 def test_a_server_that_is_slow_or_broken_for_all_is_an_outage(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path, server: str
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path, server: str
 ) -> None:
     ids = list(model_ids(3))
     fill(db, ids)
     run(db, server)
     with worker(env | QUICK, tmp_path) as running:
-        broker.send(Batch(ids, NOON).message(NOON), Batch([MODEL], NOON, alone=True).message(NOON))
+        queue.send(Batch(ids, NOON).message(NOON), Batch([MODEL], NOON, alone=True).message(NOON))
         schedule(db, MODEL)
         log_labels(db, "[1]", "[1]")
         wait_for(lambda: "waits" in running.output, seconds=20)
@@ -99,7 +99,7 @@ def test_one_row_that_cannot_be_read_while_others_can_is_that_models_error(
     databases: Databases,
     db: Connection,
     env: dict[str, str],
-    broker: Broker,
+    queue: Queue,
     redis_client: redis.Redis,
     tmp_path: Path,
     slow: bool,
@@ -111,7 +111,7 @@ def test_one_row_that_cannot_be_read_while_others_can_is_that_models_error(
     run(db, ONE_ROW.format(slow=slow))
     try:
         with worker(env | QUICK, tmp_path):
-            broker.send(Batch(ids, NOON).message(NOON))
+            queue.send(Batch(ids, NOON).message(NOON))
             wait_for(lambda: count(redis_client) == 4, seconds=40)
     finally:
         run(db, as_before)
@@ -124,7 +124,7 @@ def test_one_row_that_cannot_be_read_while_others_can_is_that_models_error(
 
 
 def test_a_statement_that_an_administrator_cancels_is_tried_again(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     fill(db, [MODEL])
     run(db, SLOW_SERVER.replace("pg_sleep(5)", "pg_sleep(1)"))
@@ -134,7 +134,7 @@ def test_a_statement_that_an_administrator_cancels_is_tried_again(
     """
     try:
         with worker(env | QUICK, tmp_path) as running:
-            broker.send(Batch([MODEL], NOON, alone=True).message(NOON))
+            queue.send(Batch([MODEL], NOON, alone=True).message(NOON))
             for _ in range(3):
                 wait_for(lambda: rows(db, cancel))
             wait_for(lambda: count(redis_client) == 1, seconds=20)
@@ -147,14 +147,14 @@ def test_a_statement_that_an_administrator_cancels_is_tried_again(
 
 @pytest.mark.parametrize("timestamp", ["0044-03-15 BC", "-infinity"])
 def test_a_row_of_a_time_that_python_does_not_know_takes_no_batch_apart(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path, timestamp: str
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path, timestamp: str
 ) -> None:
     ids = list(model_ids(20))
     fill(db, ids)
     run(db, "UPDATE results SET timestamp = %s WHERE model_id = %s", timestamp, ids[7])
     with worker(env, tmp_path) as running:
         for minute in range(2):
-            broker.send(Batch(ids, NOON + timedelta(minutes=minute)).message(NOON))
+            queue.send(Batch(ids, NOON + timedelta(minutes=minute)).message(NOON))
         wait_for(lambda: running.output.count("calculated 20 models") == 2)
 
     assert statuses(redis_client, ids) == ["ok"] * 7 + ["error"] + ["ok"] * 12
@@ -306,7 +306,7 @@ def test_shared_keys_of_another_type_are_deleted_and_the_others_stay(redis_clien
 
 
 def test_a_worker_works_whatever_type_the_shared_keys_are_of(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     """At its start, and while it runs."""
     ids = list(model_ids(len(TYPES) + 1))
@@ -318,10 +318,10 @@ def test_a_worker_works_whatever_type_the_shared_keys_are_of(
             if name:
                 redis_client.delete(name)
                 redis_client.set(name, "junk")
-                broker.state()  # as the scheduler asks before it sends
-            broker.send(Batch([model_id], NOON).message(NOON))
+                queue.state()  # as the scheduler asks before it sends
+            queue.send(Batch([model_id], NOON).message(NOON))
             wait_for(lambda model_id=model_id: latest(redis_client, model_id))  # type: ignore[misc]
-        wait_for(lambda: not broker.state().waiting)
+        wait_for(lambda: not queue.state().waiting)
 
     assert set(statuses(redis_client, ids)) == {"ok"}
 

@@ -13,7 +13,7 @@ from core.queue.batch import Batch
 from core.results.models import LatestConfusion
 from core.results.repository import ResultStore
 from devstack import redis as local_redis
-from scheduler.queue import Broker
+from scheduler.queue import Queue
 from tests.integration.worker.conftest import NOON, big_batch, children, count, latest, stopped_pool, worker
 from tests.support.databases import (
     MODEL,
@@ -32,7 +32,7 @@ from tests.support.queue import sent
 
 
 def test_a_batch_of_good_and_bad_models_each_has_its_own_result(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     labels = {
         "good": ("[1, 0, 1]", "[1, 1, 1]"),
@@ -50,7 +50,7 @@ def test_a_batch_of_good_and_bad_models_each_has_its_own_result(
         log_labels(db, y_true, y_pred, ids[name])
     run(db, "UPDATE metrics_executions SET enabled = false WHERE model_id = %s", ids["paused"])
 
-    broker.send(Batch([*ids.values()], NOON).message(NOON))
+    queue.send(Batch([*ids.values()], NOON).message(NOON))
     with worker(env, tmp_path):
         wait_for(lambda: count(redis_client) == 8)
         found = {name: latest(redis_client, model_id) for name, model_id in ids.items()}
@@ -82,23 +82,23 @@ def test_a_batch_of_good_and_bad_models_each_has_its_own_result(
 
 
 def test_a_requested_run_is_for_paused_schedules_too(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     schedule(db)
     run(db, "UPDATE metrics_executions SET enabled = false")
     log_labels(db, "[1]", "[1]")
 
-    broker.send(Batch([MODEL], NOON, requested=True).message(NOON))
+    queue.send(Batch([MODEL], NOON, requested=True).message(NOON))
     with worker(env, tmp_path):
         assert wait_for(lambda: latest(redis_client)).status == "ok"  # type: ignore[union-attr]
 
 
 def test_a_killed_child_loses_nothing(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     ids = big_batch(db, 12, 100_000)
     with worker(env, tmp_path) as running:
-        broker.send(Batch(ids, NOON).message(NOON))
+        queue.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: count(redis_client))
         kill_children(running)
 
@@ -124,12 +124,12 @@ def kill_children(running: Service) -> None:
 
 
 def test_a_model_that_ends_every_process_gets_an_error_in_the_end(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     """It comes back, is sent on alone, and begins twice more."""
     [model_id] = big_batch(db, 1, 3_000_000)
     with worker(env, tmp_path) as running:
-        broker.send(Batch([model_id], NOON).message(NOON))
+        queue.send(Batch([model_id], NOON).message(NOON))
         wait_for(lambda: one(db, SESSIONS))
         kill_children(running)
         for attempts in (1, 2):
@@ -143,11 +143,11 @@ def test_a_model_that_ends_every_process_gets_an_error_in_the_end(
 
 
 def test_a_batch_that_does_not_fit_into_the_time_limit_goes_on_and_nothing_is_done_twice(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     ids = big_batch(db, 80, 200_000)  # each a small part of the time limit on a busy machine, too
     with worker(env | {"TIME_LIMIT": "3"}, tmp_path) as running:
-        broker.send(Batch(ids, NOON).message(NOON))
+        queue.send(Batch(ids, NOON).message(NOON))
 
         wait_for(lambda: count(redis_client) == len(ids))
 
@@ -158,7 +158,7 @@ def test_a_batch_that_does_not_fit_into_the_time_limit_goes_on_and_nothing_is_do
 
 
 def test_a_model_that_takes_too_long_is_an_error_of_its_own(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     [slow] = big_batch(db, 1, 6_000_000)
     ids = [slow, *model_ids(3)]
@@ -167,7 +167,7 @@ def test_a_model_that_takes_too_long_is_an_error_of_its_own(
         log_labels(db, "[1]", "[1]", model_id)
     limit = 4
     with worker(env | {"TIME_LIMIT": str(limit)}, tmp_path) as running:
-        broker.send(Batch(ids, NOON).message(NOON))
+        queue.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: one(db, SESSIONS))
         with stopped_pool(running):
             time.sleep(limit + 0.2)  # the time of the batch passes
@@ -185,7 +185,7 @@ def test_a_model_that_takes_too_long_is_an_error_of_its_own(
 
 
 def test_a_row_that_has_not_changed_is_not_read_again(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     """Whatever is done to a row, or to its model, is seen."""
     schedule(db)
@@ -204,7 +204,7 @@ def test_a_row_that_has_not_changed_is_not_read_again(
         for minute, change in enumerate(changes):
             run(db, change)
             due_at = NOON + timedelta(minutes=minute)
-            broker.send(Batch([MODEL], due_at).message(due_at))
+            queue.send(Batch([MODEL], due_at).message(due_at))
             wait_for(lambda due_at=due_at: (it := latest(redis_client)) and it.due_at == due_at)  # type: ignore[misc]
             found.append(latest(redis_client))
 
@@ -226,7 +226,7 @@ def test_a_row_that_has_not_changed_is_not_read_again(
 
 
 def test_sigterm_finishes_a_batch_or_gives_it_back(
-    db: Connection, env: dict[str, str], broker: Broker, redis_client: redis.Redis, tmp_path: Path
+    db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     ids = big_batch(db, 20, 1_000_000)
 
@@ -235,7 +235,7 @@ def test_sigterm_finishes_a_batch_or_gives_it_back(
         began = time.monotonic()
         with worker(env, tmp_path) as running:
             starting = time.monotonic() - began
-            broker.send(Batch(ids, NOON).message(NOON))
+            queue.send(Batch(ids, NOON).message(NOON))
             wait_for(lambda: count(redis_client))
             started = time.monotonic()
             running.stop()
@@ -268,15 +268,15 @@ def test_it_goes_on_when_redis_ends_in_the_middle_of_a_batch(
     with local_redis.running() as server, redis.Redis.from_url(server.url) as client:
         env = {"DATABASE_URL": databases.url_as("metrics_worker", database_url), "REDIS_URL": server.url}
         with worker(env, tmp_path) as running:
-            broker = Broker(client)
-            broker.send(Batch(ids, NOON).message(NOON))
+            queue = Queue(client)
+            queue.send(Batch(ids, NOON).message(NOON))
             wait_for(lambda: "received" in running.output)
             server.process.kill()
             time.sleep(0.5)  # the worker notices
             server.process.start()
             wait_for(lambda: local_redis.answers(server.url))
 
-            broker.send(Batch([MODEL], NOON).message(NOON))
+            queue.send(Batch([MODEL], NOON).message(NOON))
 
             wait_for(lambda: latest(client))
             assert running.popen.poll() is None
@@ -290,8 +290,8 @@ def test_it_goes_on_when_postgresql_and_redis_were_away(
     with local_redis.running() as server, redis.Redis.from_url(server.url) as client:
         env = {"DATABASE_URL": databases.url_as("metrics_worker", database_url), "REDIS_URL": server.url}
         with worker(env, tmp_path) as running:
-            broker = Broker(client)
-            broker.send(Batch([MODEL], NOON).message(NOON))
+            queue = Queue(client)
+            queue.send(Batch([MODEL], NOON).message(NOON))
             wait_for(lambda: latest(client))
             run(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%worker%'")
             server.process.kill()
@@ -299,7 +299,7 @@ def test_it_goes_on_when_postgresql_and_redis_were_away(
             wait_for(lambda: local_redis.answers(server.url))
 
             later = NOON + timedelta(minutes=1)
-            broker.send(Batch([MODEL], later).message(later))
+            queue.send(Batch([MODEL], later).message(later))
 
             wait_for(lambda: (result := latest(client)) and result.due_at == later)
             assert running.popen.poll() is None

@@ -14,7 +14,7 @@ from benchmarks.moments import approach
 from core import postgres
 from scheduler.settings import Settings
 from scheduler.tasks import results_retention
-from scheduler.tasks.results_retention import REST, WALK_EVERY, OldResults
+from scheduler.tasks.results_retention import RETRY_DELAY, SCAN_INTERVAL, ResultsRetention
 from tests.integration.scheduler.conftest import BEFORE, NOON, SETTINGS, Run, Start, work
 from tests.support.databases import MODEL, OTHER, Connection, Databases, one, rows, run, schedule, set_clock, wait_for
 from tests.support.queue import sent
@@ -40,16 +40,16 @@ def session(databases: Databases, database_url: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def old(session: Connection, monkeypatch: pytest.MonkeyPatch) -> OldResults:
+def old(session: Connection, monkeypatch: pytest.MonkeyPatch) -> ResultsRetention:
     """A walk that knows no pause, for 30 days."""
-    monkeypatch.setattr(results_retention, "PAUSE", 0.0)
-    return OldResults(session, Settings.from_env(SETTINGS | {"RESULTS_RETENTION": "30"}))
+    monkeypatch.setattr(results_retention, "BATCH_INTERVAL", 0.0)
+    return ResultsRetention(session, Settings.from_env(SETTINGS | {"RESULTS_RETENTION": "30"}))
 
 
-def walk(old: OldResults) -> int:
+def walk(old: ResultsRetention) -> int:
     """Walk to the end, and return in how many portions."""
     for number in range(1, 10_000):
-        if old.delete_some() > results_retention.PAUSE:
+        if old.delete_some() > results_retention.BATCH_INTERVAL:
             return number
     raise AssertionError("the walk finds no end")
 
@@ -69,7 +69,7 @@ def walk(old: OldResults) -> int:
     ],
 )
 def test_what_is_old_goes_but_for_the_newest_that_counts(
-    db: Connection, old: OldResults, ages: list[str], left: list[str]
+    db: Connection, old: ResultsRetention, ages: list[str], left: list[str]
 ) -> None:
     set_clock(db, NOON)
     run(db, ADD, MODEL, ages)
@@ -81,7 +81,7 @@ def test_what_is_old_goes_but_for_the_newest_that_counts(
     assert one(db, "SELECT id FROM latest_results(%s::uuid[])", [MODEL]) == newest
 
 
-def test_rows_of_no_time_at_all_are_no_obstacle(db: Connection, old: OldResults) -> None:
+def test_rows_of_no_time_at_all_are_no_obstacle(db: Connection, old: ResultsRetention) -> None:
     run(
         db,
         "INSERT INTO results (model_id, y_true, y_pred, timestamp) SELECT %s, '[]', '[]', unnest(%s)::timestamptz",
@@ -122,7 +122,9 @@ def test_shortly_before_a_moment_it_does_not_begin(db: Connection, start: Start)
     assert len(rows(db, AGES, MODEL)) == 2
 
 
-def test_it_goes_in_small_portions_and_on_after_a_restart(db: Connection, session: Connection, old: OldResults) -> None:
+def test_it_goes_in_small_portions_and_on_after_a_restart(
+    db: Connection, session: Connection, old: ResultsRetention
+) -> None:
     run(db, ADD_MANY, {"models": 7, "rows": 2007})
     counts = [one(db, "SELECT count(*) FROM results")]
     for _ in range(10):
@@ -130,24 +132,24 @@ def test_it_goes_in_small_portions_and_on_after_a_restart(db: Connection, sessio
         counts.append(one(db, "SELECT count(*) FROM results"))
     assert counts[-1] > 7
 
-    restarted = OldResults(session, Settings.from_env(SETTINGS | {"RESULTS_RETENTION": "30"}))
+    restarted = ResultsRetention(session, Settings.from_env(SETTINGS | {"RESULTS_RETENTION": "30"}))
     walk(restarted)
 
-    assert max(before - after for before, after in pairwise(counts)) <= results_retention.MOST
+    assert max(before - after for before, after in pairwise(counts)) <= results_retention.MAX_BATCH_SIZE
     assert one(db, "SELECT count(*) FROM results") == 7
 
 
-def test_many_models_with_nothing_to_delete_are_walked_in_portions_too(db: Connection, old: OldResults) -> None:
+def test_many_models_with_nothing_to_delete_are_walked_in_portions_too(db: Connection, old: ResultsRetention) -> None:
     run(db, ADD_MANY, {"models": 3000, "rows": 3000})
 
-    assert walk(old) >= 3000 / results_retention.MOST
+    assert walk(old) >= 3000 / results_retention.MAX_BATCH_SIZE
     assert one(db, "SELECT count(*) FROM results") == 3000
 
 
 def test_after_a_walk_it_rests_and_then_begins_anew(
-    db: Connection, old: OldResults, monkeypatch: pytest.MonkeyPatch
+    db: Connection, old: ResultsRetention, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results_retention, "WALK_EVERY", 3.0)
+    monkeypatch.setattr(results_retention, "SCAN_INTERVAL", 3.0)
     walk(old)
     run(db, ADD, MODEL, ["40 days", "35 days"])
     assert 0.0 < old.delete_some() < 3.0
@@ -156,7 +158,7 @@ def test_after_a_walk_it_rests_and_then_begins_anew(
     wait_for(lambda: old.delete_some() and len(rows(db, AGES, MODEL)) == 1)
 
 
-def test_a_row_that_somebody_has_locked_is_left(db: Connection, database_url: str, old: OldResults) -> None:
+def test_a_row_that_somebody_has_locked_is_left(db: Connection, database_url: str, old: ResultsRetention) -> None:
     run(db, ADD, MODEL, ["40 days", "50 days", "60 days"])
     run(db, ADD, OTHER, ["40 days", "50 days"])
     with closing(psycopg2.connect(database_url)) as user:
@@ -170,7 +172,7 @@ def test_a_row_that_somebody_has_locked_is_left(db: Connection, database_url: st
 
 
 def test_a_table_that_somebody_has_locked_is_left_for_a_minute(
-    db: Connection, database_url: str, old: OldResults, caplog: pytest.LogCaptureFixture
+    db: Connection, database_url: str, old: ResultsRetention, caplog: pytest.LogCaptureFixture
 ) -> None:
     run(db, ADD, MODEL, ["40 days", "50 days"])
     with closing(psycopg2.connect(database_url)) as user:
@@ -180,8 +182,8 @@ def test_a_table_that_somebody_has_locked_is_left_for_a_minute(
         pause = old.delete_some()
 
         assert time.monotonic() - began < 0.5
-        assert pause == REST
-        assert "old rows of results stay for now: canceling statement due to lock timeout" in caplog.text
+        assert pause == RETRY_DELAY
+        assert "old rows of results not deleted: canceling statement due to lock timeout" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -219,19 +221,19 @@ def test_where_it_may_not_it_says_so_and_the_scheduler_goes_on(
     assert len(sent(redis_client)) == 1
     assert one(db, "SELECT error FROM leader") is None
     assert len(rows(db, AGES, MODEL)) == 2
-    assert f"old rows of results stay for now: {reason}" in caplog.text
+    assert f"old rows of results not deleted: {reason}" in caplog.text
 
 
-def test_a_lost_connection_is_for_others_to_mend(db: Connection, session: Connection, old: OldResults) -> None:
+def test_a_lost_connection_is_for_others_to_mend(db: Connection, session: Connection, old: ResultsRetention) -> None:
     run(db, "SELECT pg_terminate_backend(%s)", session.info.backend_pid)
 
     with pytest.raises(psycopg2.Error):
         old.delete_some()
 
 
-def test_an_empty_table_is_soon_walked(old: OldResults) -> None:
+def test_an_empty_table_is_soon_walked(old: ResultsRetention) -> None:
     assert walk(old) <= 2
-    assert 0.0 < old.delete_some() <= WALK_EVERY
+    assert 0.0 < old.delete_some() <= SCAN_INTERVAL
 
 
 def test_a_moment_that_comes_meanwhile_is_not_late(db: Connection, run_scheduler: Run) -> None:

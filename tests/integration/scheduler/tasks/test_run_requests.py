@@ -72,7 +72,7 @@ def test_what_one_leader_took_over_and_did_not_send_the_next_one_sends(
     leader = start()
     work(leader)
     first = request_run(db)
-    rows(db, run_requests.TAKE_OVER % {"limit": 10})  # and then it dies
+    rows(db, run_requests.ACCEPT % {"limit": 10})  # and then it dies
     second = request_run(db)
 
     work(start())
@@ -119,7 +119,7 @@ def test_a_request_that_waits_is_not_taken_back_by_a_row_that_was_read_before_it
 def test_a_value_that_is_written_back_is_no_request(
     db: Connection, start: Start, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_requests, "KEPT_FOR", 0.0)
+    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
     schedule(db, MODEL, "0 0 1 1 *")
     read = request_run(db)
     leader = start()
@@ -152,8 +152,8 @@ def test_a_role_without_rights_to_the_requests_of_others_may_ask_for_a_run(db: C
 def test_many_requests_are_sent_and_cleared_in_portions_and_hold_no_due_time_up(
     db: Connection, start: Start, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_requests, "KEPT_FOR", 0.0)
-    monkeypatch.setattr(run_requests, "AT_A_TIME", 50)
+    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
+    monkeypatch.setattr(run_requests, "BATCH_SIZE", 50)
     set_clock(db, BEFORE)
     schedule(db, OTHER, "0 12 * * *")
     leader = start()
@@ -181,7 +181,7 @@ def test_old_requests_are_deleted(db: Connection, start: Start) -> None:
     )
     leader = start()
     work(leader)
-    leader._cleaned_up -= 1000  # noqa: SLF001  # the next round comes at once
+    leader._cleaned_up_at -= 1000  # noqa: SLF001  # the next round comes at once
     work(leader)
 
     assert one(db, "SELECT count(*) FROM run_requests") == 1
