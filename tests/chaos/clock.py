@@ -6,11 +6,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from threading import Event, Thread
 from typing import NamedTuple
 
 import psycopg2
 
+from tests.chaos.background import Periodic
 from tests.support.databases import Connection, rows, run
 
 log = logging.getLogger("chaos")
@@ -71,25 +71,15 @@ def full_minutes(after: datetime, until: datetime) -> list[datetime]:
     return [first + number * MINUTE for number in range((until - first) // MINUTE + 1)]
 
 
-class Clock:
+class Clock(Periodic):
     """Steps the clock, in a thread of its own while it runs."""
 
     def __init__(self, owner: Callable[[], AbstractContextManager[Connection]], rng: random.Random) -> None:
         """Step by connections of the database's owner."""
+        super().__init__("clock", rng, PAUSES)
         self._owner = owner
-        self._rng = rng
-        self._stop = Event()
-        self._thread = Thread(target=self._run, name="clock")
         self.steps = 0
         self._late = False
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
 
     def step(self) -> bool:
         """Set the clock to the next full minute; False if PostgreSQL is away."""
@@ -109,7 +99,6 @@ class Clock:
         with self._owner() as db:
             return Timeline([Step(*row) for row in rows(db, "SELECT at, shift FROM chaos.steps ORDER BY at")])
 
-    def _run(self) -> None:
-        while not self._stop.wait(self._rng.uniform(*PAUSES)):
-            while not self.step() and not self._stop.wait(RETRY):
-                pass
+    def act(self) -> None:
+        while not self.step() and not self._stop.wait(RETRY):
+            pass

@@ -8,11 +8,11 @@ import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
-from threading import Event, Thread
 from typing import NamedTuple
 
 import psycopg2
 
+from tests.chaos.background import Periodic
 from tests.support.databases import Connection, rows, run
 
 log = logging.getLogger("chaos")
@@ -88,33 +88,22 @@ def expected(db: Connection) -> dict[str, datetime]:
     return dict(rows(db, "SELECT model_id::text, due_at FROM chaos.newcomers"))
 
 
-class Newcomers:
+class Newcomers(Periodic):
     """Adds them now and then, in a thread of its own."""
 
     def __init__(self, owner: Callable[[], AbstractContextManager[Connection]], rng: random.Random) -> None:
         """Add by connections of the database's owner."""
+        super().__init__("newcomers", rng, PAUSES)
         self._owner = owner
-        self._rng = rng
-        self._stop = Event()
-        self._thread = Thread(target=self._run, name="newcomers")
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._rng.uniform(*PAUSES)):
-            is_requested = self._rng.random() < REQUESTED
-            try:
-                with self._owner() as db:
-                    run(db, "SET lock_timeout = '2s'")
-                    if is_requested:
-                        request_run(db)
-                    else:
-                        add(db, choose(db, self._rng))
-            except psycopg2.Error as error:
-                log.info("no newcomer: %s", " ".join(str(error).split()))
+    def act(self) -> None:
+        is_requested = self._rng.random() < REQUESTED
+        try:
+            with self._owner() as db:
+                run(db, "SET lock_timeout = '2s'")
+                if is_requested:
+                    request_run(db)
+                else:
+                    add(db, choose(db, self._rng))
+        except psycopg2.Error as error:
+            log.info("no newcomer: %s", " ".join(str(error).split()))

@@ -26,12 +26,16 @@ def result(due_at: datetime, seconds: float, outcome: str = "ok") -> Result:
     return Result(due_at, due_at, due_at + seconds * SECOND, outcome)
 
 
-def findings(results: list[Result], *blows: Blow, usual: float = 0.0) -> list[Finding]:
-    """Return the findings of a model that is due at three minutes."""
-    evidence = Evidence(
+def evidence(results: list[Result]) -> Evidence:
+    """Return the evidence of a model that is due at three minutes."""
+    return Evidence(
         passed=DUE, fired={}, skipped=0, models={CronSpec("* * * * *", "UTC"): ["model"]}, results={"model": results}
     )
-    return list(judge_junk(evidence, STEADY, blows, Calm(NOON, usual)).findings)
+
+
+def findings(results: list[Result], *blows: Blow, usual: float = 0.0) -> list[Finding]:
+    """Return the findings of that model."""
+    return list(judge_junk(evidence(results), STEADY, blows, Calm(NOON, usual)).findings)
 
 
 def test_results_in_time_are_no_findings() -> None:
@@ -68,37 +72,25 @@ def test_missing_and_wrong_results_are_found() -> None:
 
 
 def test_due_times_of_other_faults_and_their_aftermath_are_not_judged() -> None:
-    evidence = Evidence(
-        passed=DUE,
-        fired={},
-        skipped=0,
-        models={CronSpec("* * * * *", "UTC"): ["model"]},
-        results={"model": [result(due_at, 20) for due_at in DUE]},
-    )
+    late = evidence([result(due_at, 20) for due_at in DUE])
 
-    judgement = judge_junk(evidence, STEADY, [blow("kill", 10, 30)], Calm(NOON, 0.0))
+    judgement = judge_junk(late, STEADY, [blow("kill", 10, 30)], Calm(NOON, 0.0))
 
     assert judgement.judged == 1
     assert [finding.due_at for finding in judgement.findings] == [DUE[2]]
 
 
 def test_newcomer_is_judged_at_its_only_due_time() -> None:
-    evidence = Evidence(
+    newcomer = Evidence(
         passed=DUE, fired={}, skipped=0, models={}, results={"new": [result(DUE[1], 9)]}, newcomers={"new": DUE[1]}
     )
 
-    judgement = judge_junk(evidence, STEADY, [], Calm(NOON, 0.0))
+    judgement = judge_junk(newcomer, STEADY, [], Calm(NOON, 0.0))
 
     assert judgement == (1, [Finding("new", DUE[1], 9.0, "late", ())])
 
 
 def test_due_times_before_the_calm_are_not_judged() -> None:
-    evidence = Evidence(
-        passed=DUE,
-        fired={},
-        skipped=0,
-        models={CronSpec("* * * * *", "UTC"): ["model"]},
-        results={"model": [result(due_at, 20) for due_at in DUE]},
-    )
+    late = evidence([result(due_at, 20) for due_at in DUE])
 
-    assert judge_junk(evidence, STEADY, [], Calm(DUE[2], 0.0)).judged == 1
+    assert judge_junk(late, STEADY, [], Calm(DUE[2], 0.0)).judged == 1
