@@ -3,8 +3,8 @@
 import api.http.connection
 from api.main import main
 
-PATIENCE = 1.5  # seconds
+CLIENT_TIMEOUT = 1.5  # seconds
 
 if __name__ == "__main__":
-    api.http.connection.PATIENCE = PATIENCE  # type: ignore[attr-defined]  # it imports it from limits
+    api.http.connection.CLIENT_TIMEOUT = CLIENT_TIMEOUT  # type: ignore[attr-defined]  # it imports it from limits
     main()
