@@ -33,7 +33,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_transport="worker.transport:Transport",
     broker_transport_options={
-        # A killed worker's batch is redelivered after this; longer than any batch takes, else it would run twice at once.
+        # A killed worker's batch is redelivered after this; longer than any batch takes, else two workers would run it.
         "visibility_timeout": settings.time_limit + 2 * GRACE_PERIOD,
         "unacked_restore_interval": min(10, GRACE_PERIOD),
         "health_check_interval": 10,

@@ -42,8 +42,8 @@ class Calculation:
     def run(self) -> datetime:
         """Store the results of the pending models; return when the last label row was read.
 
-        Raises UnreadableRows, OutOfTime and errors of the backends. An error is ascribed to the label rows only if those
-        of other models can be read at the same time.
+        Raises UnreadableRows, OutOfTime and errors of the backends. An error counts as one of the label rows only if
+        those of other models can be read at the same time.
         """
         try:
             return self._read_and_save()
