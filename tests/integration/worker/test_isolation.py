@@ -63,7 +63,7 @@ def test_a_server_that_is_slow_or_broken_for_all_is_an_outage(
         queue.send(Batch(ids, NOON).message(NOON), Batch([MODEL], NOON, isolated=True).message(NOON))
         schedule(db, MODEL)
         log_labels(db, "[1]", "[1]")
-        wait_for(lambda: "waits" in running.output, seconds=20)
+        wait_for(lambda: "batch delayed" in running.output, seconds=20)
         wait_for(lambda: "requeued" in running.output, seconds=30)
         assert count(redis_client) == 0
         run(db, AS_BEFORE)
