@@ -47,6 +47,8 @@ PREVIOUS_FUNCTIONS = """
     LANGUAGE plpgsql IMMUTABLE AS $$
         BEGIN SELECT * INTO message, hint FROM cron_strange_item(field, 'minute', 0, 59, NULL); END
     $$;
+    CREATE FUNCTION is_run_taken_over(model_id uuid, requested_at timestamptz) RETURNS boolean
+    LANGUAGE sql VOLATILE SECURITY DEFINER AS 'SELECT false';
     CREATE FUNCTION normalise_schedule() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN NEW.cron_expression := normal_cron(NEW.cron_expression); RETURN NEW; END
     $$;
