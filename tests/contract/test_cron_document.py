@@ -44,7 +44,7 @@ def test_a_night_of_daylight_saving(night: str, expression: str, runs: str) -> N
         datetime.fromisoformat(f"{found['day']} {found[name]}").replace(tzinfo=zone) for name in ("start", "end")
     )
 
-    fires = cron_model.fires(expression.strip("`"), found["zone"], start.astimezone(UTC), end.astimezone(UTC))
+    fires = cron_model.fire_times(expression.strip("`"), found["zone"], start.astimezone(UTC), end.astimezone(UTC))
 
     shown = [fire.astimezone(zone).strftime("%H:%M %Z") for fire in fires]
     assert shown == [run for run in runs.split(", ") if run]
@@ -75,7 +75,7 @@ def test_the_day_rule(expression: str, days: str) -> None:
 
 @pytest.mark.parametrize(("written", "reason", "hint"), rows_of("written"))
 def test_a_refusal(db: Connection, written: str, reason: str, hint: str) -> None:
-    assert rows(db, "SELECT * FROM cron_problem(normal_cron(%s))", written.strip("`")) == [(reason, hint)]
+    assert rows(db, "SELECT * FROM cron_problem(normalize_cron(%s))", written.strip("`")) == [(reason, hint)]
 
 
 def test_the_answer_of_get_cron(databases: Databases, database_url: str, db: Connection, redis_url: str) -> None:

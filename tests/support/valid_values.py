@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from core.results.models import Result
 from core.results.repository import ResultStore
 from tests.support import cron_model
-from tests.support.cron_strings import valid
+from tests.support.cron_strings import valid_expression
 from tests.support.databases import MODEL, Connection, model_ids, run, schedule
 
 ZONES = re.findall(r"\('([^']+)'\)", Path("sql/020_time_zones.sql").read_text())
@@ -24,7 +24,11 @@ WITH_RESULTS = SCHEDULED[:6]
 def register(cursor: str) -> None:
     """Tell schemathesis how to make values of our formats; cursor is a valid ?after=."""
     chance = random.Random(7)
-    crons = [cron for cron in (valid(chance) for _ in range(2000)) if cron_model.accepts(cron_model.normal(cron))]
+    crons = [
+        cron
+        for cron in (valid_expression(chance) for _ in range(2000))
+        if cron_model.is_valid(cron_model.normalize(cron))
+    ]
     schemathesis.openapi.format("cron", st.sampled_from(crons))
     schemathesis.openapi.format("iana-time-zone", st.sampled_from(ZONES))
     schemathesis.openapi.format("uuid", st.sampled_from(SCHEDULED) | st.uuids().map(str))

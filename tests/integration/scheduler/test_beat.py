@@ -212,6 +212,6 @@ def test_through_the_nights_of_a_shift_it_fires_what_the_reference_model_says(
         expected = [
             (model, fire.isoformat(timespec="milliseconds"))
             for model, cron in jobs.items()
-            for fire in cron_model.fires(cron, zone, start + MINUTE, start + 241 * MINUTE)
+            for fire in cron_model.fire_times(cron, zone, start + MINUTE, start + 241 * MINUTE)
         ]
         assert sorted(fired) == sorted(expected)
