@@ -1,4 +1,4 @@
-"""The API inside the test, on real servers."""
+"""A test client of the API, with real PostgreSQL and Redis."""
 
 import pytest
 from flask.testing import FlaskClient
