@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.databases import Connection, Databases, run
+from tests.support.databases import Connection, run
 from tests.support.raw_http import exchange, running_api, statuses
 from tests.support.raw_requests import raw_request
 
@@ -18,17 +18,14 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 def test_malformed_requests_cause_no_internal_error_and_no_hang(
-    databases: Databases,
-    database_url: str,
+    env: dict[str, str],
     db: Connection,
-    redis_url: str,
     tmp_path: Path,
     pytestconfig: pytest.Config,
 ) -> None:
     factor = pytestconfig.getoption("fuzz")
     seed = random.randrange(2**32) if factor else 0
     choices = random.Random(seed)
-    env = {"DATABASE_URL": databases.url_as("metrics_api", database_url), "REDIS_URL": redis_url}
     run(db, "UPDATE leader SET name = 'here:1', since = now(), looked_at = now() + interval '1 day'")  # /status is 200
     with running_api(env, tmp_path) as api:
         for number in range(REQUESTS * max(1, factor)):

@@ -19,7 +19,7 @@ from api.http.connection import ClientConnection
 from api.http.limits import DEFAULT_LIMITS, MAX_BODY_SIZE, MAX_BULK_BODY_SIZE, MAX_HEADER_SIZE
 from api.http.server import Server
 from devstack.ports import HOST
-from tests.support.databases import MODEL, Connection, Databases, one, run, schedule_many, wait_for
+from tests.support.databases import MODEL, Connection, one, run, schedule_many, wait_for
 from tests.support.impatient_api import LIMITS as IMPATIENT_LIMITS
 from tests.support.processes import is_quick, peak_memory
 from tests.support.raw_http import Api, encode_request, exchange, parse_response, receive_all, running_api, statuses
@@ -34,11 +34,6 @@ def bare_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """An API without PostgreSQL and Redis, which suffices for rejected requests and for /healthz."""
     with running_api(UNREACHABLE, tmp_path_factory.mktemp("bare")) as api:
         yield api
-
-
-@pytest.fixture
-def env(databases: Databases, database_url: str, redis_url: str) -> dict[str, str]:
-    return {"DATABASE_URL": databases.url_as("metrics_api", database_url), "REDIS_URL": redis_url}
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from werkzeug.datastructures import Headers
 from api.main import create_app
 from api.settings import Settings
 from api.tokens import make
-from tests.support.databases import MODEL, Connection, Databases, rows, run
+from tests.support.databases import MODEL, Connection, rows, run
 
 READ, READ_ENTRY = make("grafana", may_write=False)
 WRITE, WRITE_ENTRY = make("ci", may_write=True)
@@ -28,11 +28,6 @@ def endpoints(app: Flask) -> Iterator[tuple[str, str]]:
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
-
-
-@pytest.fixture
-def env(databases: Databases, database_url: str, redis_url: str) -> dict[str, str]:
-    return {"DATABASE_URL": databases.url_as("metrics_api", database_url), "REDIS_URL": redis_url}
 
 
 @pytest.fixture
@@ -202,14 +197,6 @@ def test_allowed_hosts_replace_the_loopback_names(env: dict[str, str], allowed: 
 
 
 @pytest.mark.parametrize(
-    "name", ["metrics.example:8443", "https://metrics.example", "::1", "*.metrics.example", "metrics.example/", "żółw"]
-)
-def test_allowed_host_that_no_request_can_have_is_rejected(env: dict[str, str], name: str) -> None:
-    with pytest.raises(ValueError, match=r'ALLOWED_HOSTS has ".+"; write names without scheme and port'):
-        Settings.from_env(env | {"ALLOWED_HOSTS": f"localhost, {name}"})
-
-
-@pytest.mark.parametrize(
     ("host", "origin", "status"),
     [
         ("my_metrics:5000", "http://my_metrics:5000", 202),  # valid in compose, not in DNS
@@ -247,32 +234,3 @@ def test_every_response_has_security_headers(client: FlaskClient, path: str) -> 
     assert headers["Referrer-Policy"] == "same-origin"
     assert headers["Cache-Control"] == "no-store"
     assert "Set-Cookie" not in headers
-
-
-@pytest.mark.parametrize(
-    ("host", "variables", "allowed"),
-    [
-        ("127.0.0.1", {}, True),
-        ("127.8.9.1", {}, True),
-        ("::1", {}, True),
-        ("localhost", {}, True),
-        ("0.0.0.0", {}, False),  # noqa: S104
-        ("::", {}, False),
-        ("192.168.0.7", {}, False),
-        ("metrics.example", {}, False),
-        ("", {}, False),
-        ("0.0.0.0", {"ALLOW_ANONYMOUS": "true"}, True),  # noqa: S104
-        ("0.0.0.0", {"ALLOW_ANONYMOUS": "false"}, False),  # noqa: S104
-        ("0.0.0.0", {"API_TOKENS": READ_ENTRY}, True),  # noqa: S104
-    ],
-)
-def test_host_other_than_loopback_needs_tokens_or_allow_anonymous(
-    host: str, variables: dict[str, str], allowed: bool
-) -> None:
-    env = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused", "HOST": host} | variables
-
-    if allowed:
-        assert Settings.from_env(env).host == host
-    else:
-        with pytest.raises(ValueError, match=r"set API_TOKENS .*, or HOST=127\.0\.0\.1, or ALLOW_ANONYMOUS=true"):
-            Settings.from_env(env)
