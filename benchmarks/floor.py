@@ -6,7 +6,7 @@ import sys
 import waitress
 from flask import Flask, Response, jsonify
 
-from api.http.limits import THREADS
+from api.http.limits import DEFAULT_LIMITS
 from devstack.ports import HOST
 
 ANSWER = {  # as long as a result
@@ -31,4 +31,4 @@ def result(model_id: str) -> Response:
 
 if __name__ == "__main__":
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line per request that waits would be the floor
-    waitress.serve(app, host=HOST, port=int(sys.argv[1]), threads=THREADS, ident=None)
+    waitress.serve(app, host=HOST, port=int(sys.argv[1]), threads=DEFAULT_LIMITS.threads, ident=None)

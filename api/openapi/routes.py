@@ -1,4 +1,4 @@
-"""The contract: /openapi.json for programs, /docs for people, by Swagger UI, which is served from here: no Internet."""
+"""The contract: /openapi.json for programs, /docs for people, with Swagger UI from a package: no Internet needed."""
 
 from importlib.resources import files
 from typing import Annotated
@@ -14,7 +14,7 @@ from api.schedules import etags
 
 blueprint = Blueprint("docs", __name__)
 
-SWAGGER_UI = {  # what the package offapi has of it, by the name under which it is served
+SWAGGER_UI = {  # files of the package offapi, by the name in the URL
     "swagger-ui.css": ("swagger_style.css", "text/css"),
     "swagger-ui.js": ("swagger_bundle.js", "text/javascript"),
 }
@@ -36,7 +36,7 @@ def openapi() -> Response:
 
 
 @blueprint.get("/docs")
-@operation(Operation({200: ResponseSpec("A page for people.", Page, media_type="text/html")}, needs_backends=False))
+@operation(Operation({200: ResponseSpec("The page.", Page, media_type="text/html")}, needs_backends=False))
 def docs() -> str:
     """Show the contract as a page on which calls can be tried."""
     return render_template("docs.html")
@@ -44,7 +44,7 @@ def docs() -> str:
 
 @blueprint.get("/docs/<name>")
 def swagger_ui(name: str) -> Response:
-    """Serve a part of Swagger UI."""
+    """Return a file of Swagger UI."""
     if name not in SWAGGER_UI:
         raise NotFound(f"there is no {name[:80]}; the page is /docs")
     file, media_type = SWAGGER_UI[name]

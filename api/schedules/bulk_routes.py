@@ -86,7 +86,7 @@ def list_schedules(query: Listed) -> Response:
     answer = jsonify([serializers.schedule(schedule) for schedule in page.schedules])
     if page.following:
         parameters: dict[str, Any] = {**request.args, "after": page.following}
-        following = url_for("collection.list_schedules", **parameters)
+        following = url_for("schedules.collection.list_schedules", **parameters)
         answer.headers["Link"] = f'<{following}>; rel="next"'
     return answer
 

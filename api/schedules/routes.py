@@ -9,6 +9,7 @@ from api.backends import backends
 from api.contract.operation import Operation, ResponseSpec, operation
 from api.problems import FieldError, InvalidRequest, NotFound, PreconditionFailed, ScheduleRejected
 from api.schedules import details, etags, queries, serializers
+from api.schedules.bulk_routes import blueprint as collection
 from api.schedules.queries import NewSchedule, Schedule
 from api.schedules.request_schemas import ScheduleCreate, SchedulePatch, ScheduleReplace
 from api.schedules.response_schemas import RunRequested, ScheduleDetails, ScheduleResponse
@@ -17,6 +18,7 @@ from api.status import snapshot
 from core.timestamps import iso
 
 blueprint = Blueprint("schedules", __name__)
+blueprint.register_blueprint(collection)
 
 TAG = {"ETag": "Of what users can change; for If-Match."}
 MATCH = {"If-Match": "Do it only if the schedule still has this ETag; 412 otherwise."}

@@ -53,7 +53,7 @@ def register(app: Flask, settings: Settings) -> None:
         key = (method if method in METHODS else OTHER, rule.rule if rule else OTHER, answer.status_code)
         if key not in bound:
             bound[key] = durations.labels(*key)
-        bound[key].observe(time.monotonic() - g.began)
+        bound[key].observe(time.monotonic() - g.started_at)
         return answer
 
     app.after_request(observe)

@@ -9,12 +9,13 @@ from api.backends import backends
 from api.contract.operation import Operation, ResponseSpec, operation
 from api.contract.response_fields import format_timestamp
 from api.problems import ServiceUnavailable
-from api.status import diagnosis, snapshot
+from api.status import diagnosis, prometheus, snapshot
 from api.status.schemas import Healthy, SystemFire, SystemStatus
 from api.status.snapshot import Fire
 from core.timestamps import iso
 
 blueprint = Blueprint("health", __name__)
+blueprint.register_blueprint(prometheus.blueprint)
 
 
 @blueprint.get("/healthz")

@@ -1,4 +1,4 @@
-"""The scheduler writes messages without Celery: a stock Celery reads in them what it would have sent itself."""
+"""Messages that the scheduler encodes without Celery, compared with those of an unmodified Celery."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ MESSAGES = [
     Batch(model_ids(1), NOON).message(queued_at=NOON),
     Batch(model_ids(100), NOON, requested=True).message(queued_at=None),
 ]
-PATHS_OF_ONE = {  # what each message has of its own, or nobody acts upon
+UNIQUE_PATHS = {  # differ between messages, or are not used
     ("headers", "id"),
     ("headers", "root_id"),
     ("headers", "kwargsrepr"),
@@ -38,20 +38,20 @@ def stock(redis_url: str) -> Iterator[Celery]:
 
 
 def leaves(part: Any, *path: str) -> dict[tuple[str, ...], Any]:
-    """Return what a message says, by where it says it."""
+    """Return the values of a message by their paths."""
     if not isinstance(part, dict) or not part:
         return {path: part}
     return {key: value for name, inner in part.items() for key, value in leaves(inner, *path, name).items()}
 
 
-def received(stock: Celery) -> Any:
-    """Take a message as kombu does."""
+def receive(stock: Celery) -> Any:
+    """Receive a message with kombu."""
     with stock.connection_for_read() as connection:
         return connection.default_channel.basic_get(QUEUE, no_ack=True)
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_it_lies_in_the_queue_as_one_that_celery_sent(
+def test_encoded_message_equals_one_that_celery_sent(
     stock: Celery, redis_client: redis.Redis, message: batch.TaskMessage
 ) -> None:
     stock.send_task(**message._asdict())
@@ -61,33 +61,33 @@ def test_it_lies_in_the_queue_as_one_that_celery_sent(
     written = leaves(json.loads(celery_message.encode(message)))
 
     assert written.keys() == sent.keys()
-    assert {path: value for path, value in written.items() if path not in PATHS_OF_ONE} == {
-        path: value for path, value in sent.items() if path not in PATHS_OF_ONE
+    assert {path: value for path, value in written.items() if path not in UNIQUE_PATHS} == {
+        path: value for path, value in sent.items() if path not in UNIQUE_PATHS
     }
-    for path in PATHS_OF_ONE:
+    for path in UNIQUE_PATHS:
         assert type(written[path]) is type(sent[path])
     assert written["headers", "id"] == written["headers", "root_id"] == written["properties", "correlation_id"]
     assert written["headers", "kwargsrepr"][:60] == sent["headers", "kwargsrepr"][:60]
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_a_stock_worker_takes_the_same_call_from_it(
+def test_unmodified_celery_reads_the_same_task_call(
     stock: Celery, redis_client: redis.Redis, message: batch.TaskMessage
 ) -> None:
     redis_client.lpush(QUEUE, celery_message.encode(message))
-    ours = received(stock)
+    own = receive(stock)
     stock.send_task(**message._asdict())
-    theirs = received(stock)
+    reference = receive(stock)
 
-    assert ours.decode() == theirs.decode()
-    assert ours.delivery_info == theirs.delivery_info
-    context = Context(ours.headers)
-    assert (context.task, context.id, context.retries) == (message.name, ours.properties["correlation_id"], 0)
+    assert own.decode() == reference.decode()
+    assert own.delivery_info == reference.delivery_info
+    context = Context(own.headers)
+    assert (context.task, context.id, context.retries) == (message.name, own.properties["correlation_id"], 0)
     assert (context.eta, context.expires, context.timelimit) == (None, None, [None, None])
-    assert {name: ours.headers[name] for name in message.headers} == message.headers
+    assert {name: own.headers[name] for name in message.headers} == message.headers
 
 
-def test_our_worker_takes_it_and_no_two_are_the_same() -> None:
+def test_decoded_messages_have_unique_ids() -> None:
     first, second = (celery_message.decode(celery_message.encode(MESSAGES[0])) for _ in range(2))
 
     assert first["body"] == second["body"]

@@ -1,10 +1,9 @@
-"""An API whose patience ends soon: python -m tests.support.impatient_api."""
+"""An API with a short client timeout: python -m tests.support.impatient_api."""
 
-import api.http.connection
+from api.http.limits import Limits
 from api.main import main
 
-CLIENT_TIMEOUT = 1.5  # seconds
+LIMITS = Limits(client_timeout=1.5)
 
 if __name__ == "__main__":
-    api.http.connection.CLIENT_TIMEOUT = CLIENT_TIMEOUT  # type: ignore[attr-defined]  # it imports it from limits
-    main()
+    main(LIMITS)

@@ -1,4 +1,4 @@
-"""What a service asks its environment for."""
+"""Environment variables that a service reads."""
 
 import ast
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def variables(service: str) -> set[str]:
-    """Return the words in capitals that a service's settings ask for."""
+    """Return the names of the variables, which are the upper-case strings in the service's settings."""
     tree = ast.parse(Path(service, "settings.py").read_text())
-    words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return {word for word in words if re.fullmatch(r"[A-Z][A-Z_]+", word)}
+    strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {text for text in strings if re.fullmatch(r"[A-Z][A-Z_]+", text)}

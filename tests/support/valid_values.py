@@ -1,4 +1,4 @@
-"""Values of the formats that the contract names, for schemathesis, and a system that has something to answer."""
+"""Values of the formats in the OpenAPI document, for schemathesis, and schedules and results to respond with."""
 
 import random
 import re
@@ -22,11 +22,11 @@ WITH_RESULTS = SCHEDULED[:6]
 
 
 def register(cursor: str) -> None:
-    """Tell schemathesis how to make values of our formats; cursor is a valid ?after=."""
-    chance = random.Random(7)
+    """Register generators of the formats with schemathesis; cursor is a valid ?after=."""
+    choices = random.Random(7)
     crons = [
         cron
-        for cron in (valid_expression(chance) for _ in range(2000))
+        for cron in (valid_expression(choices) for _ in range(2000))
         if cron_model.is_valid(cron_model.normalize(cron))
     ]
     schemathesis.openapi.format("cron", st.sampled_from(crons))
@@ -36,14 +36,14 @@ def register(cursor: str) -> None:
     schemathesis.openapi.format("entity-tags", st.sampled_from(TAGS))
 
 
-def prepare(db: Connection, results: ResultStore) -> None:
-    """Make some schedules and results, so that not everything is missing; all is well with the system."""
+def insert_rows(db: Connection, results: ResultStore) -> None:
+    """Insert schedules and results, and a leader, so that /status reports no problem."""
     for model_id in SCHEDULED:
         schedule(db, model_id)
     run(db, "UPDATE leader SET name = 'scheduler-1:7', since = now(), looked_at = now() + interval '1 hour'")
-    minutes = [NOON + timedelta(minutes=minute) for minute in range(5)]
+    due_times = [NOON + timedelta(minutes=minute) for minute in range(5)]
     results.save(
-        Result(model_id, minute, minute, status="ok", accuracy=0.9, samples=10, result_id=1, data_timestamp=NOON)
+        Result(model_id, due_at, due_at, status="ok", accuracy=0.9, samples=10, result_id=1, data_timestamp=NOON)
         for model_id in WITH_RESULTS
-        for minute in minutes
+        for due_at in due_times
     )
