@@ -2,7 +2,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 FUZZ ?= 80
 FUZZ_MINUTES ?= 5
-BENCH ?= fires schedules jobs bulk newest api pages schedule_list
+BENCH ?= fires scheduler_overhead end_to_end bulk_writes label_row_reads api_throughput pages schedule_list
 RUNS ?= 5
 UPGRADE ?=
 MINUTES ?= 10
@@ -47,7 +47,7 @@ check: $(VENV)/installed-dev ## Check format, lint, types and imports
 chaos: $(VENV)/installed-dev ## Break everything at random for MINUTES=10, then count the results (SEED=1 repeats a run; FAULTS=junk has that alone; LOSSES=1 also loses data)
 	@MINUTES="$(MINUTES)" SEED="$(SEED)" FAULTS="$(FAULTS)" LOSSES="$(LOSSES)" exec $(BIN)/python -m tests.chaos
 
-bench: $(VENV)/installed-dev ## Measure how soon models run and edits count, large fires, a million schedules, the API, its list, the pages (28 minutes; BENCH=api one of them)
+bench: $(VENV)/installed-dev ## Measure how soon models run and edits count, large fires, a million schedules, the API, its list, the pages (28 minutes; BENCH=fires one of them)
 	@for name in $(BENCH); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 bench-cron: $(VENV)/installed-dev ## Measure what a cron expression costs, and the gate (12 minutes)

@@ -8,9 +8,9 @@ import time
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from benchmarks.figures import Figures, Wanted, command
-from benchmarks.million import MODELS, PAIRS, fill, make_due, memory, start_scheduler, tidy
-from benchmarks.moments import approach
+from benchmarks.measurements import Figures, Wanted, command
+from benchmarks.million_schedules import MODELS, PAIRS, fill, make_due, memory, start_scheduler, tidy
+from benchmarks.simulated_clock import approach
 from benchmarks.stack import Stack, running
 from core.queue.keys import QUEUE
 from tests.support.databases import one, rows, wait_for

@@ -16,8 +16,8 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
 
-from benchmarks import away, take_overs
-from benchmarks.report import Missing, Report, expect, this_minute, timed
+from benchmarks import backend_outages, leader_failover
+from benchmarks.scenario_report import Missing, Report, expect, this_minute, timed
 from benchmarks.stack import Stack, running
 from core.queue.batch import Batch
 from devstack.services import WORKER
@@ -26,18 +26,22 @@ from tests.integration.worker.conftest import big_batch, children, count
 
 LONG = 50_000  # labels of each model of a batch that takes some seconds
 BATCH = "batch of a killed worker: last result"
-BARS: dict[str, int | None] = {**take_overs.BARS, **away.BARS, BATCH: 180}  # seconds, in the order of the table
+BARS: dict[str, int | None] = {
+    **leader_failover.BARS,
+    **backend_outages.BARS,
+    BATCH: 180,
+}  # seconds, in the order of the table
 
 
 def main() -> None:
     """Run the bench, each of the quick take-overs several times (5 unless told)."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     # A process for each scenario: ours start from its main thread, and no measurement waits for another's.
-    with ProcessPoolExecutor(len(away.OUTAGES) + 2, mp_context=get_context("spawn")) as processes:
-        reports = [processes.submit(tried, take_overs.take_overs, runs).result()]
+    with ProcessPoolExecutor(len(backend_outages.OUTAGES) + 2, mp_context=get_context("spawn")) as processes:
+        reports = [processes.submit(tried, leader_failover.take_overs, runs).result()]
         side_by_side = [
-            processes.submit(tried, away.outage, server, how, 10 * place)
-            for place, (server, how) in enumerate(away.OUTAGES, 1)
+            processes.submit(tried, backend_outages.outage, server, how, 10 * place)
+            for place, (server, how) in enumerate(backend_outages.OUTAGES, 1)
         ]
         side_by_side += [processes.submit(tried, killed_worker, number) for number in (1, 2)]
         reports += [report.result() for report in side_by_side]

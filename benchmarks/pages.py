@@ -26,9 +26,9 @@ from urllib.parse import urlencode
 
 import redis
 
-from benchmarks.load import Load, measure
-from benchmarks.stock import Setup, prepared
-from benchmarks.viewers import Seen, Viewers
+from benchmarks.api_fixture import Setup, prepared
+from benchmarks.load_generator import Load, measure
+from benchmarks.page_viewers import Seen, Viewers
 from core.results.models import Result
 from core.results.repository import ResultStore
 from devstack.ports import HOST
@@ -163,7 +163,7 @@ def watched(setup: Setup, change: str, model: str, paths: Sequence[str], seconds
 
 def see(viewers: Viewers) -> Seen:
     """Have pages open, in a process of their own."""
-    command = [sys.executable, "-m", "benchmarks.viewers"]
+    command = [sys.executable, "-m", "benchmarks.page_viewers"]
     ran = subprocess.run(command, input=json.dumps(asdict(viewers)), capture_output=True, text=True, check=True)
     return Seen(**json.loads(ran.stdout))
 

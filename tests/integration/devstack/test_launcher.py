@@ -20,7 +20,7 @@ MODEL = "00000000-0000-4000-8000-00000000dead"
 def refused(data_dir: Path, port: int | str) -> str:
     """Start a launcher that must refuse; return the line that it says."""
     done = subprocess.run(
-        [sys.executable, "-m", "local"],
+        [sys.executable, "-m", "devstack"],
         cwd=ROOT,
         env=environment(data_dir, port),
         capture_output=True,

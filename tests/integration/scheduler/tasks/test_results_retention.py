@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 import redis
 
-from benchmarks.moments import approach
+from benchmarks.simulated_clock import approach
 from core import postgres
 from scheduler.settings import Settings
 from scheduler.tasks import results_retention

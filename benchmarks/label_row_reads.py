@@ -1,4 +1,4 @@
-"""How long the newest rows of 100 models take in a small and in a large table: python -m benchmarks.newest.
+"""How long the newest rows of 100 models take in a small and in a large table: python -m benchmarks.label_row_reads.
 
 As a worker reads them, with its rights and its query. Each table is in a database of its own on one
 server, all are vacuumed, and they are read by turns: first 100 models by chance, whose rows of the
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import psycopg2
 
-from benchmarks.figures import Figures, Wanted, Watch, command
-from benchmarks.sizes import add_sizes
+from benchmarks.measurements import Figures, Wanted, Watch, command
+from benchmarks.row_sizes import add_sizes
 from benchmarks.stack import Stack, running
 from core import postgres
 from sql.apply import apply

@@ -1,4 +1,4 @@
-"""The floor: waitress and Flask with a view that does nothing but answer. python -m benchmarks.floor PORT."""
+"""The floor: waitress and Flask with a view that does nothing but answer. python -m benchmarks.flask_baseline PORT."""
 
 import logging
 import sys

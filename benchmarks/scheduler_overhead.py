@@ -1,4 +1,4 @@
-"""What a million schedules cost the scheduler: python -m benchmarks.schedules [--runs N] [--json FILE].
+"""What a million schedules cost the scheduler: python -m benchmarks.scheduler_overhead [--runs N] [--json FILE].
 
 Restarts, idling, an import, edits and requested runs, with real servers, on the real clock, and without a worker.
 """
@@ -8,8 +8,8 @@ import sys
 import time
 from datetime import datetime, timedelta
 
-from benchmarks.figures import Figures, Wanted, Watch, command
-from benchmarks.million import MODELS, PAIRS, fill, make_due, memory, start_scheduler, tidy, wait_until_idle
+from benchmarks.measurements import Figures, Wanted, Watch, command
+from benchmarks.million_schedules import MODELS, PAIRS, fill, make_due, memory, start_scheduler, tidy, wait_until_idle
 from benchmarks.stack import Stack, running
 from core.queue.keys import QUEUE
 from devstack.services import SCHEDULER

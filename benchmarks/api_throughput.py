@@ -1,4 +1,4 @@
-"""How fast the API answers, beside bare waitress and Flask: python -m benchmarks.api [--json FILE] [--runs N].
+"""How fast the API answers, beside bare waitress and Flask: python -m benchmarks.api_throughput [--json FILE].
 
 Real servers, a million schedules in 36,000 pairs, results of 100,000 models; "any" schedule is one of theirs, a "known"
 one is one of a few hundred. Runs of the floor and of each call alternate. Two kinds of load: clients that send the next
@@ -17,8 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.load import Load, Measured, measure
-from benchmarks.stock import Setup, prepared
+from benchmarks.api_fixture import Setup, prepared
+from benchmarks.load_generator import Load, Measured, measure
 
 SCHEDULES, MODELS = 1_000_000, 100_000
 CROWD = 50  # clients

@@ -1,4 +1,4 @@
-"""The whole job, from the moment to the last result in Redis: python -m benchmarks.jobs.
+"""The whole job, from the moment to the last result in Redis: python -m benchmarks.end_to_end.
 
 Real servers, scheduler and a worker of two processes, all on this machine. Every model is due
 at the same moment; each has a fresh row of 1,000 labels, or none since its last result. Then
@@ -12,8 +12,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from benchmarks.figures import Figures, Wanted, command
-from benchmarks.moments import approach
+from benchmarks.measurements import Figures, Wanted, command
+from benchmarks.simulated_clock import approach
 from benchmarks.stack import Stack, running
 from core.results.keys import results_key
 from core.results.models import Result

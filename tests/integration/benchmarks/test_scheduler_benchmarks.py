@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from benchmarks import fires, schedules
-from benchmarks.figures import Figures, Wanted
+from benchmarks import fires, scheduler_overhead
+from benchmarks.measurements import Figures, Wanted
 
 
 def check(figures: Figures, wanted: Wanted, count: int) -> None:
@@ -27,7 +27,7 @@ def test_fires(tmp_path: Path) -> None:
 def test_schedules(tmp_path: Path) -> None:
     figures, wanted = Figures("schedules"), Wanted(runs=1, scale=0.001, json=tmp_path / "schedules.json")
 
-    schedules.bench(figures, wanted)
+    scheduler_overhead.bench(figures, wanted)
     figures.write(wanted.json)
 
     check(figures, wanted, count=11)

@@ -1,6 +1,6 @@
 """What a row of a table takes on disk."""
 
-from benchmarks.figures import Figures
+from benchmarks.measurements import Figures
 from tests.support.databases import Connection, one
 
 PARTS = {

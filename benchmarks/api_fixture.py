@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg2
 
-from benchmarks.load import Load, measure
+from benchmarks.load_generator import Load, measure
 from core.redis import create_client
 from core.results.models import Result
 from core.results.repository import ResultStore
@@ -90,7 +90,7 @@ def prepared(schedules: int, models: int) -> Iterator[Setup]:
             "PORT": str(api),
         }
         serving = stack.enter_context(service(["api.main"], env, folder / "api.log"))
-        stack.enter_context(service(["benchmarks.floor", str(floor)], {}, folder / "floor.log"))
+        stack.enter_context(service(["benchmarks.flask_baseline", str(floor)], {}, folder / "floor.log"))
         wait_for(lambda: "Serving on" in serving.output)
         wait_for(lambda: measure(Load(floor, 0.1, 1, [["GET", "/results/x", ""]])), seconds=10)
         yield Setup(api, floor, serving, db, queue.url, one(db, "SHOW server_version"), schedules, ids, crons)

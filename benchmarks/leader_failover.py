@@ -11,7 +11,7 @@ from contextlib import closing
 import psycopg2
 
 from benchmarks.packet_loss import LossyProxy
-from benchmarks.report import LABELS, MINUTE, MODELS, Report, expect, this_minute, timed
+from benchmarks.scenario_report import LABELS, MINUTE, MODELS, Report, expect, this_minute, timed
 from benchmarks.stack import Stack
 from core.leader_lock import APPLICATION_NAME
 from devstack import redis as local_redis

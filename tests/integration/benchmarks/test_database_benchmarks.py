@@ -6,14 +6,17 @@ from types import ModuleType
 
 import pytest
 
-from benchmarks import bulk, newest
-from benchmarks.figures import Figures, Wanted
+from benchmarks import bulk_writes, label_row_reads
+from benchmarks.measurements import Figures, Wanted
 
 
 @pytest.mark.parametrize(
     ("module", "scale", "figures_of_it"),
-    [(bulk, 0.001, 4 * len(bulk.STATEMENTS) + 3), (newest, 0.002, 7 * len(newest.TABLES) + 2)],
-    ids=["bulk", "newest"],
+    [
+        (bulk_writes, 0.001, 4 * len(bulk_writes.STATEMENTS) + 3),
+        (label_row_reads, 0.002, 7 * len(label_row_reads.TABLES) + 2),
+    ],
+    ids=["bulk_writes", "label_row_reads"],
 )
 def test_it_measures_and_writes(module: ModuleType, scale: float, figures_of_it: int, tmp_path: Path) -> None:
     figures, wanted = Figures(module.__name__), Wanted(runs=1, scale=scale, json=tmp_path / "figures.json")

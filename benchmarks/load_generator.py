@@ -72,7 +72,7 @@ class Client:
 
 def measure(load: Load) -> Measured:
     """Run a load in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.load"]
+    command = [sys.executable, "-m", "benchmarks.load_generator"]
     ran = subprocess.run(
         command, input=json.dumps(asdict(load)), capture_output=True, text=True, check=True, timeout=load.seconds + 60
     )

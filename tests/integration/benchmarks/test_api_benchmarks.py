@@ -3,8 +3,8 @@
 import pytest
 
 from benchmarks import pages
-from benchmarks.api import bench
-from benchmarks.stock import prepared
+from benchmarks.api_fixture import prepared
+from benchmarks.api_throughput import bench
 
 
 def test_it_measures_each_call_under_each_load(capsys: pytest.CaptureFixture[str]) -> None:

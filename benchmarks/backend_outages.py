@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from benchmarks.packet_loss import LossyProxy
-from benchmarks.report import LABELS, MINUTE, MODELS, Report, expect, sleep_until, this_minute
+from benchmarks.scenario_report import LABELS, MINUTE, MODELS, Report, expect, sleep_until, this_minute
 from benchmarks.stack import Stack
 from devstack.services import SCHEDULER, WORKER
 from tests.integration.worker.conftest import big_batch

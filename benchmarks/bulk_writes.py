@@ -1,4 +1,4 @@
-"""A million schedules at once, with and without the triggers: python -m benchmarks.bulk.
+"""A million schedules at once, with and without the triggers: python -m benchmarks.bulk_writes.
 
 They are added by one COPY, changed by one UPDATE, deleted by one DELETE. With the triggers, a
 scheduler runs, and a moment comes every few hundred milliseconds: each should be on time.
@@ -9,9 +9,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from benchmarks.figures import Figures, Wanted, Watch, command
-from benchmarks.moments import approach
-from benchmarks.sizes import add_sizes
+from benchmarks.measurements import Figures, Wanted, Watch, command
+from benchmarks.row_sizes import add_sizes
+from benchmarks.simulated_clock import approach
 from benchmarks.stack import Stack, running
 from devstack.services import SCHEDULER
 from tests.support.databases import one, run, wait_for
