@@ -10,11 +10,10 @@ from typing import Self
 
 from api import tokens
 from api.tokens import Token
-from core.environment import at_least, database_url, positive, redis_url
+from core.environment import at_least, boolean, database_url, positive, redis_url
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 HOST_NAME = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]|\*")
-SWITCHES = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,8 @@ class Settings:
             api_tokens=tokens.parse(env.get("API_TOKENS", "")),
             allowed_hosts=_host_names(env.get("ALLOWED_HOSTS", "")) or LOOPBACK_NAMES,
         )
-        anonymous = env.get("ALLOW_ANONYMOUS") or "false"
-        if anonymous not in SWITCHES:
-            raise ValueError(f'ALLOW_ANONYMOUS is "{anonymous}"; write true or false')
-        if not (settings.api_tokens or settings.is_loopback or SWITCHES[anonymous]):
+        allow_anonymous = boolean(env, "ALLOW_ANONYMOUS", default=False)
+        if not (settings.api_tokens or settings.is_loopback or allow_anonymous):
             raise ValueError(
                 f'HOST is "{settings.host}", where others could change schedules; set API_TOKENS'
                 " (python -m api.tokens NAME makes one), or HOST=127.0.0.1, or ALLOW_ANONYMOUS=true"
