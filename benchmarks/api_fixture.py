@@ -1,4 +1,4 @@
-"""What the API is measured with: servers, many schedules as a scheduler would leave them, and results."""
+"""The API beside its baseline, with many schedules and results."""
 
 import json
 import random
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg2
 
-from benchmarks.load_generator import Load, measure
+from benchmarks.load_generator import Load, Request, measure
 from core.redis import create_client
 from core.results.models import Result
 from core.results.repository import ResultStore
@@ -22,7 +22,8 @@ from sql.apply import PASSWORD_VARIABLES, apply
 from tests.support.databases import Connection, Databases, one, rows, wait_for
 from tests.support.processes import Service, service
 
-SCHEDULES = """
+# The state that a scheduler would leave.
+INSERT_SCHEDULES = """
     ALTER TABLE metrics_executions DISABLE TRIGGER USER;
     INSERT INTO metrics_executions (model_id, name, cron_expression, timezone, active_since)
         SELECT gen_random_uuid(), 'model ' || n, n %% 60 || ' ' || n / 60 %% 24 || ' ' || 1 + n / 1440 %% 25 || ' * *',
@@ -36,42 +37,55 @@ SCHEDULES = """
     INSERT INTO fires (due_at, fired_at, finished_at, leader) VALUES (date_trunc('hour', now()), now(), now(), 'bench');
     UPDATE leader SET name = 'bench', since = now(), looked_at = now() + interval '1 d';
 """
-KNOWN = 300  # schedules that are looked at again and again; what the API works out of them once is there already
+CACHED_SCHEDULES = 300  # schedules that are read repeatedly, so that their cron specs are in the caches of the API
+BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
-class Setup:
-    """Two servers, and what there is to ask."""
+class Endpoint:
+    """Requests of one kind, and the port of their server."""
 
-    api: int  # ports
-    floor: int
-    process: Service  # of the API
+    port: int
+    requests: list[Request]
+
+
+@dataclass(frozen=True)
+class ApiFixture:
+    """The API and the baseline, and the data to request."""
+
+    api_port: int
+    baseline_port: int
+    api_process: Service
     db: Connection
     redis_url: str
-    version: str  # of PostgreSQL
+    postgres_version: str
     schedules: int
-    model_ids: list[str]
-    crons: list[str]
+    model_ids: list[str]  # those with results
+    cron_expressions: list[str]
 
-    def calls(self) -> dict[str, tuple[int, list[list[str]]]]:
-        """Return, by name, the port and the requests of each call; the floor is the first, and crons are new ones."""
-        ids = self.model_ids
+    def endpoints(self) -> dict[str, Endpoint]:
+        """Return the endpoints by name, first the baseline; each POST changes the cron expression."""
+        results = [Request("GET", f"/results/{model_id}") for model_id in self.model_ids]
+        schedules = [Request("GET", f"/schedule/{model_id}") for model_id in self.model_ids]
+        requests = {
+            "GET result": results,
+            "GET any schedule": schedules,  # of all cron specs
+            "GET cached schedule": schedules[:CACHED_SCHEDULES],
+            "GET 100 schedules": [Request("GET", "/schedule")],
+            "POST schedule": [Request("POST", "/schedule", self._body(model_id)) for model_id in self.model_ids],
+        }
         return {
-            "floor": (self.floor, [["GET", f"/results/{each}", ""] for each in ids]),
-            "GET result": (self.api, [["GET", f"/results/{each}", ""] for each in ids]),
-            "GET any schedule": (self.api, [["GET", f"/schedule/{each}", ""] for each in ids]),  # in all pairs
-            "GET a known one": (self.api, [["GET", f"/schedule/{each}", ""] for each in ids[:KNOWN]]),
-            "GET 100 schedules": (self.api, [["GET", "/schedule", ""]]),
-            "POST schedule": (self.api, [["POST", "/schedule", self._body(each)] for each in ids]),
+            BASELINE: Endpoint(self.baseline_port, results),
+            **{name: Endpoint(self.api_port, list_) for name, list_ in requests.items()},
         }
 
     def _body(self, model_id: str) -> str:
-        # By chance, so that it is another one than the run before this one left: the gate has more to do then.
-        return json.dumps({"model_id": model_id, "cron_expression": random.choice(self.crons)})
+        # At random, so that it differs from the previous run: then the validation trigger has more to do.
+        return json.dumps({"model_id": model_id, "cron_expression": random.choice(self.cron_expressions)})
 
 
 @contextmanager
-def prepared(schedules: int, models: int) -> Iterator[Setup]:
+def running_api(schedules: int, models: int) -> Iterator[ApiFixture]:
     """Run the servers with so many schedules, and results of so many models."""
     with ExitStack() as stack:
         server = stack.enter_context(local_postgres.running())
@@ -81,31 +95,43 @@ def prepared(schedules: int, models: int) -> Iterator[Setup]:
         db = psycopg2.connect(server.url)
         stack.callback(db.close)
         db.autocommit = True
-        ids, crons = fill(db, queue.url, schedules, models)
+        model_ids, cron_expressions = fill(db, queue.url, schedules, models)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        api, floor = free_port(), free_port()
+        api_port, baseline_port = free_port(), free_port()
         env = {
             "DATABASE_URL": Databases(server, passwords).url_as("metrics_api", server.url),
             "REDIS_URL": queue.url,
-            "PORT": str(api),
+            "PORT": str(api_port),
         }
-        serving = stack.enter_context(service(["api.main"], env, folder / "api.log"))
-        stack.enter_context(service(["benchmarks.flask_baseline", str(floor)], {}, folder / "floor.log"))
-        wait_for(lambda: "Serving on" in serving.output)
-        wait_for(lambda: measure(Load(floor, 0.1, 1, [["GET", "/results/x", ""]])), seconds=10)
-        yield Setup(api, floor, serving, db, queue.url, one(db, "SHOW server_version"), schedules, ids, crons)
+        api = stack.enter_context(service(["api.main"], env, folder / "api.log"))
+        baseline = ["benchmarks.flask_baseline", str(baseline_port)]
+        stack.enter_context(service(baseline, {}, folder / "baseline.log"))
+        wait_for(lambda: "Serving on" in api.output)
+        wait_for(lambda: measure(Load(baseline_port, 0.1, 1, [Request("GET", "/results/x")])), seconds=10)
+        yield ApiFixture(
+            api_port,
+            baseline_port,
+            api,
+            db,
+            queue.url,
+            one(db, "SHOW server_version"),
+            schedules,
+            model_ids,
+            cron_expressions,
+        )
 
 
 def fill(db: Connection, redis_url: str, schedules: int, models: int) -> tuple[list[str], list[str]]:
-    """Make schedules as a scheduler would leave them, and results; the models that have one, and crons."""
-    with db.cursor() as statements:
-        statements.execute(SCHEDULES, {"count": schedules})
-        statements.execute("VACUUM ANALYZE metrics_executions")
-        statements.execute("VACUUM ANALYZE crons")
-    ids = [row[0] for row in rows(db, "SELECT model_id::text FROM metrics_executions LIMIT %s", models)]
-    crons = [row[0] for row in rows(db, "SELECT cron_expression FROM crons")]
-    now = one(db, "SELECT due_at FROM fires")
-    stored = ResultStore(create_client(redis_url))
-    for first in range(0, len(ids), 10_000):
-        stored.save(Result(each, now, now, "ok", 0.95, 1000, 8, now) for each in ids[first : first + 10_000])
-    return ids, crons
+    """Insert schedules and results; returns the models that have a result, and the cron expressions."""
+    with db.cursor() as cursor:
+        cursor.execute(INSERT_SCHEDULES, {"count": schedules})
+        cursor.execute("VACUUM ANALYZE metrics_executions")
+        cursor.execute("VACUUM ANALYZE crons")
+    model_ids = [row[0] for row in rows(db, "SELECT model_id::text FROM metrics_executions LIMIT %s", models)]
+    cron_expressions = [row[0] for row in rows(db, "SELECT cron_expression FROM crons")]
+    due_at = one(db, "SELECT due_at FROM fires")
+    store = ResultStore(create_client(redis_url))
+    for start in range(0, len(model_ids), 10_000):
+        batch = model_ids[start : start + 10_000]
+        store.save(Result(model_id, due_at, due_at, "ok", 0.95, 1000, 8, due_at) for model_id in batch)
+    return model_ids, cron_expressions

@@ -1,9 +1,9 @@
-"""How fast the API answers, beside bare waitress and Flask: python -m benchmarks.api_throughput [--json FILE].
+"""Throughput and latency of the API, beside waitress and Flask alone: python -m benchmarks.api_throughput.
 
-Real servers, a million schedules in 36,000 pairs, results of 100,000 models; "any" schedule is one of theirs, a "known"
-one is one of a few hundred. Runs of the floor and of each call alternate. Two kinds of load: clients that send the next
-request when the answer is there, and so saturate the server (50 of them wait 50 / throughput on average, whatever the
-server does), and 50 clients with a fixed rate.
+Real servers, a million schedules in 36,000 cron specs, results of 100,000 models; "any" schedule is one of theirs, a
+"cached" one is one of a few hundred. Runs of the baseline and of each endpoint alternate. There are two kinds of load:
+clients that send the next request after each response, and so saturate the server (50 of them wait 50 / throughput on
+average, whatever the server does), and 50 clients with a fixed rate.
 """
 
 import argparse
@@ -15,62 +15,99 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from benchmarks.api_fixture import Setup, prepared
-from benchmarks.load_generator import Load, Measured, measure
+from benchmarks.api_fixture import BASELINE, ApiFixture, running_api
+from benchmarks.load_generator import Load, LoadResult, measure
 
 SCHEDULES, MODELS = 1_000_000, 100_000
-CROWD = 50  # clients
-LOADS: Sequence[tuple[int, int | None]] = ((1, None), (10, None), (CROWD, None), (CROWD, 500), (CROWD, 1000))
+MAX_CLIENTS = 50
+
+
+class LoadLevel(NamedTuple):
+    """A number of clients, and their common rate of requests per second (None: as fast as possible)."""
+
+    clients: int
+    rate: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.clients}" + (f" at {self.rate}/s" if self.rate else "")
+
+
+LEVELS = (
+    LoadLevel(1),
+    LoadLevel(10),
+    LoadLevel(MAX_CLIENTS),
+    LoadLevel(MAX_CLIENTS, 500),
+    LoadLevel(MAX_CLIENTS, 1000),
+)
 
 
 def main() -> None:
-    """Run the bench, print a table, and write it as JSON where that is wanted."""
+    """Run the benchmark, print a table, and write it as JSON if --json is given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
     arguments = parser.parse_args()
-    with prepared(SCHEDULES, MODELS) as setup:
-        report = bench(setup, arguments.runs, arguments.seconds)
+    with running_api(SCHEDULES, MODELS) as api:
+        report = benchmark(api, arguments.runs, arguments.seconds)
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2))
 
 
-def bench(setup: Setup, runs: int, seconds: float, loads: Sequence[tuple[int, int | None]] = LOADS) -> dict[str, Any]:
-    """Measure each call under each load, and print it; the first time of each, as nothing is known yet, is not in."""
+def benchmark(api: ApiFixture, runs: int, seconds: float, levels: Sequence[LoadLevel] = LEVELS) -> dict[str, Any]:
+    """Measure and print each endpoint under each load; a first run of each, to fill the caches, does not count."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("waitress", "flask", "redis", "psycopg2-binary"))
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
-    print(f"{machine}, PostgreSQL {setup.version}")
-    print(f"{runs} runs of {seconds} s; medians, and (least to most)")
-    print(f"{len(setup.model_ids):,} models have results; load average at first: {os.getloadavg()[0]:.1f}\n")
-    for port, calls in setup.calls().values():
-        measure(Load(port, seconds, CROWD, calls))
-    print(f"{'clients':16}{'call':20}{'requests/s':>26}{'of the floor':>14}{'p50 ms':>9}{'p99 ms':>9}{'failed':>8}")
-    found: list[dict[str, Any]] = []
-    for clients, rate in loads:
-        measured: dict[str, list[Measured]] = {name: [] for name in setup.calls()}
-        for _ in range(runs):
-            for name, (port, calls) in setup.calls().items():
-                measured[name].append(measure(Load(port, seconds, clients, calls, rate)))
-        floor = statistics.median(each.per_second for each in measured["floor"])
-        for name, taken in measured.items():
-            print(_line(f"{clients}" + (f" at {rate}/s" if rate else ""), name, taken, floor))
-            found.append({"clients": clients, "rate": rate, "call": name, "runs": [asdict(each) for each in taken]})
-        busiest = max(each.cpu for taken in measured.values() for each in taken)
-        load = os.getloadavg()[0]
-        print(f"{'':16}(the process that sends took at most {busiest:.0%} of a processor; load average {load:.1f})\n")
-    return {"machine": machine, "postgresql": setup.version, "schedules": setup.schedules, "found": found}
+    print(f"{machine}, PostgreSQL {api.postgres_version}")
+    print(f"{runs} runs of {seconds} s; medians, and (min to max)")
+    print(f"{len(api.model_ids):,} models have results; load average before: {os.getloadavg()[0]:.1f}\n")
+    for endpoint in api.endpoints().values():
+        measure(Load(endpoint.port, seconds, MAX_CLIENTS, endpoint.requests))
+    header = f"{'clients':16}{'endpoint':20}{'requests/s':>26}{'of baseline':>14}"
+    print(f"{header}{'p50 ms':>9}{'p99 ms':>9}{'failed':>8}")
+    measurements: list[dict[str, Any]] = []
+    for level in levels:
+        results = measure_level(api, level, runs, seconds)
+        print_level(level, results)
+        for name, taken in results.items():
+            measurements.append({**level._asdict(), "endpoint": name, "runs": [asdict(result) for result in taken]})
+    return {
+        "machine": machine,
+        "postgresql": api.postgres_version,
+        "schedules": api.schedules,
+        "measurements": measurements,
+    }
 
 
-def _line(load: str, name: str, taken: list[Measured], floor: float) -> str:
-    rates = [each.per_second for each in taken]
+def measure_level(api: ApiFixture, level: LoadLevel, runs: int, seconds: float) -> dict[str, list[LoadResult]]:
+    """Return the results of each endpoint."""
+    results: dict[str, list[LoadResult]] = {name: [] for name in api.endpoints()}
+    for _ in range(runs):
+        for name, endpoint in api.endpoints().items():
+            load = Load(endpoint.port, seconds, level.clients, endpoint.requests, level.rate)
+            results[name].append(measure(load))
+    return results
+
+
+def print_level(level: LoadLevel, results: dict[str, list[LoadResult]]) -> None:
+    baseline = statistics.median(result.throughput for result in results[BASELINE])
+    for name, taken in results.items():
+        print(_table_row(f"{level!s}", name, taken, baseline))
+    cpu = max(result.cpu for taken in results.values() for result in taken)
+    print(f"{'':16}(the load generator used at most {cpu:.0%} of a processor;", end=" ")
+    print(f"load average {os.getloadavg()[0]:.1f})\n")
+
+
+def _table_row(level: str, name: str, results: list[LoadResult], baseline: float) -> str:
+    rates = [result.throughput for result in results]
     spread = f"{statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"
-    p50, p99 = (statistics.median(times) for times in zip(*((each.p50, each.p99) for each in taken), strict=True))
-    failed = sum(each.failed for each in taken)
-    share = f"{statistics.median(rates) / floor:.0%}"
-    return f"{load:16}{name:20}{spread:>26}{share:>14}{p50:9.1f}{p99:9.1f}{failed:8}"
+    p50 = statistics.median(result.p50 for result in results)
+    p99 = statistics.median(result.p99 for result in results)
+    failed = sum(result.failed for result in results)
+    share = f"{statistics.median(rates) / baseline:.0%}"
+    return f"{level:16}{name:20}{spread:>26}{share:>14}{p50:9.1f}{p99:9.1f}{failed:8}"
 
 
 if __name__ == "__main__":

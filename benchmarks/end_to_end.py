@@ -1,19 +1,20 @@
-"""The whole job, from the moment to the last result in Redis: python -m benchmarks.end_to_end.
+"""The whole path, from the due time to the last result in Redis: python -m benchmarks.end_to_end.
 
-Real servers, scheduler and a worker of two processes, all on this machine. Every model is due
-at the same moment; each has a fresh row of 1,000 labels, or none since its last result. Then
-models with a row of 1,000,000 labels each: one alone, and 100 of them at once. ResultStore are
-checked; a wrong one, or one too few, ends the bench.
+Real servers, a scheduler and a worker with two processes, all on this machine. All models are due
+at the same time; each has a new label row of 1,000 labels, or none since its last result. Then
+models with a label row of 1,000,000 labels each: a single one, and 100 of them at once. Results are
+checked; a wrong or missing one ends the benchmark.
 """
 
 import random
 import re
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from benchmarks.measurements import Figures, Wanted, command
-from benchmarks.simulated_clock import approach
+from benchmarks import simulated_clock
+from benchmarks.measurements import Measurements, Options, run_benchmark
 from benchmarks.stack import Stack, running
 from core.results.keys import results_key
 from core.results.models import Result
@@ -23,174 +24,181 @@ from tests.support.databases import one, rows, run, wait_for
 from tests.support.processes import Service, peak_memory
 
 MODELS, LABELS = 20_000, 1000
-SHAPES = [  # of other rows, for planning: models, labels, what a label looks like in JSON
-    (20_000, 10, "{}"),
-    (20_000, 100, "{}"),
-    (10_000, 1000, '"class {}"'),
-    (4_000, 10_000, "{}"),
-    (400, 100_000, "{}"),
-]
 LARGE_MODELS, LARGE_LABELS = 100, 1_000_000
-LEAD = timedelta(seconds=0.5)  # from the setting of the clock to the moment
-KINDS = 50  # different arrays of labels among the fresh rows
-FIRST = datetime(2026, 11, 24, 12, tzinfo=UTC)
-PATIENCE = 300.0  # seconds
+LEAD = timedelta(seconds=0.5)  # from setting the clock to the due time
+VARIANTS = 50  # different contents of new label rows
+START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+TIMEOUT = 300.0  # seconds
+REQUEUED = re.compile("requeue|interrupted|gave a batch|goes on|comes back")  # in the log of a worker
 
-SCHEDULE = """
+INSERT_SCHEDULES = """
     INSERT INTO metrics_executions (model_id, cron_expression)
     SELECT gen_random_uuid(), '0 * * * *' FROM generate_series(1, %s)
 """
-LOG = """
+INSERT_LABEL_ROWS = """
     INSERT INTO results (model_id, y_true, y_pred, timestamp)
-    SELECT schedule.model_id, kind.y_true::json, kind.y_pred::json, schedule_now()
+    SELECT schedule.model_id, variant.y_true::json, variant.y_pred::json, schedule_now()
     FROM metrics_executions AS schedule
-    JOIN unnest(%s, %s) WITH ORDINALITY AS kind (y_true, y_pred, number) ON kind.number = 1 + schedule.id %% %s
+    JOIN unnest(%s, %s) WITH ORDINALITY AS variant (y_true, y_pred, number) ON variant.number = 1 + schedule.id %% %s
 """
 
 
-def bench(figures: Figures, wanted: Wanted) -> None:
-    """Measure everything."""
+@dataclass(frozen=True)
+class Shape:
+    """Models with label rows of one shape, for capacity planning."""
+
+    models: int
+    labels: int
+    label_format: str = "{}"  # a label in JSON
+
+
+SHAPES = [
+    Shape(20_000, 10),
+    Shape(20_000, 100),
+    Shape(10_000, 1000, '"class {}"'),
+    Shape(4_000, 10_000),
+    Shape(400, 100_000),
+]
+
+
+def benchmark(measurements: Measurements, options: Options) -> None:
     with running() as stack:
-        figures.describe(stack.db)
-        jobs = Jobs(stack)
-        bench_many(jobs, figures, wanted)
-        bench_shapes(jobs, figures, wanted)
-        bench_large(jobs, figures, wanted)
-        bench_memory(stack, figures, wanted)
+        measurements.describe_environment(stack.db)
+        pipeline = Pipeline(stack)
+        measure_many(pipeline, measurements, options)
+        for shape in SHAPES:
+            measure_shape(pipeline, measurements, options, shape)
+        measure_large(pipeline, measurements, options)
+        measure_memory(stack, measurements, options)
 
 
-def bench_many(jobs: "Jobs", figures: Figures, wanted: Wanted) -> None:
-    models = wanted.size(MODELS)
-    jobs.schedule(models)
-    fresh, unchanged = [], []
-    for _ in range(wanted.runs):
-        accuracies = jobs.log(LABELS, KINDS)
-        fresh.append(jobs.seconds())
-        jobs.check(accuracies, LABELS)
-        unchanged.append(jobs.seconds())
-        jobs.check(accuracies, LABELS)
-    for what, took, goal in (
-        (f"a fresh row of {LABELS:,} labels", fresh, "at least 1,200"),
-        ("the row of its last result", unchanged, "at least 8,000"),
-    ):
-        name = f"whole job, {models:,} models, each with {what}"
-        figures.add(name, "models/s", [models / seconds for seconds in took], goal)
+def measure_many(pipeline: "Pipeline", measurements: Measurements, options: Options) -> None:
+    """Measure many models with new, then with unchanged label rows."""
+    models = options.scaled(MODELS)
+    pipeline.replace_schedules(models)
+    new, unchanged = [], []
+    for _ in range(options.runs):
+        accuracies = pipeline.log_label_rows(LABELS, VARIANTS)
+        new.append(models / pipeline.fire())
+        pipeline.check(accuracies, LABELS)
+        unchanged.append(models / pipeline.fire())
+        pipeline.check(accuracies, LABELS)
+    label = f"end to end, {models:,} models, each with"
+    measurements.add(f"{label} a new row of {LABELS:,} labels", "models/s", new, "at least 1,200")
+    measurements.add(f"{label} the row of its last result", "models/s", unchanged, "at least 8,000")
 
 
-def bench_shapes(jobs: "Jobs", figures: Figures, wanted: Wanted) -> None:
-    for full, labels, shape in SHAPES:
-        models = wanted.size(full)
-        jobs.schedule(models)
-        rates = []
-        for _ in range(wanted.runs):
-            accuracies = jobs.log(labels, min(KINDS, models), shape)
-            rates.append(models / jobs.seconds())
-            jobs.check(accuracies, labels)
-        figures.add(
-            f"whole job, {models:,} models, each with a fresh row of {labels:,} labels, such as {shape.format(7)}",
-            "models/s",
-            rates,
-        )
+def measure_shape(pipeline: "Pipeline", measurements: Measurements, options: Options, shape: Shape) -> None:
+    models = options.scaled(shape.models)
+    pipeline.replace_schedules(models)
+    rates = []
+    for _ in range(options.runs):
+        accuracies = pipeline.log_label_rows(shape.labels, min(VARIANTS, models), shape.label_format)
+        rates.append(models / pipeline.fire())
+        pipeline.check(accuracies, shape.labels)
+    row = f"a new row of {shape.labels:,} labels such as {shape.label_format.format(7)}"
+    measurements.add(f"end to end, {models:,} models, each with {row}", "models/s", rates)
 
 
-def bench_large(jobs: "Jobs", figures: Figures, wanted: Wanted) -> None:
-    models, labels = wanted.size(LARGE_MODELS), wanted.size(LARGE_LABELS)
-    jobs.schedule(1)
-    before = len(jobs.worker.output)
-    alone = []
-    for _ in range(wanted.runs):
-        accuracies = jobs.log(labels, 1)
-        alone.append(jobs.seconds())
-        jobs.check(accuracies, labels)
-    figures.add(f"a row of {labels:,} labels alone, from the moment to its result", "s", alone, "at most 2")
-    jobs.schedule(models)
-    together = []
-    for _ in range(wanted.runs):
-        accuracies = jobs.log(labels, 2)
-        together.append(jobs.seconds() / models)
-        jobs.check(accuracies, labels)
-    figures.add(f"{models} such models at once, each", "s", together, "at most 2")
-    back = len(re.findall("gave a batch|goes on|comes back", jobs.worker.output[before:]))
-    figures.add("batches of them that were interrupted or given back", "", [back], "at most 0")
-    peaks = [(peak_memory(pid) or 0) / 1024 for pid in jobs.pool]
-    figures.add("largest memory of a worker's process (VmHWM), meanwhile", "MiB", peaks, "below 600")
+def measure_large(pipeline: "Pipeline", measurements: Measurements, options: Options) -> None:
+    """Measure a single model with a large label row, then many."""
+    models, labels = options.scaled(LARGE_MODELS), options.scaled(LARGE_LABELS)
+    pipeline.replace_schedules(1)
+    log_start = len(pipeline.worker.output)
+    single = []
+    for _ in range(options.runs):
+        accuracies = pipeline.log_label_rows(labels, 1)
+        single.append(pipeline.fire())
+        pipeline.check(accuracies, labels)
+    measurements.add(f"a single row of {labels:,} labels, due time to result", "s", single, "at most 2")
+    pipeline.replace_schedules(models)
+    per_model = []
+    for _ in range(options.runs):
+        accuracies = pipeline.log_label_rows(labels, 2)
+        per_model.append(pipeline.fire() / models)
+        pipeline.check(accuracies, labels)
+    measurements.add(f"{models} such models at once, per model", "s", per_model, "at most 2")
+    requeued = len(REQUEUED.findall(pipeline.worker.output[log_start:]))
+    measurements.add("batches of them that were interrupted or requeued", "", [requeued], "at most 0")
+    peaks = [(peak_memory(pid) or 0) / 1024 for pid in pipeline.pool]
+    measurements.add("peak memory of a worker's process (VmHWM) meanwhile", "MiB", peaks, "below 600")
 
 
-def bench_memory(stack: Stack, figures: Figures, wanted: Wanted) -> None:
-    """What a result takes in Redis, as real ones are: with many digits, of a long history."""
-    chance, took = random.Random(1), []
-    for number in range(wanted.runs):
+def measure_memory(stack: Stack, measurements: Measurements, options: Options) -> None:
+    """Measure realistic results in Redis: with many digits, in a long history."""
+    rng, sizes = random.Random(1), []
+    for number in range(options.runs):
         model_id = f"00000000-0000-0000-0000-{number:012}"
         history = [
-            Result(model_id, at, at + timedelta(milliseconds=chance.randrange(10, 5000)), "ok",
-                   chance.randrange(1000) / 997, 1000, 10_000_000 + minute, at)
-            for minute, at in enumerate(FIRST + timedelta(minutes=number) for number in range(1000))
+            Result(model_id, at, at + timedelta(milliseconds=rng.randrange(10, 5000)), "ok",
+                   rng.randrange(1000) / 997, 1000, 10_000_000 + minute, at)
+            for minute, at in enumerate(START + timedelta(minutes=number) for number in range(1000))
         ]  # fmt: skip
         ResultStore(stack.client).save(history)
-        bytes_: Any = stack.client.memory_usage(results_key(model_id), samples=0)
-        took.append(bytes_ / len(history))
-    figures.add("Redis, per stored result of a model with 1,000 (MEMORY USAGE)", "bytes", took, "at most 200")
+        size: Any = stack.client.memory_usage(results_key(model_id), samples=0)
+        sizes.append(size / len(history))
+    label = "Redis, per stored result of a model with 1,000 (MEMORY USAGE)"
+    measurements.add(label, "bytes", sizes, "at most 200")
 
 
-class Jobs:
-    """Models that are all due each hour, and the processes that see to them."""
+class Pipeline:
+    """Models that are all due each hour, and a scheduler and a worker that run them."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._next = FIRST
-        self._chance = random.Random(1)
-        approach(stack.db, FIRST, timedelta(minutes=30))
+        self._results = ResultStore(stack.client)
+        self._rng = random.Random(1)
+        self._due_at = START  # of the next fire
+        self._fired_at = START
+        simulated_clock.set_before(stack.db, START, timedelta(minutes=30))
         stack.start("scheduler", SCHEDULER)
         self.worker: Service = stack.start("worker", WORKER)
         self.pool = stack.pool("worker")
 
-    def schedule(self, models: int) -> None:
-        """Have so many models, and no others; without rows."""
+    def replace_schedules(self, models: int) -> None:
+        """Delete all schedules and label rows, and insert schedules of so many models."""
         run(self._stack.db, "DELETE FROM metrics_executions; DELETE FROM results")
-        run(self._stack.db, SCHEDULE, models)
+        run(self._stack.db, INSERT_SCHEDULES, models)
         run(self._stack.db, "VACUUM ANALYZE metrics_executions")
         wait_for(lambda: one(self._stack.db, "SELECT count(next_due_at) FROM crons") == 1, seconds=60)
 
-    def log(self, labels: int, kinds: int, shape: str = "{}") -> list[float]:
-        """Log a row of each model; the accuracies that they have."""
-        texts = [shape.format(label) for label in range(10)]
-        true = [self._chance.choices(range(10), k=labels) for _ in range(kinds)]
-        predicted = [
-            [label if self._chance.random() < 0.9 else self._chance.randrange(10) for label in side] for side in true
-        ]
-        y_true, y_pred = (
-            [f"[{', '.join(texts[label] for label in side)}]" for side in sides] for sides in (true, predicted)
+    def log_label_rows(self, labels: int, variants: int, label_format: str = "{}") -> list[float]:
+        """Insert a label row of each model; returns the accuracy of each variant."""
+        texts = [label_format.format(label) for label in range(10)]
+        y_true = [self._rng.choices(range(10), k=labels) for _ in range(variants)]
+        y_pred = [[label if self._rng.random() < 0.9 else self._rng.randrange(10) for label in true] for true in y_true]
+        y_true_json, y_pred_json = (
+            [f"[{', '.join(texts[label] for label in row)}]" for row in column] for column in (y_true, y_pred)
         )
-        run(self._stack.db, LOG, y_true, y_pred, kinds)
+        run(self._stack.db, INSERT_LABEL_ROWS, y_true_json, y_pred_json, variants)
         run(self._stack.db, "VACUUM ANALYZE results")
-        pairs = zip(true, predicted, strict=True)
-        return [sum(map(int.__eq__, side, other)) / labels for side, other in pairs]
+        return [sum(map(int.__eq__, true, pred)) / labels for true, pred in zip(y_true, y_pred, strict=True)]
 
-    def seconds(self) -> float:
-        """Return how long after a moment the last of its results is in Redis, by the clock of this machine."""
-        expected = one(self._stack.db, "SELECT count(*) FROM metrics_executions")
-        stored = ResultStore(self._stack.client)
-        before = sum(stored.totals().added.values())
-        moment = approach(self._stack.db, self._next, LEAD)
-        self._next += timedelta(hours=1)
+    def fire(self) -> float:
+        """Let the next due time come; returns the seconds until the last result is in Redis, by the real clock."""
+        models = one(self._stack.db, "SELECT count(*) FROM metrics_executions")
+        before = self._count_results()
+        due_time = simulated_clock.set_before(self._stack.db, self._due_at, LEAD)
+        self._fired_at, self._due_at = self._due_at, self._due_at + timedelta(hours=1)
 
-        def done() -> float | None:
-            time.sleep(0.01)  # and what wait_for sleeps: some hundred questions a minute would cost, too
-            return time.time() if sum(stored.totals().added.values()) - before >= expected else None
+        def finished_at() -> float | None:
+            time.sleep(0.01)  # in addition to that of wait_for: some hundred queries a second would cost time
+            return time.time() if self._count_results() - before >= models else None
 
-        ended = wait_for(done, PATIENCE) or 0.0
-        self._due_at = moment.due_at
-        return ended - moment.comes_at
+        return (wait_for(finished_at, TIMEOUT) or 0.0) - due_time.real_time
 
     def check(self, accuracies: list[float], labels: int) -> None:
-        """See that each model has its one right result of the last moment."""
-        found = rows(self._stack.db, "SELECT model_id::text, 1 + id %% %s FROM metrics_executions", len(accuracies))
-        stored = ResultStore(self._stack.client).latest_of([model_id for model_id, _ in found])
-        for (model_id, kind), result in zip(found, stored, strict=True):
-            right = result and (result.due_at, result.status, result.samples) == (self._due_at, "ok", labels)
-            if not (right and result and result.accuracy == accuracies[kind - 1]):
-                raise SystemExit(f"model {model_id}, row of kind {kind}: {result}")
+        """Exit unless each model has the right result of the last due time."""
+        models = rows(self._stack.db, "SELECT model_id::text, 1 + id %% %s FROM metrics_executions", len(accuracies))
+        results = self._results.latest_of([model_id for model_id, _ in models])
+        for (model_id, variant), result in zip(models, results, strict=True):
+            expected = (self._fired_at, "ok", labels, accuracies[variant - 1])
+            if result is None or (result.due_at, result.status, result.samples, result.accuracy) != expected:
+                raise SystemExit(f"model {model_id}, label row of variant {variant}: {result}")
+
+    def _count_results(self) -> int:
+        return sum(self._results.totals().added.values())
 
 
 if __name__ == "__main__":
-    command("jobs", __doc__, bench)
+    run_benchmark("end_to_end", __doc__, benchmark)

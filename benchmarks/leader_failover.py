@@ -1,4 +1,4 @@
-"""How soon a standby leads after the leader has failed, in one way or another."""
+"""Failover time from a leader that fails in one of several ways to its standby."""
 
 import os
 import platform
@@ -7,11 +7,12 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from typing import NamedTuple
 
 import psycopg2
 
 from benchmarks.packet_loss import LossyProxy
-from benchmarks.scenario_report import LABELS, MINUTE, MODELS, Report, expect, this_minute, timed
+from benchmarks.scenario_report import LABELS, MINUTE, MODELS, ScenarioReport, current_minute, expect, measure
 from benchmarks.stack import Stack
 from core.leader_lock import APPLICATION_NAME
 from devstack import redis as local_redis
@@ -21,101 +22,118 @@ from tests.support.databases import one, rows, run
 from tests.support.processes import Service, leads
 
 SLOW_RUNS = 2
-KILLED, LOCKED, STOPPED, CUT_OFF = (
-    f"take-over after {what}"
-    for what in ("kill -9", "kill -9 in a wait for a lock", "SIGSTOP", "the network fell silent")
+KILLED, KILLED_WAITING, STOPPED, CUT_OFF = (
+    f"failover after {failure}"
+    for failure in ("kill -9", "kill -9 in a wait for a lock", "SIGSTOP", "the network fell silent")
 )
-BARS = {KILLED: 2, LOCKED: 2, STOPPED: 15, CUT_OFF: 15}  # seconds
+LIMITS = {KILLED: 2, KILLED_WAITING: 2, STOPPED: 15, CUT_OFF: 15}  # seconds
 
-WAITS_FOR_A_LOCK = """
+WAITING_LEADERS = """
     SELECT count(*) FROM pg_stat_activity JOIN leader ON application_name = %s || name WHERE wait_event_type = 'Lock'
 """
 
 
-def take_overs(stack: Stack, report: Report, runs: int) -> None:
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()},", end=" ")
-    print(f"PostgreSQL {one(stack.db, 'SHOW server_version')},", end=" ")
-    engine = local_redis.find_engine()
-    print(f"{engine.name} {'.'.join(map(str, engine.version))}; {MODELS} models due every minute;", end=" ")
-    print(f"load before {os.getloadavg()[0]:.1f}\n", flush=True)
-    ids = big_batch(stack.db, MODELS, LABELS)
+class Roles(NamedTuple):
+    """Two schedulers by their roles."""
+
+    leader: Service
+    standby: Service
+
+
+def leader_failover(stack: Stack, report: ScenarioReport, runs: int) -> None:
+    print_environment(stack)
+    model_ids = big_batch(stack.db, MODELS, LABELS)
     stack.start("worker", WORKER)
-    pair = [stack.start(f"scheduler {number}", SCHEDULER) for number in (1, 2)]
-    report.figures += [(KILLED, killed(stack, pair)) for _ in range(runs)]
-    report.figures += [(LOCKED, killed_in_a_wait(stack, pair)) for _ in range(runs)]
-    report.figures += [(STOPPED, stopped(stack, pair)) for _ in range(SLOW_RUNS)]
-    for scheduler in pair:
-        if code := scheduler.stop():
-            report.faults.append(f"a scheduler ended with {code} at SIGTERM")
-        stack.forget(scheduler)
+    schedulers = [stack.start(f"scheduler {number}", SCHEDULER) for number in (1, 2)]
+    for _ in range(runs):
+        report.add(KILLED, kill_leader(stack, schedulers))
+    for _ in range(runs):
+        report.add(KILLED_WAITING, kill_waiting_leader(stack, schedulers))
+    for _ in range(SLOW_RUNS):
+        report.add(STOPPED, stop_leader(stack, schedulers))
+    for scheduler in schedulers:
+        if exit_code := scheduler.stop():
+            report.defects.append(f"a scheduler exited with {exit_code} after SIGTERM")
+        stack.unwatch(scheduler)
     url = stack.databases.server.url
-    with LossyProxy(url) as one_network, LossyProxy(url) as other_network:
+    with LossyProxy(url) as first_network, LossyProxy(url) as second_network:
         networks = {
             stack.start(f"scheduler {number}", SCHEDULER, database_url=network.url): network
-            for number, network in enumerate((one_network, other_network), 3)
+            for number, network in enumerate((first_network, second_network), 3)
         }
-        report.figures += [(CUT_OFF, cut_off(stack, networks)) for _ in range(SLOW_RUNS)]
-        roles(stack, list(networks))
-        report.faults += stack.exits()  # before the proxies end
-        check_every_minute(stack, report, ids)
+        for _ in range(SLOW_RUNS):
+            report.add(CUT_OFF, cut_off_leader(stack, networks))
+        wait_for_roles(stack, list(networks))
+        report.defects += stack.unexpected_exits()  # before the proxies end
+        check_every_minute(stack, report, model_ids)
 
 
-def roles(stack: Stack, pair: Sequence[Service]) -> tuple[Service, Service]:
-    """Return the leader and its standby, some time after both have a session."""
+def print_environment(stack: Stack) -> None:
+    engine = local_redis.find_engine()
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()},", end=" ")
+    print(f"PostgreSQL {one(stack.db, 'SHOW server_version')},", end=" ")
+    print(f"{engine.name} {'.'.join(map(str, engine.version))}; {MODELS} models due every minute;", end=" ")
+    print(f"load average before: {os.getloadavg()[0]:.1f}\n", flush=True)
 
-    def found() -> tuple[Service, Service] | None:
-        sessions = rows(stack.db, "SELECT application_name FROM pg_stat_activity")
-        connected = [each for each in pair if any(name.endswith(f":{each.popen.pid}") for (name,) in sessions)]
-        leaders = [each for each in pair if leads(stack.db, each)]
+
+def wait_for_roles(stack: Stack, schedulers: Sequence[Service]) -> Roles:
+    """Return the leader and its standby, at a random time after both have a session."""
+
+    def roles() -> Roles | None:
+        sessions = [name for (name,) in rows(stack.db, "SELECT application_name FROM pg_stat_activity")]
+        connected = [
+            scheduler for scheduler in schedulers if any(name.endswith(f":{scheduler.popen.pid}") for name in sessions)
+        ]
+        leaders = [scheduler for scheduler in schedulers if leads(stack.db, scheduler)]
         if len(connected) < 2 or not leaders:
             return None
-        [standby] = [each for each in pair if each is not leaders[0]]
-        return leaders[0], standby
+        [standby] = [scheduler for scheduler in schedulers if scheduler is not leaders[0]]
+        return Roles(leaders[0], standby)
 
-    both = expect("a leader and a standby", found)
-    time.sleep(random.uniform(0.5, 2.5))  # whatever each of them does periodically
-    return both
+    current_roles = expect("a leader and a standby", roles)
+    time.sleep(random.uniform(0.5, 2.5))  # independent of what each of them does periodically
+    return current_roles
 
 
-def killed(stack: Stack, pair: Sequence[Service]) -> float:
-    leader, standby = roles(stack, pair)
-    took = timed(leader.kill, KILLED, lambda: leads(stack.db, standby))
+def kill_leader(stack: Stack, schedulers: Sequence[Service]) -> float:
+    leader, standby = wait_for_roles(stack, schedulers)
+    seconds = measure(leader.kill, KILLED, lambda: leads(stack.db, standby))
     leader.start()
-    return took
+    return seconds
 
 
-def killed_in_a_wait(stack: Stack, pair: Sequence[Service]) -> float:
-    leader, standby = roles(stack, pair)
-    with closing(psycopg2.connect(stack.databases.server.url)) as user:
-        run(user, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
-        expect("a leader that waits for a lock", lambda: one(stack.db, WAITS_FOR_A_LOCK, APPLICATION_NAME))
+def kill_waiting_leader(stack: Stack, schedulers: Sequence[Service]) -> float:
+    leader, standby = wait_for_roles(stack, schedulers)
+    with closing(psycopg2.connect(stack.databases.server.url)) as locking:
+        run(locking, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
+        expect("a leader that waits for a lock", lambda: one(stack.db, WAITING_LEADERS, APPLICATION_NAME))
         time.sleep(random.uniform(0, 1))
-        took = timed(leader.kill, LOCKED, lambda: leads(stack.db, standby))
+        seconds = measure(leader.kill, KILLED_WAITING, lambda: leads(stack.db, standby))
     leader.start()
-    return took
+    return seconds
 
 
-def stopped(stack: Stack, pair: Sequence[Service]) -> float:
-    leader, standby = roles(stack, pair)
-    took = timed(lambda: leader.popen.send_signal(signal.SIGSTOP), STOPPED, lambda: leads(stack.db, standby))
+def stop_leader(stack: Stack, schedulers: Sequence[Service]) -> float:
+    leader, standby = wait_for_roles(stack, schedulers)
+    seconds = measure(lambda: leader.popen.send_signal(signal.SIGSTOP), STOPPED, lambda: leads(stack.db, standby))
     leader.popen.send_signal(signal.SIGCONT)
-    return took
+    return seconds
 
 
-def cut_off(stack: Stack, networks: dict[Service, LossyProxy]) -> float:
-    leader, standby = roles(stack, list(networks))
-    took = timed(networks[leader].silence, CUT_OFF, lambda: leads(stack.db, standby))
+def cut_off_leader(stack: Stack, networks: dict[Service, LossyProxy]) -> float:
+    leader, standby = wait_for_roles(stack, list(networks))
+    seconds = measure(networks[leader].silence, CUT_OFF, lambda: leads(stack.db, standby))
     networks[leader].resume()
-    return took
+    return seconds
 
 
-def check_every_minute(stack: Stack, report: Report, ids: Sequence[str]) -> None:
-    """No take-over may have cost a moment, and none a second result."""
-    last = this_minute()
-    expect(f"the results of {last:%H:%M}", lambda: stack.has_results(ids, last))
-    expect("an end of all messages", lambda: not stack.left_messages(), 20)
+def check_every_minute(stack: Stack, report: ScenarioReport, model_ids: Sequence[str]) -> None:
+    """Report due times that are missed, and results that are missing or duplicate."""
+    last = current_minute()
+    expect(f"the results of {last:%H:%M}", lambda: stack.has_results(model_ids, last))
+    expect("an empty queue", lambda: not stack.remaining_messages(), 20)
     first = one(stack.db, "SELECT min(due_at) FROM fires")
-    moments = [first + MINUTE * number for number in range((last - first) // MINUTE + 1)]
+    due_times = [first + MINUTE * number for number in range((last - first) // MINUTE + 1)]
     if skipped := one(stack.db, "SELECT sum(skipped) FROM fires"):
-        report.faults.append(f"{skipped} moments are skipped")
-    report.faults += stack.wrong_results(ids, moments)
+        report.defects.append(f"{skipped} due times were skipped")
+    report.defects += stack.wrong_results(model_ids, due_times)

@@ -1,4 +1,4 @@
-"""What a bench of speed found, beside its goals: a table for people, JSON for programs. No figure fails a run."""
+"""Measurements of a benchmark beside their goals, as a table and as JSON. A missed goal does not fail the run."""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Self
 
 from devstack.redis import find_engine
 from tests.support.databases import Connection, one
@@ -19,98 +20,101 @@ PACKAGES = ("celery", "kombu", "redis", "psycopg2-binary", "scikit-learn", "nump
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A quantity, measured some times."""
+class Measurement:
+    """A quantity, measured in several runs."""
 
-    what: str
+    label: str
     unit: str
     runs: Sequence[float]
-    goal: str = ""  # in words of the table: "at most 0.2", "at least 1,200"; empty where none was set
+    goal: str = ""  # as text: "at most 0.2", "at least 1,200"; empty if there is none
 
     @property
     def median(self) -> float:
         return statistics.median(self.runs)
 
-    def line(self) -> str:
-        """Return its line of the table."""
-        spread = f"{_short(min(self.runs))} to {_short(max(self.runs))}"
-        return f"{self.what:76} {_short(self.median):>10} {self.unit:9} {spread:>22} {len(self.runs):5}  {self.goal}"
+    def table_row(self) -> str:
+        spread = f"{_three_digits(min(self.runs))} to {_three_digits(max(self.runs))}"
+        median = _three_digits(self.median)
+        return f"{self.label:76} {median:>10} {self.unit:9} {spread:>22} {len(self.runs):5}  {self.goal}"
 
 
 @dataclass
-class Figures:
-    """The figures of one bench, on one machine."""
+class Measurements:
+    """The measurements of one benchmark on one machine."""
 
-    name: str
-    found: list[Figure] = field(default_factory=list)
-    machine: dict[str, str] = field(default_factory=dict)
+    benchmark: str
+    items: list[Measurement] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
 
-    def describe(self, db: Connection) -> None:
-        """Print what everything ran on, and the head of the table."""
-        self.machine = {
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+    def describe_environment(self, db: Connection) -> None:
+        """Print the hardware and the versions, and the header of the table."""
+        engine = find_engine()
+        self.environment = {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "processor": f"{_processor()}, {os.cpu_count()} cores",
             "Python": platform.python_version(),
             "PostgreSQL": one(db, "SHOW server_version"),
-            "Redis": find_engine().binary.name + " " + ".".join(map(str, find_engine().version)),
+            "Redis": f"{engine.binary.name} {'.'.join(map(str, engine.version))}",
             **{package: version(package) for package in PACKAGES},
         }
-        print(f"\n{self.name}: " + ", ".join(f"{name} {value}" for name, value in self.machine.items()))
-        print(f"load average at first: {os.getloadavg()[0]:.1f}\n")
-        print(f"{'what':76} {'median':>10} {'':9} {'least to most':>22} {'runs':>5}  goal")
+        print(f"\n{self.benchmark}: " + ", ".join(f"{name} {value}" for name, value in self.environment.items()))
+        print(f"load average before: {os.getloadavg()[0]:.1f}\n")
+        print(f"{'measurement':76} {'median':>10} {'':9} {'min to max':>22} {'runs':>5}  goal")
 
-    def add(self, what: str, unit: str, runs: Sequence[float], goal: str = "") -> None:
-        """Take in a figure, and print it."""
-        self.found.append(Figure(what, unit, list(runs), goal))
-        print(self.found[-1].line(), flush=True)
+    def add(self, label: str, unit: str, runs: Sequence[float], goal: str = "") -> None:
+        """Add a measurement and print it."""
+        measurement = Measurement(label, unit, list(runs), goal)
+        self.items.append(measurement)
+        print(measurement.table_row(), flush=True)
 
     def write(self, path: Path) -> None:
         """Write everything as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        figures = [{**asdict(figure), "median": figure.median} for figure in self.found]
-        path.write_text(json.dumps({"bench": self.name, "machine": self.machine, "figures": figures}, indent=2) + "\n")
+        items = [{**asdict(item), "median": item.median} for item in self.items]
+        report = {"benchmark": self.benchmark, "environment": self.environment, "measurements": items}
+        path.write_text(json.dumps(report, indent=2) + "\n")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """How long and how large."""
+class Options:
+    """Options of the command line."""
 
     runs: int
     scale: float  # of all sizes
     json: Path
 
-    def size(self, full: int) -> int:
-        """Return a number of rows, or whatever, at this scale."""
-        return max(1, round(full * self.scale))
+    def scaled(self, size: int) -> int:
+        """Return a number of rows, models or edits at this scale."""
+        return max(1, round(size * self.scale))
 
 
-def command(name: str, description: str | None, bench: Callable[[Figures, Wanted], None]) -> None:
-    """Run a bench as the command line wants it: print its table, and write it as JSON."""
+def run_benchmark(name: str, description: str | None, benchmark: Callable[[Measurements, Options], None]) -> None:
+    """Run a benchmark with the options of the command line: print its table, and write it as JSON."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--scale", type=float, default=1.0, help="of all sizes; 0.01 is for a quick look")
+    parser.add_argument("--scale", type=float, default=1.0, help="of all sizes; 0.01 for a quick run")
     parser.add_argument("--json", type=Path, default=Path(".local/bench") / f"{name}.json")
-    wanted = Wanted(**vars(parser.parse_args()))
-    figures = Figures(name)
-    bench(figures, wanted)
-    figures.write(wanted.json)
+    options = Options(**vars(parser.parse_args()))
+    measurements = Measurements(name)
+    benchmark(measurements, options)
+    measurements.write(options.json)
 
 
-class Watch:
-    """How long something takes: with Watch() as watch: ...; watch.seconds."""
+class Stopwatch:
+    """Duration of a block: with Stopwatch() as stopwatch: ...; stopwatch.seconds."""
 
     seconds: float
 
-    def __enter__(self) -> "Watch":
-        self._began = time.perf_counter()
+    def __enter__(self) -> Self:
+        self._started_at = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.seconds = time.perf_counter() - self._began
+        self.seconds = time.perf_counter() - self._started_at
 
 
-def _short(value: float) -> str:
-    """Return three figures that count."""
+def _three_digits(value: float) -> str:
+    """Return a number rounded to three significant digits, or to an integer."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -1,6 +1,6 @@
-"""Pages that are open in browsers: each asks for itself as api/pages/static/live.js does, in a process of its own.
+"""Open pages, which poll as api/pages/static/live.js does, in a process of their own.
 
-Reads what to do from standard input, and writes what it saw to standard output, both as JSON.
+Reads PageViewers from standard input, and writes ViewerResult to standard output, both as JSON.
 """
 
 import asyncio
@@ -9,70 +9,80 @@ import json
 import re
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
 
 from devstack.ports import HOST
 
-EVERY = 1.0  # seconds from an answer to the next question
+POLL_INTERVAL = 1.0  # seconds from a response to the next request
 MARK = re.compile(rb"mark-([0-9]+)-")
-HANGS = 30.0  # seconds
-ENDS = b"\r\n\r\n"
+RESPONSE_TIMEOUT = 30.0  # seconds
+HEADER_END = b"\r\n\r\n"
 
 
 @dataclass(frozen=True)
-class Viewers:
-    """Whom to be: one for each address."""
+class PageViewers:
+    """One viewer for each path."""
 
     port: int
     seconds: float
-    paths: list[str]
+    paths: Sequence[str]
+
+
+class SeenMark(NamedTuple):
+    """A mark that a page shows for the first time."""
+
+    number: int
+    seen_at: float  # monotonic seconds, the same in all processes
 
 
 @dataclass
-class Seen:
-    """What they got."""
+class ViewerResult:
+    """What the viewers received."""
 
     latencies: list[float] = field(default_factory=list)  # seconds
     statuses: dict[int, int] = field(default_factory=dict)
-    marks: list[tuple[int, float]] = field(default_factory=list)  # which, and when by the clock all processes share
+    marks: list[SeenMark] = field(default_factory=list)
     bytes: int = 0
 
 
-async def view(viewers: Viewers, path: str, delay: float, seen: Seen) -> None:
+async def view(viewers: PageViewers, path: str, delay: float, result: ViewerResult) -> None:
     await asyncio.sleep(delay)
     reader, writer = await asyncio.open_connection(HOST, viewers.port)
-    etag, last = "", -1
-    until = time.monotonic() + viewers.seconds
-    while time.monotonic() < until:
-        began = time.monotonic()
+    etag, last_mark = "", -1
+    end = time.monotonic() + viewers.seconds
+    while time.monotonic() < end:
+        started_at = time.monotonic()
         writer.write(
             f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\nAccept-Encoding: gzip\r\n"
             f"If-None-Match: {etag}\r\n\r\n".encode()
         )
-        head = await asyncio.wait_for(reader.readuntil(ENDS), HANGS)
-        found = re.search(rb"(?i)content-length: ([0-9]+)", head)
-        body = await reader.readexactly(int(found[1])) if found and b" 304 " not in head[:20] else b""
-        seen.latencies.append(time.monotonic() - began)
-        status = int(head.split(b" ", 2)[1])
-        seen.statuses[status] = seen.statuses.get(status, 0) + 1
-        seen.bytes += len(head) + len(body)
+        header = await asyncio.wait_for(reader.readuntil(HEADER_END), RESPONSE_TIMEOUT)
+        length = re.search(rb"(?i)content-length: ([0-9]+)", header)
+        body = await reader.readexactly(int(length[1])) if length and b" 304 " not in header[:20] else b""
+        result.latencies.append(time.monotonic() - started_at)
+        status = int(header.split(b" ", 2)[1])
+        result.statuses[status] = result.statuses.get(status, 0) + 1
+        result.bytes += len(header) + len(body)
         if status == 200:
-            tag = re.search(rb"(?i)etag: (\S+)", head)
+            tag = re.search(rb"(?i)etag: (\S+)", header)
             etag = tag[1].decode() if tag else ""
             mark = MARK.search(gzip.decompress(body))
-            if mark and int(mark[1]) > last:
-                last = int(mark[1])
-                seen.marks.append((last, time.monotonic()))
-        await asyncio.sleep(EVERY)
+            if mark and int(mark[1]) > last_mark:
+                last_mark = int(mark[1])
+                result.marks.append(SeenMark(last_mark, time.monotonic()))
+        await asyncio.sleep(POLL_INTERVAL)
     writer.close()
 
 
-async def run(viewers: Viewers) -> Seen:
-    seen = Seen()
-    share = EVERY / len(viewers.paths)
-    await asyncio.gather(*(view(viewers, path, place * share, seen) for place, path in enumerate(viewers.paths)))
-    return seen
+async def run(viewers: PageViewers) -> ViewerResult:
+    """Open all pages, spread over the poll interval."""
+    result = ViewerResult()
+    offset = POLL_INTERVAL / len(viewers.paths)
+    await asyncio.gather(*(view(viewers, path, index * offset, result) for index, path in enumerate(viewers.paths)))
+    return result
 
 
 if __name__ == "__main__":
-    json.dump(asdict(asyncio.run(run(Viewers(**json.load(sys.stdin))))), sys.stdout)
+    json.dump(asdict(asyncio.run(run(PageViewers(**json.load(sys.stdin))))), sys.stdout)

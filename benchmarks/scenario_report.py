@@ -1,10 +1,10 @@
-"""What scenarios of failures report, and how they wait."""
+"""Reports of failure scenarios, and waiting within them."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tests.support.databases import wait_for
 
@@ -14,41 +14,51 @@ MODELS, LABELS = 200, 1000  # due every minute
 MINUTE = timedelta(minutes=1)
 
 
-class Missing(Exception):
-    """Something did not come in time; the message says what."""
+class NotObserved(Exception):
+    """An expected state was not observed in time; the message names it."""
+
+
+class Delay(NamedTuple):
+    """The time from a failure to the recovery."""
+
+    label: str
+    seconds: float
 
 
 @dataclass
-class Report:
-    """What a scenario found."""
+class ScenarioReport:
+    """Delays and defects in a scenario."""
 
     name: str
-    figures: list[tuple[str, float]] = field(default_factory=list)  # what, and seconds
-    faults: list[str] = field(default_factory=list)  # missing, twice, or exited
-    watched: int = 0  # processes
+    delays: list[Delay] = field(default_factory=list)
+    defects: list[str] = field(default_factory=list)  # missing or duplicate results, exited processes
+    watched_processes: int = 0
+
+    def add(self, label: str, seconds: float) -> None:
+        self.delays.append(Delay(label, seconds))
 
 
-def expect(what: str, look: Callable[[], T | None], seconds: float = 60) -> T:
-    """Look until there is something, and return it; raises Missing."""
+def expect(expectation: str, probe: Callable[[], T | None], seconds: float = 60) -> T:
+    """Poll the probe until its value is true, and return it; raises NotObserved."""
     try:
-        found = wait_for(look, seconds)
+        value = wait_for(probe, seconds)
     except AssertionError as error:
-        raise Missing(f"{what}: {error}") from None
-    assert found is not None
-    return found
+        raise NotObserved(f"{expectation}: {error}") from None
+    assert value is not None
+    return value
 
 
-def timed(do: Callable[[], object], what: str, look: Callable[[], object], seconds: float = 60) -> float:
-    """Return how many seconds it takes from the beginning of a deed until there is something."""
-    began = time.monotonic()
-    do()
-    expect(what, look, seconds)
-    return time.monotonic() - began
+def measure(action: Callable[[], object], expectation: str, probe: Callable[[], object], seconds: float = 60) -> float:
+    """Return the seconds from the start of an action until the value of the probe is true."""
+    started_at = time.monotonic()
+    action()
+    expect(expectation, probe, seconds)
+    return time.monotonic() - started_at
 
 
-def this_minute() -> datetime:
+def current_minute() -> datetime:
     return datetime.now(UTC).replace(second=0, microsecond=0)
 
 
-def sleep_until(moment: datetime) -> None:
-    time.sleep(max(0.0, (moment - datetime.now(UTC)).total_seconds()))
+def sleep_until(instant: datetime) -> None:
+    time.sleep(max(0.0, (instant - datetime.now(UTC)).total_seconds()))

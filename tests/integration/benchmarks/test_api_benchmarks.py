@@ -1,36 +1,36 @@
-"""The bench of the API still runs; what it measures is for `make bench`."""
+"""The benchmarks of the API run on a small scale; measuring is for `make bench`."""
 
 import pytest
 
-from benchmarks import pages
-from benchmarks.api_fixture import prepared
-from benchmarks.api_throughput import bench
+from benchmarks import api_throughput, pages
+from benchmarks.api_fixture import running_api
+from benchmarks.api_throughput import LoadLevel
 
 
-def test_it_measures_each_call_under_each_load(capsys: pytest.CaptureFixture[str]) -> None:
-    loads = [(5, None), (5, 300)]
-    with prepared(schedules=300, models=100) as setup:
-        found = bench(setup, 1, 0.1, loads)["found"]
-        names = list(setup.calls())
+def test_api_throughput_measures_each_endpoint_at_each_load_level(capsys: pytest.CaptureFixture[str]) -> None:
+    levels = [LoadLevel(5), LoadLevel(5, 300)]
+    with running_api(schedules=300, models=100) as api:
+        measurements = api_throughput.benchmark(api, 1, 0.1, levels)["measurements"]
+        names = list(api.endpoints())
 
-    assert [(each["clients"], each["rate"], each["call"]) for each in found] == [
-        (clients, rate, name) for clients, rate in loads for name in names
+    assert [(item["clients"], item["rate"], item["endpoint"]) for item in measurements] == [
+        (level.clients, level.rate, name) for level in levels for name in names
     ]
-    for each in found:
-        [run] = each["runs"]
+    for item in measurements:
+        [run] = item["runs"]
         assert run["failed"] == 0
-        assert run["per_second"] > 0
+        assert run["throughput"] > 0
         assert 0 < run["p50"] <= run["p99"]
-    assert "of the floor" in capsys.readouterr().out
+    assert "of baseline" in capsys.readouterr().out
 
 
-def test_it_measures_the_pages_and_what_open_ones_take(capsys: pytest.CaptureFixture[str]) -> None:
-    with prepared(schedules=300, models=100) as setup:
-        report = pages.bench(setup, runs=1, viewers=3, seconds=1.5)
+def test_pages_measures_responses_and_open_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    with running_api(schedules=300, models=100) as api:
+        report = pages.benchmark(api, runs=1, viewers=3, seconds=1.5)
 
-    for name in ("all the same", "all different"):
-        found = report[name]
-        assert found["changes overtaken"] == 0
-        assert max(found["seconds until a change shows"]) < 3.0
-        assert found["meanwhile"]["failed"] == 0
-    assert "a change shows after" in capsys.readouterr().out
+    for name in ("identical", "different"):
+        measured = report.open_pages[name]
+        assert measured.overtaken_changes == 0
+        assert max(measured.change_delays) < 3.0
+        assert measured.other_client.failed == 0
+    assert "a change is visible after" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The benches of the database still run; what they measure is for `make bench`."""
+"""The benchmarks of the database run on a small scale; measuring is for `make bench`."""
 
 import json
 from pathlib import Path
@@ -7,23 +7,23 @@ from types import ModuleType
 import pytest
 
 from benchmarks import bulk_writes, label_row_reads
-from benchmarks.measurements import Figures, Wanted
+from benchmarks.measurements import Measurements, Options
 
 
 @pytest.mark.parametrize(
-    ("module", "scale", "figures_of_it"),
+    ("module", "scale", "count"),
     [
         (bulk_writes, 0.001, 4 * len(bulk_writes.STATEMENTS) + 3),
         (label_row_reads, 0.002, 7 * len(label_row_reads.TABLES) + 2),
     ],
     ids=["bulk_writes", "label_row_reads"],
 )
-def test_it_measures_and_writes(module: ModuleType, scale: float, figures_of_it: int, tmp_path: Path) -> None:
-    figures, wanted = Figures(module.__name__), Wanted(runs=1, scale=scale, json=tmp_path / "figures.json")
+def test_each_measurement_is_positive_and_written(module: ModuleType, scale: float, count: int, tmp_path: Path) -> None:
+    measurements, options = Measurements(module.__name__), Options(runs=1, scale=scale, json=tmp_path / "output.json")
 
-    module.bench(figures, wanted)
-    figures.write(wanted.json)
+    module.benchmark(measurements, options)
+    measurements.write(options.json)
 
-    assert len(figures.found) == len({figure.what for figure in figures.found}) == figures_of_it
-    assert all(figure.median > 0 for figure in figures.found)
-    assert len(json.loads(wanted.json.read_text())["figures"]) == figures_of_it
+    assert len(measurements.items) == len({item.label for item in measurements.items}) == count
+    assert all(item.median > 0 for item in measurements.items)
+    assert len(json.loads(options.json.read_text())["measurements"]) == count

@@ -1,20 +1,21 @@
-"""The bench of the whole job still runs; what it measures is for `make bench`."""
+"""The end-to-end benchmark runs on a small scale; measuring is for `make bench`."""
 
 from pathlib import Path
 
 import pytest
 
 from benchmarks import end_to_end
-from benchmarks.measurements import Figures, Wanted
+from benchmarks.measurements import Measurements, Options
 
 
-def test_it_measures_the_whole_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    figures, wanted = Figures("jobs"), Wanted(runs=1, scale=0.001, json=tmp_path / "jobs.json")
+def test_end_to_end_measures_the_whole_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measurements = Measurements("end_to_end")
+    options = Options(runs=1, scale=0.001, json=tmp_path / "end_to_end.json")
 
-    end_to_end.bench(figures, wanted)
+    end_to_end.benchmark(measurements, options)
 
-    found = {figure.what: figure.median for figure in figures.found}
-    assert found.pop("batches of them that were interrupted or given back") == 0
-    assert len(found) == 11
-    assert all(figure > 0 for figure in found.values())
+    medians = {item.label: item.median for item in measurements.items}
+    assert medians.pop("batches of them that were interrupted or requeued") == 0
+    assert len(medians) == 11
+    assert all(median > 0 for median in medians.values())
     assert "models/s" in capsys.readouterr().out

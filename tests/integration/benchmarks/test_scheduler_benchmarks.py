@@ -1,33 +1,25 @@
-"""The benches still run, on a small scale; what they measure is for `make bench`."""
+"""The benchmarks of the scheduler run on a small scale; measuring is for `make bench`."""
 
 import json
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 from benchmarks import fires, scheduler_overhead
-from benchmarks.measurements import Figures, Wanted
+from benchmarks.measurements import Measurements, Options
 
 
-def check(figures: Figures, wanted: Wanted, count: int) -> None:
-    written = json.loads(wanted.json.read_text())["figures"]
-    assert len(written) == len(figures.found) == count
-    for figure in figures.found:
-        assert len(figure.runs) >= wanted.runs
-        assert min(figure.runs) >= 0 if figure.what.startswith("idle") else min(figure.runs) > 0
+@pytest.mark.parametrize(
+    ("module", "count"), [(fires, 9), (scheduler_overhead, 11)], ids=["fires", "scheduler_overhead"]
+)
+def test_each_measurement_is_written_with_all_its_runs(module: ModuleType, count: int, tmp_path: Path) -> None:
+    measurements, options = Measurements(module.__name__), Options(runs=1, scale=0.001, json=tmp_path / "output.json")
 
+    module.benchmark(measurements, options)
+    measurements.write(options.json)
 
-def test_fires(tmp_path: Path) -> None:
-    figures, wanted = Figures("fires"), Wanted(runs=1, scale=0.001, json=tmp_path / "fires.json")
-
-    fires.bench(figures, wanted)
-    figures.write(wanted.json)
-
-    check(figures, wanted, count=9)
-
-
-def test_schedules(tmp_path: Path) -> None:
-    figures, wanted = Figures("schedules"), Wanted(runs=1, scale=0.001, json=tmp_path / "schedules.json")
-
-    scheduler_overhead.bench(figures, wanted)
-    figures.write(wanted.json)
-
-    check(figures, wanted, count=11)
+    assert len(json.loads(options.json.read_text())["measurements"]) == len(measurements.items) == count
+    for item in measurements.items:
+        assert len(item.runs) >= options.runs
+        assert min(item.runs) >= 0 if item.label.startswith("idle") else min(item.runs) > 0
