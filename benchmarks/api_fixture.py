@@ -76,7 +76,7 @@ class ApiFixture:
         }
         return {
             BASELINE: Endpoint(self.baseline_port, results),
-            **{name: Endpoint(self.api_port, list_) for name, list_ in requests.items()},
+            **{name: Endpoint(self.api_port, kind) for name, kind in requests.items()},
         }
 
     def _body(self, model_id: str) -> str:

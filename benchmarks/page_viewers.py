@@ -39,7 +39,7 @@ class SeenMark(NamedTuple):
 
 @dataclass
 class ViewerResult:
-    """What the viewers received."""
+    """Responses and marks that the viewers received."""
 
     latencies: list[float] = field(default_factory=list)  # seconds
     statuses: dict[int, int] = field(default_factory=dict)
