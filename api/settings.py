@@ -10,11 +10,10 @@ from typing import Self
 
 from api import tokens
 from api.tokens import Token
-from core.environment import at_least, database_url, positive, redis_url
+from core.environment import at_least, boolean, database_url, positive, redis_url
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 HOST_NAME = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]|\*")
-BOOLEANS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Settings:
             api_tokens=tokens.parse(env.get("API_TOKENS", "")),
             allowed_hosts=_host_names(env.get("ALLOWED_HOSTS", "")) or LOOPBACK_NAMES,
         )
-        allow_anonymous = _boolean("ALLOW_ANONYMOUS", env.get("ALLOW_ANONYMOUS") or "false")
+        allow_anonymous = boolean(env, "ALLOW_ANONYMOUS", default=False)
         if not (settings.api_tokens or settings.is_loopback or allow_anonymous):
             raise ValueError(
                 f'HOST is "{settings.host}", where others could change schedules; set API_TOKENS'
@@ -58,12 +57,6 @@ class Settings:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
-
-
-def _boolean(name: str, value: str) -> bool:
-    if value not in BOOLEANS:
-        raise ValueError(f'{name} is "{value}"; write true or false')
-    return BOOLEANS[value]
 
 
 def _host_names(text: str) -> frozenset[str]:

@@ -71,7 +71,7 @@ class Stack:
                 continue
             if not service.told_to_end:
                 service.told_to_end = True
-                self.note(f"{service.name} exited by itself: {service.process.end}")
+                self.note(f"{service.name} exited by itself: {service.process.exit_reason}")
             if service.wanted and self._is_time(service):
                 service.start()
 
@@ -81,10 +81,10 @@ class Stack:
         log.error("%s", failure)
 
     def is_postgres_there(self) -> bool:
-        return local_postgres.answers(self.owner_url)
+        return local_postgres.accepts_connections(self.owner_url)
 
     def is_redis_there(self) -> bool:
-        return local_redis.answers(self.redis_url)
+        return local_redis.is_ready(self.redis_url)
 
     def _is_time(self, what: Server | Service) -> bool:
         """Whether the pause before a start, which begins at the first question, is over."""

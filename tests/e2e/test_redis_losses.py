@@ -51,7 +51,7 @@ class Queue:
             for file in self._folder.rglob("*.aof*"):
                 file.unlink()
         self.server.process.start()
-        wait_for(lambda: local_redis.answers(self.server.url))
+        wait_for(lambda: local_redis.is_ready(self.server.url))
 
     def _file(self) -> Path:
         [file] = [path for path in self._folder.rglob("*.aof") if not path.name.endswith(".base.aof")]

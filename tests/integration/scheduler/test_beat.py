@@ -115,7 +115,7 @@ def test_it_goes_on_when_redis_was_away(
 
             server.process.start()
 
-            wait_for(lambda: local_redis.answers(server.url) and sent(client))
+            wait_for(lambda: local_redis.is_ready(server.url) and sent(client))
             wait_for(lambda: one(db, "SELECT error FROM leader") is None)
             assert scheduler.popen.poll() is None
 

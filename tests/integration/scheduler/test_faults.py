@@ -273,7 +273,7 @@ def test_a_redis_that_restarts_in_the_middle_of_a_fan_out_has_all_of_it_in_the_e
 
         server.process.kill()
         server.process.start()
-        wait_for(lambda: local_redis.answers(server.url))
+        wait_for(lambda: local_redis.is_ready(server.url))
 
         wait_for(lambda: set(models_sent(client)) == ids)
 

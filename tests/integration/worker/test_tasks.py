@@ -274,7 +274,7 @@ def test_it_goes_on_when_redis_ends_in_the_middle_of_a_batch(
             server.process.kill()
             time.sleep(0.5)  # the worker notices
             server.process.start()
-            wait_for(lambda: local_redis.answers(server.url))
+            wait_for(lambda: local_redis.is_ready(server.url))
 
             queue.send(Batch([MODEL], NOON).message(NOON))
 
@@ -296,7 +296,7 @@ def test_it_goes_on_when_postgresql_and_redis_were_away(
             run(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%worker%'")
             server.process.kill()
             server.process.start()
-            wait_for(lambda: local_redis.answers(server.url))
+            wait_for(lambda: local_redis.is_ready(server.url))
 
             later = NOON + timedelta(minutes=1)
             queue.send(Batch([MODEL], later).message(later))

@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 import redis
 
-from benchmarks.moments import approach
+from benchmarks import simulated_clock
 from core import postgres
 from scheduler.settings import Settings
 from scheduler.tasks import results_retention
@@ -238,11 +238,13 @@ def test_an_empty_table_is_soon_walked(old: ResultsRetention) -> None:
 
 def test_a_moment_that_comes_meanwhile_is_not_late(db: Connection, run_scheduler: Run) -> None:
     run(db, ADD_MANY, {"models": 100, "rows": 100_000})
-    approach(db, datetime(2030, 6, 1, 12, tzinfo=UTC), timedelta(minutes=10))  # the scheduler has to start first
+    simulated_clock.set_before(
+        db, datetime(2030, 6, 1, 12, tzinfo=UTC), timedelta(minutes=10)
+    )  # the scheduler has to start first
     schedule(db, cron="0 12 * * *")
     run_scheduler(RESULTS_RETENTION="30")
     wait_for(lambda: one(db, "SELECT count(*) FROM results") < 100_000)
-    approach(db, datetime(2030, 6, 1, 12, tzinfo=UTC), timedelta(seconds=3))
+    simulated_clock.set_before(db, datetime(2030, 6, 1, 12, tzinfo=UTC), timedelta(seconds=3))
     wait_for(lambda: one(db, "SELECT count(*) FROM fires"))
     left = one(db, "SELECT count(*) FROM results")
 
