@@ -1,15 +1,15 @@
-"""Threads of the chaos run."""
+"""Thread that repeats an action."""
 
 import random
 from abc import ABC, abstractmethod
 from threading import Event, Thread
 
 
-class Periodic(ABC):
-    """Does one thing again and again, after random pauses, in a thread of its own."""
+class PeriodicThread(ABC):
+    """Repeats an action after random pauses."""
 
     def __init__(self, name: str, rng: random.Random, pauses: tuple[float, float]) -> None:
-        """Pause for a time between these two (seconds)."""
+        """Set the shortest and the longest pause, in seconds."""
         self._rng = rng
         self._pauses = pauses
         self._stop = Event()
@@ -24,9 +24,9 @@ class Periodic(ABC):
             self._thread.join()
 
     @abstractmethod
-    def act(self) -> None:
-        """Do it once."""
+    def run_once(self) -> None:
+        """Perform the action."""
 
     def _run(self) -> None:
         while not self._stop.wait(self._rng.uniform(*self._pauses)):
-            self.act()
+            self.run_once()
