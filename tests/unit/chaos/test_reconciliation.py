@@ -64,9 +64,7 @@ def test_a_result_is_stored_twice() -> None:
 
 
 def test_skipped_due_times_need_no_results_and_add_up() -> None:
-    total = reconcile(
-        observe(published=[NOON, DUE_TIMES[3]], skipped=2, first=[NOON, DUE_TIMES[3]], second=DUE_TIMES)
-    )
+    total = reconcile(observe(published=[NOON, DUE_TIMES[3]], skipped=2, first=[NOON, DUE_TIMES[3]], second=DUE_TIMES))
 
     assert (total.expected, total.present, total.missing, total.adds_up) == (4, 4, [], True)
     assert total.of_skipped == 2

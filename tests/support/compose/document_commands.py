@@ -1,4 +1,4 @@
-"""The commands that the documents tell their readers to paste."""
+"""Commands in the documents."""
 
 from itertools import groupby
 
@@ -7,7 +7,7 @@ from devstack.process import ROOT
 INDENT = "    "
 
 
-def blocks(document: str, heading: str) -> list[list[str]]:
+def code_blocks(document: str, heading: str) -> list[list[str]]:
     """Return the indented blocks below a heading, each as its lines."""
     text = (ROOT / document).read_text()
     section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
