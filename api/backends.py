@@ -1,4 +1,4 @@
-"""What the API was started with, as the views reach it."""
+"""The application's settings and its connections to PostgreSQL and Redis."""
 
 import threading
 from typing import cast
@@ -15,18 +15,18 @@ EXTENSION = "cyclic-metrics"
 REDIS_TIMEOUT = 2  # seconds
 
 
-class Services:
-    """PostgreSQL, Redis, the results in it, and the settings."""
+class Backends:
+    """Settings, database, Redis client and result store of an application."""
 
     def __init__(self, settings: Settings) -> None:
-        """Connect to nothing yet: the API starts, and says what is wrong, without its servers."""
+        """Connect lazily: the API starts, and reports errors, while its backends are unavailable."""
         self.settings = settings
         self.database = Database(settings.database_url)
         self._threads = threading.local()
 
     @property
     def redis(self) -> redis.Redis:
-        """The thread's connection; raises RedisError where there is no Redis to connect to."""
+        """The client of the current thread; raises RedisError where Redis is unavailable."""
         client: redis.Redis | None = getattr(self._threads, "redis", None)
         if client is None:
             client = self._threads.redis = create_client(
@@ -36,13 +36,13 @@ class Services:
 
     @property
     def results(self) -> ResultStore:
-        """The results, by the thread's connection; raises RedisError as redis does."""
-        found: ResultStore | None = getattr(self._threads, "results", None)
-        if found is None:
-            found = self._threads.results = ResultStore(self.redis)
-        return found
+        """The result store of the current thread; raises RedisError where Redis is unavailable."""
+        store: ResultStore | None = getattr(self._threads, "results", None)
+        if store is None:
+            store = self._threads.results = ResultStore(self.redis)
+        return store
 
 
-def services() -> Services:
-    """Return those of the application that handles the request."""
-    return cast("Services", current_app.extensions[EXTENSION])
+def backends() -> Backends:
+    """Return the backends of the application that handles the request."""
+    return cast("Backends", current_app.extensions[EXTENSION])

@@ -1,4 +1,4 @@
-"""One connection to PostgreSQL for each of waitress's threads."""
+"""PostgreSQL connections, one per thread of the server."""
 
 import select
 import threading
@@ -9,47 +9,46 @@ from psycopg2.extensions import connection, cursor
 
 from core import postgres
 
-STATEMENT_TIMEOUT = 5  # seconds; a caller waits, and with it one of the few threads
+STATEMENT_TIMEOUT = 5  # seconds; a client waits, and occupies one of the few threads
 
 
 class Database:
-    """Opens connections when they are needed, and again when the server has closed them."""
+    """Connects lazily, and reconnects when the server has closed the connection."""
 
     def __init__(self, url: str) -> None:
-        """Connect at the first use, not here: the API starts, and says what is wrong, without PostgreSQL."""
         self._url = url
         self._local = threading.local()
 
     @contextmanager
-    def reading(self) -> Iterator[cursor]:
-        """Ask what needs no common state: each statement is a transaction, and so one round trip instead of three."""
-        with self._connection().cursor() as statements:
-            yield statements
+    def autocommit(self) -> Iterator[cursor]:
+        """Yield a cursor whose statements are transactions of their own: one round trip each instead of three."""
+        with self._connection().cursor() as cur:
+            yield cur
 
     @contextmanager
     def transaction(self) -> Iterator[cursor]:
-        """Commit at the end of the block, or nothing of it is done."""
-        opened = self._connection()
-        opened.autocommit = False
+        """Yield a cursor; commit at the end of the block, roll back on an exception."""
+        conn = self._connection()
+        conn.autocommit = False
         try:
-            with opened.cursor() as statements:
-                yield statements
-            opened.commit()
+            with conn.cursor() as cur:
+                yield cur
+            conn.commit()
         finally:
-            # Not on a connection that was lost: it would fail, and hide why it was lost.
-            if not opened.closed:
-                opened.rollback()
-                opened.autocommit = True
+            # A rollback on a lost connection would fail, and hide why it was lost.
+            if not conn.closed:
+                conn.rollback()
+                conn.autocommit = True
 
     def _connection(self) -> connection:
-        opened: connection | None = getattr(self._local, "connection", None)
-        if opened is None or opened.closed or _has_news(opened):
-            opened = self._local.connection = postgres.connect(
+        conn: connection | None = getattr(self._local, "connection", None)
+        if conn is None or conn.closed or _is_closed_by_server(conn):
+            conn = self._local.connection = postgres.connect(
                 self._url, "cyclic-metrics api", statement_timeout=STATEMENT_TIMEOUT
             )
-        return opened
+        return conn
 
 
-def _has_news(opened: connection) -> bool:
-    """Whether the server said something unasked, and that is its farewell."""
-    return bool(select.select([opened], [], [], 0)[0])
+def _is_closed_by_server(conn: connection) -> bool:
+    """Return True if unsolicited data is readable: the server announced that it closes the connection."""
+    return bool(select.select([conn], [], [], 0)[0])

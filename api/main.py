@@ -8,7 +8,7 @@ from types import FrameType
 from flask import Flask
 
 from api import error_handlers
-from api.backends import EXTENSION, Services
+from api.backends import EXTENSION, Backends
 from api.cron.routes import blueprint as cron
 from api.http.server import serve
 from api.middleware import access_control, request_log
@@ -30,7 +30,7 @@ def create_app(settings: Settings) -> Flask:
     app = Flask(__name__, static_folder="pages/static", template_folder="pages/templates")
     app.url_map.merge_slashes = False  # /schedule//run, of a script without its id, is no other address: it is none
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
-    app.extensions[EXTENSION] = Services(settings)
+    app.extensions[EXTENSION] = Backends(settings)
     error_handlers.register(app)
     request_log.register(app)
     prometheus.register(app, settings)

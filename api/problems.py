@@ -1,4 +1,4 @@
-"""Errors as answers: application/problem+json of RFC 9457."""
+"""Error responses: application/problem+json (RFC 9457)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ CONTENT_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:cyclic-metrics:problem:"
 
 
-class Fault(NamedTuple):
-    """One thing that is wrong, where it is, and what to write instead."""
+class FieldError(NamedTuple):
+    """One invalid value, its location, and the remedy."""
 
     detail: str
     pointer: str | None = None  # a JSON pointer into the body, as a URI fragment: #/cron_expression
@@ -20,22 +20,21 @@ class Fault(NamedTuple):
 
 
 class Problem(Exception):
-    """An answer that is not what was asked for; each subclass is a type that callers may rely on."""
+    """An error response; each subclass is a problem type that clients may rely on."""
 
     name: ClassVar[str]
     status: ClassVar[int]
     title: ClassVar[str]
     example: ClassVar[str]  # of a detail
 
-    def __init__(self, detail: str, *errors: Fault, headers: Mapping[str, str] | None = None) -> None:
-        """Say what is wrong in one sentence, and, fault by fault, where."""
+    def __init__(self, detail: str, *errors: FieldError, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.errors: Sequence[Fault] = errors
+        self.errors: Sequence[FieldError] = errors
         self.headers = headers or {}
 
     def as_dict(self) -> dict[str, object]:
-        """Return the members of the answer; null ones are left out."""
+        """Return the members of the JSON object; null ones are left out."""
         members: dict[str, object] = {
             "type": TYPE_PREFIX + self.name,
             "title": self.title,
@@ -44,137 +43,146 @@ class Problem(Exception):
         }
         if self.errors:
             members["errors"] = [
-                {name: value for name, value in fault._asdict().items() if value is not None} for fault in self.errors
+                {name: value for name, value in error._asdict().items() if value is not None} for error in self.errors
             ]
         return members
 
     def response(self) -> Response:
-        """Return the answer."""
-        answer = Response(json.dumps(self.as_dict()), self.status, content_type=CONTENT_TYPE)
-        answer.headers.update(self.headers)
-        return answer
+        """Return the problem as a response."""
+        response = Response(json.dumps(self.as_dict()), self.status, content_type=CONTENT_TYPE)
+        response.headers.update(self.headers)
+        return response
 
 
-class Malformed(Problem):
-    """The request cannot be read."""
+class BadRequest(Problem):
+    """The request cannot be parsed."""
 
-    name, status, title = "malformed", 400, "The request cannot be read"
+    name, status, title = "malformed", 400, "Bad request"
     example = "the body is not JSON: Expecting ',' delimiter: line 1 column 31 (char 30)"
 
 
 class Unauthorized(Problem):
-    """A token is needed."""
+    """A token is missing or invalid."""
 
-    name, status, title = "unauthorized", 401, "A token is needed"
+    name, status, title = "unauthorized", 401, "Unauthorized"
     example = "a token is needed; send it as Authorization: Bearer ..."
 
 
-class ReadOnly(Problem):
-    """The token may only read."""
+class ReadOnlyToken(Problem):
+    """The token permits reading only."""
 
-    name, status, title = "read-only", 403, "The token may only read"
+    name, status, title = "read-only", 403, "Forbidden: read-only token"
     example = 'the token "grafana" may only read'
 
 
-class ForeignOrigin(Problem):
-    """A page of somebody else's wants to change something."""
+class CrossOrigin(Problem):
+    """A page of another origin sent a request that changes something."""
 
-    name, status, title = "foreign-origin", 403, "Pages of other origins cannot change anything"
+    name, status, title = "foreign-origin", 403, "Forbidden: cross-origin request"
     example = "a page of https://elsewhere.example cannot change anything here"
 
 
 class NotFound(Problem):
-    """There is no such thing; the message says which."""
+    """The resource does not exist; the detail names it."""
 
-    name, status, title = "not-found", 404, "There is no such thing"
+    name, status, title = "not-found", 404, "Not found"
     example = "model 550e8400-e29b-41d4-a716-446655440000 has no schedule"
 
 
 class MethodNotAllowed(Problem):
-    """The address has other methods."""
+    """The path has other methods."""
 
-    name, status, title = "method-not-allowed", 405, "The address does not have this method"
-    example = "/schedule takes GET, POST, PUT"
-
-
-class Changed(Problem):
-    """The schedule is not the one that the caller has seen."""
-
-    name, status, title = "changed", 412, "The schedule is another one by now"
-    example = "the schedule is another one by now; get it again"
+    name, status, title = "method-not-allowed", 405, "Method not allowed"
+    example = "/schedule accepts GET, POST, PUT"
 
 
-class TooLarge(Problem):
-    """The body is too large."""
+class PreconditionFailed(Problem):
+    """The schedule has changed since the client read it."""
 
-    name, status, title = "too-large", 413, "The body is too large"
+    name, status, title = "changed", 412, "Precondition failed"
+    example = 'If-Match is "0", and its ETag is "2f7d1c0b9a8e4d6f3b5a7c91"; get the schedule again'
+
+
+class ContentTooLarge(Problem):
+    """The request body is too large."""
+
+    name, status, title = "too-large", 413, "Content too large"
     example = "the body has more than 65,536 bytes; send less at once"
 
 
-class NotJson(Problem):
-    """The body says to be something else than JSON."""
+class UnsupportedMediaType(Problem):
+    """The Content-Type of the request body is not JSON."""
 
-    name, status, title = "not-json", 415, "The body must be JSON"
-    example = 'the body says to be "text/plain"; write JSON, and say so: Content-Type: application/json'
+    name, status, title = "not-json", 415, "Unsupported media type"
+    example = 'Content-Type is "text/plain"; send JSON with Content-Type: application/json'
 
 
-class WrongRange(Problem):
+class RangeNotSatisfiable(Problem):
     """The Range header names no part of the file."""
 
-    name, status, title = "wrong-range", 416, "There is no such part of the file"
+    name, status, title = "wrong-range", 416, "Range not satisfiable"
     example = "The server cannot provide the requested range."
 
 
 class UnknownHost(Problem):
-    """The Host header names none of ours."""
+    """The Host header is not one of ALLOWED_HOSTS."""
 
-    name, status, title = "unknown-host", 421, "The API does not answer by this name"
+    name, status, title = "unknown-host", 421, "Misdirected request"
     example = '"elsewhere.example" is not a name of this API'
 
 
-class Invalid(Problem):
-    """A value that a user sent is wrong; the message names the field, the value and what would be right."""
+class InvalidRequest(Problem):
+    """A value in the request is invalid; the detail names the field, the value and the remedy."""
 
-    name, status, title = "invalid", 422, "A value is wrong"
+    name, status, title = "invalid", 422, "InvalidRequest value"
     example = 'enabled is "yes"; write true or false'
 
 
-class Refused(Problem):
-    """The gate in the database does not take the schedule."""
+class ScheduleRejected(Problem):
+    """The validation trigger rejected the schedule."""
 
-    name, status, title = "refused", 422, "The schedule is refused"
+    name, status, title = "refused", 422, "Schedule rejected"
     example = 'cron_expression "5/15 * * * *" is refused: minute "5/15" has a step without a range'
 
 
-class HeaderTooLarge(Problem):
-    """The address or the headers are too long."""
+class HeaderFieldsTooLarge(Problem):
+    """The URL or the headers are too long."""
 
-    name, status, title = "header-too-large", 431, "The address or the headers are too long"
+    name, status, title = "header-too-large", 431, "Request header fields too large"
     example = "the address or the headers are too long"
 
 
-class Unexpected(Problem):
-    """A fault of ours."""
+class InternalServerError(Problem):
+    """An error of the server."""
 
-    name, status, title = "unexpected", 500, "Something went wrong here"
-    example = "Something went wrong here, not with your request. The log says what."
-
-
-class Unavailable(Problem):
-    """A server that the answer needs is away; the message says which."""
-
-    name, status, title = "unavailable", 503, "Not at present"
-    example = "Redis does not answer at present; try again in a moment."
+    name, status, title = "unexpected", 500, "Internal server error"
+    example = "Something went wrong here, not with your request. The log has the details."
 
 
-class Busy(Problem):
-    """Too much is under way at once."""
+class ServiceUnavailable(Problem):
+    """PostgreSQL or Redis is unavailable; the detail names it."""
 
-    name, status, title = "busy", 503, "Too much at once"
-    example = "others send or fetch much at this moment; try again"
+    name, status, title = "unavailable", 503, "Service unavailable"
+    example = "Redis does not respond at present; try again in a moment."
+
+
+class Overloaded(Problem):
+    """Too many requests at once."""
+
+    name, status, title = "busy", 503, "Service overloaded"
+    example = "too many clients send or fetch large bodies; try again"
 
 
 PROBLEMS: tuple[type[Problem], ...] = tuple(Problem.__subclasses__())
 BY_STATUS = {
-    kind.status: kind for kind in (Malformed, NotFound, MethodNotAllowed, TooLarge, NotJson, WrongRange, HeaderTooLarge)
+    kind.status: kind
+    for kind in (
+        BadRequest,
+        NotFound,
+        MethodNotAllowed,
+        ContentTooLarge,
+        UnsupportedMediaType,
+        RangeNotSatisfiable,
+        HeaderFieldsTooLarge,
+    )
 }

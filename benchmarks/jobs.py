@@ -110,7 +110,7 @@ def bench_large(jobs: "Jobs", figures: Figures, wanted: Wanted) -> None:
         together.append(jobs.seconds() / models)
         jobs.check(accuracies, labels)
     figures.add(f"{models} such models at once, each", "s", together, "at most 2")
-    back = len(re.findall("gave a batch|goes on|comes back", jobs.worker.output[before:]))
+    back = len(re.findall("requeued|isolated", jobs.worker.output[before:]))
     figures.add("batches of them that were interrupted or given back", "", [back], "at most 0")
     peaks = [(peak_memory(pid) or 0) / 1024 for pid in jobs.pool]
     figures.add("largest memory of a worker's process (VmHWM), meanwhile", "MiB", peaks, "below 600")

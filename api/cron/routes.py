@@ -2,17 +2,12 @@
 
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, NotRequired
 
 from flask import Blueprint, Response, jsonify
-from pydantic import Field, with_config
-from typing_extensions import TypedDict
 
-from api.backends import services
-from api.contract import fields
-from api.contract.fields import default
-from api.contract.operation import Answer, Operation, operation
-from api.contract.responses import ShownFire, ShownRefusal, TriedCron
+from api.backends import backends
+from api.contract.operation import Operation, ResponseSpec, operation
+from api.cron.schemas import DEFAULT_COUNT, CronError, CronPreview, CronQuery, DueTime
 from api.schedules import queries
 from core.cron.description import describe
 from core.cron.occurrences import InvalidCron, InvalidTimeZone
@@ -21,39 +16,20 @@ from core.timestamps import iso
 
 blueprint = Blueprint("cron", __name__)
 
-DEFAULT_COUNT = 5
-LARGEST_COUNT = 100
-
-
-@with_config(extra="forbid")
-class Tried(TypedDict):
-    """An expression that somebody wonders about."""
-
-    expression: fields.AnyCron
-    timezone: NotRequired[Annotated[fields.AnyZone, default("UTC")]]
-    count: NotRequired[
-        Annotated[
-            int,
-            fields.whole(LARGEST_COUNT),
-            Field(description="How many fires to show.", examples=[DEFAULT_COUNT]),
-            default(DEFAULT_COUNT),
-        ]
-    ]
-
 
 @blueprint.get("/cron")
-@operation(Operation({200: Answer("What the gate says of it.", TriedCron)}, query=Tried))
-def try_cron(query: Tried) -> Response:
+@operation(Operation({200: ResponseSpec("What the gate says of it.", CronPreview)}, query=CronQuery))
+def try_cron(query: CronQuery) -> Response:
     """Say what the gate says of an expression and a time zone, and when they would fire from now on."""
     expression, timezone = query["expression"], query.get("timezone", "UTC")
-    with services().database.reading() as statements:
+    with backends().database.autocommit() as statements:
         judgement = queries.judge(statements, expression, timezone)
-    errors: list[ShownRefusal] = [_refusal(*error) for error in judgement.errors]
-    fires: list[ShownFire] = []
+    errors: list[CronError] = [_refusal(*error) for error in judgement.errors]
+    fires: list[DueTime] = []
     if not errors:
         count = query.get("count", DEFAULT_COUNT)
         fires, errors = _preview(judgement.cron_expression, timezone, judgement.now, count)
-    answer: TriedCron = {
+    answer: CronPreview = {
         "cron_expression": judgement.cron_expression,
         "timezone": timezone,
         "valid": not errors,
@@ -74,15 +50,15 @@ def words(expression: str) -> str | None:
 
 
 @lru_cache(8_192)
-def next_five(expression: str, timezone: str, after: datetime) -> tuple[ShownFire, ...]:
+def next_five(expression: str, timezone: str, after: datetime) -> tuple[DueTime, ...]:
     """Return the next fires of a pair, as the API shows them; those that there are."""
     found, _ = _preview(expression, timezone, after, DEFAULT_COUNT)
     return tuple(found)
 
 
-def _preview(expression: str, timezone: str, now: datetime, count: int) -> tuple[list[ShownFire], list[ShownRefusal]]:
+def _preview(expression: str, timezone: str, now: datetime, count: int) -> tuple[list[DueTime], list[CronError]]:
     """Return the fires there are, or what keeps the scheduler from firing what the gate takes."""
-    found: list[ShownFire] = []
+    found: list[DueTime] = []
     try:
         found += map(_shown, next_occurrences(expression, timezone, now, count))
     except (InvalidCron, InvalidTimeZone) as error:
@@ -92,11 +68,11 @@ def _preview(expression: str, timezone: str, now: datetime, count: int) -> tuple
     return found, []
 
 
-def _refusal(field: str, detail: str, hint: str | None) -> ShownRefusal:
+def _refusal(field: str, detail: str, hint: str | None) -> CronError:
     return {"field": field, "detail": detail, "hint": hint}
 
 
-def _shown(fire: Occurrence) -> ShownFire:
+def _shown(fire: Occurrence) -> DueTime:
     return {
         "at": iso(fire.at),
         "local": fire.local.isoformat(),

@@ -11,7 +11,7 @@ from typing import Any
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
-from api.http.limits import LARGEST_BODY, LINGER, PATIENCE
+from api.http.limits import CLIENT_TIMEOUT, LINGER_TIMEOUT, MAX_BODY_SIZE
 from api.http.request_parser import Request, problem
 from api.problems import CONTENT_TYPE, Problem
 
@@ -119,7 +119,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # the same
         self._since = time.monotonic()
         super().service()
         self._since = time.monotonic()
-        if self.total_outbufs_len > LARGEST_BODY:
+        if self.total_outbufs_len > MAX_BODY_SIZE:
             self.server.crowded = True
             self.server.pull_trigger()
 
@@ -133,13 +133,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # the same
     @property
     def deadline(self) -> float:
         """When the client must have done what we wait for."""
-        return self.waiting_since + (LINGER if self.lingering else PATIENCE)
+        return self.waiting_since + (LINGER_TIMEOUT if self.lingering else CLIENT_TIMEOUT)
 
     @property
     def held(self) -> int:
         """Bytes of memory that it takes, above what any connection may."""
         bodies = sum(request.large for request in (*self.requests, self.request) if request is not None)
-        return bodies + (self.total_outbufs_len if self.total_outbufs_len > LARGEST_BODY else 0)
+        return bodies + (self.total_outbufs_len if self.total_outbufs_len > MAX_BODY_SIZE else 0)
 
     def refuse(self, reason: Problem) -> None:
         """Answer the request that is being received, and free what there is of it."""

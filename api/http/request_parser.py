@@ -6,10 +6,10 @@ from typing import Any
 
 from waitress.parser import HTTPRequestParser, ParsingError
 
-from api.http.limits import LARGEST_BODY, LARGEST_HEADER, largest_body
-from api.problems import BY_STATUS, HeaderTooLarge, Malformed, Problem, TooLarge, Unexpected
+from api.http.limits import MAX_BODY_SIZE, MAX_HEADER_SIZE, max_body_size
+from api.problems import BY_STATUS, BadRequest, ContentTooLarge, HeaderFieldsTooLarge, InternalServerError, Problem
 
-SHOWN = 200  # characters of what is wrong
+MAX_VALUE_LENGTH = 200  # characters of what is wrong
 
 
 class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
@@ -29,9 +29,9 @@ class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         """Return how many bytes it has taken: all, once it is complete."""
         consumed = super().received(data)
         if self.headers_finished and not self.error:
-            largest = largest_body(self.command, self.path)
+            largest = max_body_size(self.command, self.path)
             if max(self.content_length, self.body_bytes_received) > largest:
-                self.error = TooLarge(f"the body has more than {largest:,} bytes; send less at once")
+                self.error = ContentTooLarge(f"the body has more than {largest:,} bytes; send less at once")
                 self.completed = True
         if not self.completed:
             return int(consumed)
@@ -53,7 +53,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     @property
     def large(self) -> int:
         """Bytes of the body, once they are more than any connection may have."""
-        return self.body_bytes_received if self.body_bytes_received > LARGEST_BODY else 0
+        return self.body_bytes_received if self.body_bytes_received > MAX_BODY_SIZE else 0
 
     def discard(self, reason: Problem) -> None:
         """Free the body, and be refused instead."""
@@ -67,9 +67,11 @@ def problem(error: Any) -> Problem:
     """Return what users are told, for an error of waitress or one of ours."""
     if isinstance(error, Problem):
         return error
-    if error.code == Unexpected.status:
-        return Unexpected("Something went wrong here, not with your request. The log says what.")
-    if error.code == HeaderTooLarge.status:
-        return HeaderTooLarge(f"the address and the headers have more than {LARGEST_HEADER:,} bytes; send less at once")
-    kind = BY_STATUS.get(error.code, Malformed)
-    return kind(f"the request cannot be read: {error.body[:SHOWN]}")
+    if error.code == InternalServerError.status:
+        return InternalServerError("Something went wrong here, not with your request. The log says what.")
+    if error.code == HeaderFieldsTooLarge.status:
+        return HeaderFieldsTooLarge(
+            f"the address and the headers have more than {MAX_HEADER_SIZE:,} bytes; send less at once"
+        )
+    kind = BY_STATUS.get(error.code, BadRequest)
+    return kind(f"the request cannot be read: {error.body[:MAX_VALUE_LENGTH]}")

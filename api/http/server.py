@@ -13,15 +13,24 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from api.http.connection import Channel
-from api.http.limits import CONNECTIONS, HELD, LARGEST_BULK, LARGEST_HEADER, SEND_BUFFER, THREADS
-from api.problems import Busy
+from api.http.limits import (
+    MAX_BUFFERED_BYTES,
+    MAX_BULK_BODY_SIZE,
+    MAX_CONNECTIONS,
+    MAX_HEADER_SIZE,
+    SEND_BUFFER_SIZE,
+    THREADS,
+)
+from api.problems import Overloaded
 from api.settings import Settings
 
 log = logging.getLogger(__name__)
 
 STEP = 1  # seconds between looks at who is overdue
 LAST_WORDS = 1.0  # seconds for clients to take their answers when the process ends
-IN_MEMORY = 64 * 1024 * 1024  # bytes, of a body or an answer; HELD lets none come near it, and so none goes to a file
+IN_MEMORY = (
+    64 * 1024 * 1024
+)  # bytes, of a body or an answer; MAX_BUFFERED_BYTES lets none come near it, and so none goes to a file
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
@@ -39,11 +48,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     def set_socket_options(self, conn: socket.socket) -> None:
         """Bound what the kernel keeps for clients that don't read."""
         super().set_socket_options(conn)
-        conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_SIZE)
 
     def readable(self) -> bool:
         """Whether to accept; the main loop asks each time that it comes round."""
-        if len(self._map) >= CONNECTIONS:
+        if len(self._map) >= MAX_CONNECTIONS:
             self._admit()
         if self.crowded:
             self.crowded = False
@@ -75,13 +84,13 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         holders = [channel for channel in self._channels() if channel.held]
         held = sum(channel.held for channel in holders)
         for channel in sorted(holders, key=lambda channel: channel.waiting_since):
-            if held <= HELD or channel.requests:
+            if held <= MAX_BUFFERED_BYTES or channel.requests:
                 return
             held -= channel.held
             self._let_go += 1
             if channel.request is not None:
                 channel.refuse(
-                    Busy("others send or fetch much at this moment; try again", headers={"Retry-After": "1"})
+                    Overloaded("others send or fetch much at this moment; try again", headers={"Retry-After": "1"})
                 )
             else:
                 channel.handle_close()
@@ -94,12 +103,12 @@ def serve(application: Flask, settings: Settings, headers: Mapping[str, str]) ->
         host=settings.host,
         port=settings.port,
         ident=None,
-        connection_limit=CONNECTIONS,
+        connection_limit=MAX_CONNECTIONS,
         cleanup_interval=STEP,
         asyncore_loop_timeout=STEP,
         asyncore_use_poll=True,  # select() ends at 1,024 files
-        max_request_header_size=LARGEST_HEADER,
-        max_request_body_size=LARGEST_BULK + 1,
+        max_request_header_size=MAX_HEADER_SIZE,
+        max_request_body_size=MAX_BULK_BODY_SIZE + 1,
         inbuf_overflow=IN_MEMORY,
         outbuf_overflow=IN_MEMORY,
         outbuf_high_watermark=IN_MEMORY,  # above it a thread would wait for the client

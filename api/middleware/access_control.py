@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 
 from api import tokens
-from api.problems import ForeignOrigin, ReadOnly, Unauthorized, UnknownHost
+from api.problems import CrossOrigin, ReadOnlyToken, Unauthorized, UnknownHost
 from api.settings import Settings
 from api.tokens import Token
 
@@ -17,7 +17,7 @@ COOKIE = "cyclic_metrics_token"  # of people who signed in on the page
 HEALTH_CHECKS = frozenset({"/healthz", "/readyz"})  # for orchestrators, who know neither a name nor a token
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Cyclic Metrics"'}
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which origins leave out
-SHOWN = 80  # characters of what is refused
+MAX_VALUE_LENGTH = 80  # characters of what is refused
 
 ALWAYS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -32,7 +32,7 @@ HEADERS: Mapping[str, str] = {**ALWAYS, **UNLESS_SAID}  # of every answer
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Guard an application: raises UnknownHost, Unauthorized, ReadOnly, ForeignOrigin before its views are asked."""
+    """Guard an application: raises UnknownHost, Unauthorized, ReadOnlyToken, CrossOrigin before its views are asked."""
 
     def check() -> None:
         environ = request.environ  # what came: Flask's view of it costs more than the checks, and has no odd hosts
@@ -47,7 +47,7 @@ def register(app: Flask, settings: Settings) -> None:
         g.may_write = may_write
         if environ["REQUEST_METHOD"] not in SAFE:
             if not may_write:
-                raise ReadOnly(f'the token "{g.token}" may only read')
+                raise ReadOnlyToken(f'the token "{g.token}" may only read')
             _origin(environ, host)
 
     app.before_request(check)
@@ -60,7 +60,7 @@ def _host(host: str, allowed: frozenset[str]) -> None:
         return
     name = _without_port(host)
     if name not in allowed:
-        raise UnknownHost(f'"{name[:SHOWN]}" is not a name of this API; ALLOWED_HOSTS has those that are')
+        raise UnknownHost(f'"{name[:MAX_VALUE_LENGTH]}" is not a name of this API; ALLOWED_HOSTS has those that are')
 
 
 def _without_port(host: str) -> str:
@@ -86,9 +86,9 @@ def _origin(environ: Mapping[str, Any], host: str) -> None:
     """Refuse what a page of somebody else's asks a browser to do; programs send neither of these headers."""
     origin, site = environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE", "none")
     if origin is not None and not _is_ours(origin, host):
-        raise ForeignOrigin(f"a page of {origin[:SHOWN]} cannot change anything here")
+        raise CrossOrigin(f"a page of {origin[:MAX_VALUE_LENGTH]} cannot change anything here")
     if site not in {"same-origin", "none"}:
-        raise ForeignOrigin("a page of another site cannot change anything here")
+        raise CrossOrigin("a page of another site cannot change anything here")
 
 
 def _is_ours(origin: str, host: str) -> bool:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from werkzeug.routing import Rule
 
 from api.contract.fields import ModelId
-from api.contract.operation import OPERATIONS, Answer, Operation
+from api.contract.operation import OPERATIONS, Operation, ResponseSpec
 from api.middleware import access_control
 from api.openapi.problems import Responses
 from api.openapi.schemas import Schemas
@@ -70,7 +70,7 @@ def document(app: Flask, *, tokens_needed: bool = False) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Cyclic Metrics", "version": VERSION, "description": DESCRIPTION + _table()},
-        "servers": [{"url": "/"}],
+        "needs_backends": [{"url": "/"}],
         "security": [{"token": []}] if tokens_needed else [{}, {"token": []}],
         "tags": [{"name": name, "description": what} for name, what in TAGS.items()],
         "paths": paths,
@@ -104,7 +104,7 @@ def _operation(call: _Call, schemas: Schemas, responses: Responses) -> dict[str,
     shown["parameters"] = list(_parameters(rule, described))
     if described.body:
         shown["requestBody"] = {"required": True, "content": {"application/json": schemas.content(described.body)}}
-    answers = {status: _answer(answer, schemas) for status, answer in described.answers.items()}
+    answers = {status: _answer(answer, schemas) for status, answer in described.responses.items()}
     shown["responses"] = responses.of(rule, method, described, answers)
     return shown
 
@@ -131,7 +131,7 @@ def _parameter(name: str, place: str, schema: dict[str, Any], *, required: bool 
     return shown
 
 
-def _answer(answer: Answer, schemas: Schemas) -> dict[str, Any]:
+def _answer(answer: ResponseSpec, schemas: Schemas) -> dict[str, Any]:
     shown: dict[str, Any] = {"description": answer.description}
     if answer.headers:
         shown["headers"] = {
@@ -143,8 +143,8 @@ def _answer(answer: Answer, schemas: Schemas) -> dict[str, Any]:
             }
             for name, what in answer.headers.items()
         }
-    if answer.model is not None:
-        shown["content"] = {answer.media_type: schemas.content(answer.model)}
+    if answer.schema is not None:
+        shown["content"] = {answer.media_type: schemas.content(answer.schema)}
     return shown
 
 

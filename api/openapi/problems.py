@@ -15,8 +15,8 @@ PREFIX = "#/components/responses/"
 HEADERS: dict[type[Problem], dict[str, tuple[str, str]]] = {  # by name: what it says, and an example
     problems.Unauthorized: {"WWW-Authenticate": ("How to show a token.", access_control.CHALLENGE["WWW-Authenticate"])},
     problems.MethodNotAllowed: {"Allow": ("The methods that there are.", "GET, HEAD, OPTIONS, PUT")},
-    problems.WrongRange: {"Content-Range": ("How long the file is.", "bytes */288")},
-    problems.Busy: {"Retry-After": ("Seconds to wait.", "1")},
+    problems.RangeNotSatisfiable: {"Content-Range": ("How long the file is.", "bytes */288")},
+    problems.Overloaded: {"Retry-After": ("Seconds to wait.", "1")},
 }
 
 
@@ -27,7 +27,7 @@ class Responses:
         """Begin with what is the answer of no operation: a method that an address does not have, a part of a file."""
         self.components: dict[str, Any] = {}
         self._reference([problems.MethodNotAllowed])
-        self._reference([problems.WrongRange])
+        self._reference([problems.RangeNotSatisfiable])
 
     def of(self, rule: Rule, method: str, described: Operation, answers: dict[int, Any]) -> dict[str, Any]:
         """Return all responses of an operation: the answers, and what may go wrong."""
@@ -65,17 +65,23 @@ def _response(kinds: list[type[Problem]]) -> dict[str, Any]:
 
 def _problems(rule: Rule, method: str, described: Operation) -> list[type[Problem]]:
     """Return what may go wrong, the special ones first."""
-    kinds = [*described.problems, problems.Malformed, problems.HeaderTooLarge, problems.Unexpected, problems.Busy]
+    kinds = [
+        *described.problems,
+        problems.BadRequest,
+        problems.HeaderFieldsTooLarge,
+        problems.InternalServerError,
+        problems.Overloaded,
+    ]
     # Any call refuses parameters that it does not have.
-    kinds.append(problems.Invalid)
+    kinds.append(problems.InvalidRequest)
     if described.body:
-        kinds.append(problems.NotJson)
+        kinds.append(problems.UnsupportedMediaType)
     if method not in access_control.SAFE:
-        kinds.append(problems.TooLarge)
+        kinds.append(problems.ContentTooLarge)
     if rule.rule not in access_control.HEALTH_CHECKS:
         kinds += [problems.Unauthorized, problems.UnknownHost]
         if method not in access_control.SAFE:
-            kinds += [problems.ReadOnly, problems.ForeignOrigin]
-    if described.servers:
-        kinds.append(problems.Unavailable)
+            kinds += [problems.ReadOnlyToken, problems.CrossOrigin]
+    if described.needs_backends:
+        kinds.append(problems.ServiceUnavailable)
     return list(dict.fromkeys(kinds))

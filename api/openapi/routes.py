@@ -6,8 +6,8 @@ from typing import Annotated
 from flask import Blueprint, Response, current_app, jsonify, render_template
 from pydantic import Field
 
-from api.backends import services
-from api.contract.operation import Answer, Operation, operation
+from api.backends import backends
+from api.contract.operation import Operation, ResponseSpec, operation
 from api.openapi.document import document
 from api.problems import NotFound
 from api.schedules import etags
@@ -25,18 +25,18 @@ Page = Annotated[str, Field(examples=["<!doctype html>"])]
 @blueprint.get("/openapi.json")
 @operation(
     Operation(
-        {200: Answer("This document.", Document, etags.TAG), 304: etags.UNCHANGED},
+        {200: ResponseSpec("This document.", Document, etags.TAG), 304: etags.UNCHANGED},
         headers=etags.NONE_MATCH,
-        servers=False,
+        needs_backends=False,
     )
 )
 def openapi() -> Response:
     """Show the contract."""
-    return etags.cacheable(jsonify(document(current_app, tokens_needed=bool(services().settings.api_tokens))))
+    return etags.cacheable(jsonify(document(current_app, tokens_needed=bool(backends().settings.api_tokens))))
 
 
 @blueprint.get("/docs")
-@operation(Operation({200: Answer("A page for people.", Page, media_type="text/html")}, servers=False))
+@operation(Operation({200: ResponseSpec("A page for people.", Page, media_type="text/html")}, needs_backends=False))
 def docs() -> str:
     """Show the contract as a page on which calls can be tried."""
     return render_template("docs.html")

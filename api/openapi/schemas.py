@@ -1,4 +1,4 @@
-"""The schemas of what calls take and answer, with an example of each."""
+"""JSON schemas of request and response bodies, with an example of each."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,37 +7,34 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from api.contract.operation import Operation
-from api.contract.responses import ShownProblem
+from api.contract.problem_schemas import Problem
 
 PREFIX = "#/components/schemas/"
 
 
-class _Names(GenerateJsonSchema):
-    """Names components as generated clients should: Schedule, not ShownSchedule; no titles that repeat names."""
-
-    def normalize_name(self, name: str) -> str:
-        """Return the name of a class as that of a component."""
-        return super().normalize_name(name).replace("Shown", "")
+class _UntitledFields(GenerateJsonSchema):
+    """Generates no title for a field: it would repeat the name."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  # the signature is pydantic's
-        """Return False: a title would be the name of the field."""
+        """Return False."""
         return False
 
 
 class Schemas:
-    """The bodies of all operations, and the components that they refer to."""
+    """The schemas of all operations, and the components that they refer to."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
-        """Write the schemas of these operations."""
-        models: dict[int, Any] = {id(ShownProblem): ShownProblem}  # by id: lists and the like have no hash
-        for described in operations:
-            for model in (described.body, *(answer.model for answer in described.answers.values())):
+        models: dict[int, Any] = {id(Problem): Problem}  # by id: lists and the like have no hash
+        for spec in operations:
+            for model in (spec.body, *(response.schema for response in spec.responses.values())):
                 if model is not None:
                     models[id(model)] = model
-        wanted: list[tuple[int, JsonSchemaMode, TypeAdapter[Any]]]
-        wanted = [(key, "validation", TypeAdapter(model)) for key, model in models.items()]
-        found, shared = TypeAdapter.json_schemas(wanted, ref_template=PREFIX + "{model}", schema_generator=_Names)
-        self._schemas: dict[Any, dict[str, Any]] = {key: schema for (key, _), schema in found.items()}
+        adapters: list[tuple[int, JsonSchemaMode, TypeAdapter[Any]]]
+        adapters = [(key, "validation", TypeAdapter(model)) for key, model in models.items()]
+        schemas, shared = TypeAdapter.json_schemas(
+            adapters, ref_template=PREFIX + "{model}", schema_generator=_UntitledFields
+        )
+        self._schemas: dict[Any, dict[str, Any]] = {key: schema for (key, _), schema in schemas.items()}
         self.components: dict[str, Any] = shared["$defs"]
         for component in self.components.values():
             del component["title"]  # the name of the class
@@ -49,7 +46,7 @@ class Schemas:
 
 
 def _example(schema: dict[str, Any], components: dict[str, Any]) -> Any:
-    """Return an example that the schema has itself, or one that is made of those of its parts."""
+    """Return the example of the schema, or one composed of those of its parts."""
     match schema:
         case {"examples": [example, *_]} | {"enum": [example, *_]} | {"const": example}:
             return example

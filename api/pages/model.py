@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 from flask import Blueprint, Response, request, url_for
 
-from api.backends import services
+from api.backends import backends
 from api.contract import fields
-from api.contract.operation import parameter
+from api.contract.request_validation import parse_parameter
 from api.pages import response
 from api.pages.confusion import heat
 from api.pages.page_cache import Page
 from api.pages.schedule_table import instant
 from api.pages.status_badge import requested_run, state
-from api.problems import NotFound, Unavailable
+from api.problems import NotFound, ServiceUnavailable
 from api.schedules import details, serializers
 from api.schedules.queries import Schedule
 from core.cron.occurrences import InvalidCron, InvalidTimeZone, count_fires
@@ -44,25 +44,25 @@ class Run(NamedTuple):
 @blueprint.get("/models/<model_id>")
 def model(model_id: str) -> Response:
     """Show a model, also one whose schedule is gone but not its results."""
-    model_id = parameter("model_id", model_id, fields.uuid)
+    model_id = parse_parameter("model_id", model_id, fields.uuid)
     earlier_than = request.args.get("before")
-    before = parameter("before", earlier_than, fields.instant) if earlier_than else None
+    before = parse_parameter("before", earlier_than, fields.timestamp) if earlier_than else None
     return response.answer((model_id, before), lambda: _render(model_id, before))
 
 
 @blueprint.get("/models/<model_id>/chart")
 def chart(model_id: str) -> Response:
     """Show what the chart draws: for each run the moment (epoch ms), accuracy, samples, status and missed moments."""
-    model_id = parameter("model_id", model_id, fields.uuid)
-    newest = services().results.latest(model_id)  # with it, all pages that are open want another chart
+    model_id = parse_parameter("model_id", model_id, fields.uuid)
+    newest = backends().results.latest(model_id)  # with it, all pages that are open want another chart
     return response.answer(("chart", model_id, newest and newest.due_at), lambda: _drawn(model_id), "application/json")
 
 
 def _drawn(model_id: str) -> Page:
-    with services().database.reading() as statements:
+    with backends().database.autocommit() as statements:
         whole = response.look(statements)
         known = details.find(statements, model_id)
-    found = services().results.newest(model_id, None, DRAWN)
+    found = backends().results.newest(model_id, None, DRAWN)
     runs = _runs(known and known.schedule, found[::-1])
     drawn = [
         [
@@ -79,21 +79,21 @@ def _drawn(model_id: str) -> Page:
 
 
 def _render(model_id: str, before: datetime | None) -> Page:
-    with services().database.reading() as statements:
+    with backends().database.autocommit() as statements:
         whole = response.look(statements)
         known = details.find(statements, model_id)
     queue = whole.queue
     if queue is None:
-        raise Unavailable("Redis, which has the results, does not answer at present; try again in a moment.")
-    newest = services().results.latest(model_id)
+        raise ServiceUnavailable("Redis, which has the results, does not answer at present; try again in a moment.")
+    newest = backends().results.latest(model_id)
     if known is None and newest is None:
         raise NotFound(f"model {model_id} has neither a schedule nor a result")
     # One more than is shown: it says what was missed before the last one, and whether there is another page.
-    found = services().results.newest(model_id, before, LISTED + 1)
+    found = backends().results.newest(model_id, before, LISTED + 1)
     runs = _runs(known and known.schedule, found[::-1])[::-1]
     listed = runs[: sum(result is not None for result in found[:LISTED])]
     schedule = known and serializers.details(known, newest, lambda: queue)
-    detail = services().results.latest_confusion(model_id)
+    detail = backends().results.latest_confusion(model_id)
     return response.rendered(
         "model.html",
         whole,

@@ -4,15 +4,16 @@ from typing import Any, NamedTuple, cast
 
 from flask import Blueprint, Response, current_app, request, url_for
 
-from api.backends import services
+from api.backends import backends
 from api.contract import fields
-from api.contract.operation import invalid, parameter
+from api.contract.field_errors import problem_with
+from api.contract.request_validation import parse_parameter
 from api.pages import response
 from api.pages.page_cache import Page
 from api.pages.schedule_table import rows
 from api.pages.statistics import HOUR, Census, Counting
 from api.pages.svg import Bar, bars
-from api.problems import Fault
+from api.problems import FieldError
 from api.schedules.listing import page as listing
 from api.schedules.listing.cursor import Filters, ListedStatus
 from core.cron.wall_clock import MINUTE, floor_minute
@@ -52,10 +53,10 @@ def overview() -> Response:
 
 def _filters(given: dict[str, str]) -> Filters:
     for name, value in given.items():
-        parameter(name, value, fields.text)
+        parse_parameter(name, value, fields.text)
     status = given.get("status")
     if status and status not in listing.STATUSES:
-        raise invalid([Fault(f'status is "{status[:80]}"; write {", ".join(TITLES)}', parameter="status")])
+        raise problem_with([FieldError(f'status is "{status[:80]}"; write {", ".join(TITLES)}', parameter="status")])
     return Filters(
         cron=given.get("cron"),
         zone=given.get("zone"),
@@ -66,16 +67,16 @@ def _filters(given: dict[str, str]) -> Filters:
 
 def _render(filters: Filters, given: dict[str, str]) -> Page:
     counting: Counting = current_app.extensions[COUNTING]
-    with services().database.reading() as statements:
+    with backends().database.autocommit() as statements:
         whole = response.look(statements)
-        found = listing.page(statements, lambda: services().results, filters, given.get("after"), SHOWN)
+        found = listing.page(statements, lambda: backends().results, filters, given.get("after"), SHOWN)
     census = counting.latest(FIRST_COUNT)
     return response.rendered(
         "overview.html",
         whole,
         census=census,
         histogram=census and _histogram(census),
-        rows=rows(found.schedules, lambda: services().results, whole),
+        rows=rows(found.schedules, lambda: backends().results, whole),
         following=found.following and _address({**given, "after": found.following}),
         titles=TITLES,
         given=given,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from api.problems import Busy
+from api.problems import Overloaded
 
 FRESH = 0.5  # seconds, for which a page is not rendered again
 ALONE = 10.0  # or so many times as long as it takes to render it
@@ -75,7 +75,7 @@ class Renderings:
         self._patient = threading.BoundedSemaphore(PATIENT)
 
     def get(self, address: Hashable, render: Callable[[], Page], *, anew: bool = False) -> Rendering:
-        """Return a page as it was a moment ago, or is now. Raises what render() raises, and Busy.
+        """Return a page as it was a moment ago, or is now. Raises what render() raises, and Overloaded.
 
         anew: what was rendered before this call does not do.
         """
@@ -89,7 +89,7 @@ class Renderings:
         with _taken(self._patient, 0 if old else LITTLE_PATIENCE) as may_wait:
             found = (self._new(place, render, asked_at, anew=anew) if may_wait else None) or old
         if found is None:
-            raise Busy("too many pages are asked for at this moment; try again", headers={"Retry-After": "1"})
+            raise Overloaded("too many pages are asked for at this moment; try again", headers={"Retry-After": "1"})
         return found
 
     def _new(self, place: _Place, render: Callable[[], Page], asked_at: float, *, anew: bool) -> Rendering | None:

@@ -2,7 +2,8 @@
 
 from flask import Flask
 
-from api.pages import filters, model, overview, response, sign_in
+from api import error_handlers
+from api.pages import error_page, filters, model, overview, response, sign_in
 from api.pages.page_cache import Renderings
 from api.pages.snapshot import Looking
 from api.pages.statistics import Counting
@@ -16,5 +17,6 @@ def register(app: Flask, settings: Settings) -> None:
     app.extensions[response.LOOKING] = Looking()
     app.extensions[overview.COUNTING] = Counting(settings)
     filters.register(app)
+    error_handlers.set_renderer(app, error_page.render)
     for module in (overview, model, sign_in):
         app.register_blueprint(module.blueprint)

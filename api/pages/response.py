@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, current_app, g, render_template, request
 from psycopg2.extensions import cursor
 
-from api.backends import services
+from api.backends import backends
 from api.middleware.access_control import COOKIE
 from api.pages.page_cache import Page, Renderings
 from api.pages.snapshot import Looking, Whole
@@ -42,7 +42,7 @@ def answer(address: Hashable, render: Callable[[], Page], content_type: str = HT
 def look(statements: cursor) -> Whole:
     """Return how the whole system is."""
     looking: Looking = current_app.extensions[LOOKING]
-    return looking.latest(services(), statements)
+    return looking.latest(backends(), statements)
 
 
 def rendered(template: str, whole: Whole, **values: Any) -> Page:

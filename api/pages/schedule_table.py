@@ -6,7 +6,6 @@ from typing import NamedTuple, cast
 
 import redis
 
-from api.contract.responses import ShownSchedule
 from api.cron.routes import words
 from api.pages.filters import percent
 from api.pages.snapshot import Whole
@@ -15,6 +14,7 @@ from api.pages.svg import Sparkline, sparkline
 from api.schedules import details, serializers
 from api.schedules.details import Details
 from api.schedules.queries import Schedule
+from api.schedules.response_schemas import ScheduleResponse
 from api.status.snapshot import Queue
 from core.results.models import NO_RESULTS, RecentResults, Result
 from core.results.repository import ResultStore
@@ -25,7 +25,7 @@ DRAWN = 20  # results, in a sparkline
 class Row(NamedTuple):
     """What the table says of one schedule."""
 
-    schedule: ShownSchedule
+    schedule: ScheduleResponse
     words: str | None
     next_run_at: datetime | None
     state: State
@@ -66,7 +66,7 @@ def _row(schedule: Schedule, recent: RecentResults, whole: Whole) -> Row:
     )
 
 
-def _state(schedule: Schedule, listed: ShownSchedule, result: Result | None, whole: Whole) -> State:
+def _state(schedule: Schedule, listed: ScheduleResponse, result: Result | None, whole: Whole) -> State:
     system, queue = whole.system, whole.queue
     if queue is None and listed["status"] == "scheduled":
         return UNKNOWN

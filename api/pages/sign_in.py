@@ -6,7 +6,7 @@ from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from api import tokens
-from api.backends import services
+from api.backends import backends
 from api.middleware.access_control import COOKIE
 
 blueprint = Blueprint("sign_in", __name__)
@@ -22,7 +22,7 @@ def sign_in() -> ResponseReturnValue:
     presented, following = request.form.get("token", "").strip(), request.form.get("next", "")
     if not LOCAL.fullmatch(following):
         following = "/"
-    if tokens.find(services().settings.api_tokens, presented) is None:
+    if tokens.find(backends().settings.api_tokens, presented) is None:
         return form(following, wrong=WRONG), 401
     answer = redirect(following, 303)
     # No end is set: it goes with the browser. Behind a proxy that ends TLS, only the page's origin tells of it.

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import redis
 from psycopg2.extensions import cursor
 
-from api.backends import Services
+from api.backends import Backends
 from api.status import diagnosis, snapshot
 from api.status.snapshot import Queue, System
 
@@ -41,21 +41,21 @@ class Looking:
         self._lock = threading.Lock()
         self._latest: Whole | None = None
 
-    def latest(self, services: Services, statements: cursor) -> Whole:
+    def latest(self, backends: Backends, statements: cursor) -> Whole:
         """Return how the whole system is, or was a moment ago."""
         asked_at = time.monotonic()  # a look may take seconds, and who waits for it need not look again
         with self._lock:
             if self._latest is None or asked_at > self._latest.looked_at + FRESH:
-                self._latest = _look(services, statements)
+                self._latest = _look(backends, statements)
             return self._latest
 
 
-def _look(services: Services, statements: cursor) -> Whole:
+def _look(backends: Backends, statements: cursor) -> Whole:
     looked_at = time.monotonic()
     found = snapshot.look(statements)
-    queue = _unless_away(lambda: snapshot.queue(services.redis))
-    workers = _unless_away(lambda: snapshot.workers(services.redis)) if queue else None
-    problems = diagnosis.problems(found, queue, services.settings.queue_age_limit)
+    queue = _unless_away(lambda: snapshot.queue(backends.redis))
+    workers = _unless_away(lambda: snapshot.workers(backends.redis)) if queue else None
+    problems = diagnosis.problems(found, queue, backends.settings.queue_age_limit)
     return Whole(found, queue, workers, problems, looked_at)
 
 

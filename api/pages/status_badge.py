@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-from api.contract.responses import ShownSchedule
 from api.schedules.queries import Schedule
+from api.schedules.response_schemas import ScheduleResponse
 from core.results.models import Result
 
 Kind = Literal["good", "bad", "idle"]
@@ -41,7 +41,7 @@ def requested_run(schedule: Schedule, result: Result | None) -> datetime | None:
 
 
 def state(
-    schedule: ShownSchedule, last_run_at: datetime | None, result: Result | None, reason: str | None, now: datetime
+    schedule: ScheduleResponse, last_run_at: datetime | None, result: Result | None, reason: str | None, now: datetime
 ) -> State:
     """Return the state of a schedule with its last result; reason is what api.schedules.details says."""
     if schedule["status"] in WORDS:

@@ -7,24 +7,25 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
-from api.backends import services
+from api.backends import backends
 from api.contract import fields
-from api.contract.operation import Answer, Operation, invalid, operation, pointer
-from api.contract.responses import Saved, ShownSchedule
-from api.http.limits import BULK_AT_ONCE
-from api.problems import Fault, Refused
+from api.contract.field_errors import json_pointer, problem_with
+from api.contract.operation import Operation, ResponseSpec, operation
+from api.http.limits import MAX_BULK_REQUESTS
+from api.problems import FieldError, ScheduleRejected
 from api.schedules import queries, serializers
 from api.schedules.listing import page as listing
 from api.schedules.listing.cursor import Filters, ListedStatus
 from api.schedules.queries import NewSchedule
-from api.schedules.request_schemas import WantedOf
+from api.schedules.request_schemas import ScheduleCreate
+from api.schedules.response_schemas import BulkResult, ScheduleResponse
 from api.schedules.validation import explained
 
 blueprint = Blueprint("collection", __name__)
 
 DEFAULT_LIMIT = 100
-LARGEST_LIMIT = 1000
-MOST_SCHEDULES = 10_000  # in one call
+MAX_LIMIT = 1000
+MAX_SCHEDULES = 10_000  # in one call
 
 
 @with_config(extra="forbid")
@@ -33,7 +34,7 @@ class Listed(TypedDict, total=False):
 
     cron: Annotated[fields.CronExpression, Field(description="Those with this cron expression.")]
     zone: Annotated[fields.TimeZone, Field(description="Those in this time zone.")]
-    enabled: Annotated[fields.Switch, Field(description="Those that are enabled, or paused.", examples=[True])]
+    enabled: Annotated[fields.QueryBoolean, Field(description="Those that are enabled, or paused.", examples=[True])]
     status: Annotated[
         ListedStatus,
         Field(description="Those in this state; failing: their last result is not ok.", examples=["failing"]),
@@ -44,7 +45,7 @@ class Listed(TypedDict, total=False):
     ]
     limit: Annotated[
         int,
-        fields.whole(LARGEST_LIMIT),
+        fields.integer_up_to(MAX_LIMIT),
         Field(description="How many on a page at most.", examples=[DEFAULT_LIMIT]),
         fields.default(DEFAULT_LIMIT),
     ]
@@ -61,9 +62,9 @@ class Listed(TypedDict, total=False):
 @operation(
     Operation(
         {
-            200: Answer(
+            200: ResponseSpec(
                 "A page of them. There may be more where it is short: only a page without Link is the last.",
-                list[ShownSchedule],
+                list[ScheduleResponse],
                 {"Link": 'The address of the next page, rel="next"; none on the last one.'},
             )
         },
@@ -80,8 +81,8 @@ def list_schedules(query: Listed) -> Response:
         query.get("search") or None,  # "" is in every name, and in that of a schedule that has none
     )
     limit = query.get("limit", DEFAULT_LIMIT)
-    with services().database.reading() as statements:
-        page = listing.page(statements, lambda: services().results, filters, query.get("after"), limit)
+    with backends().database.autocommit() as statements:
+        page = listing.page(statements, lambda: backends().results, filters, query.get("after"), limit)
     answer = jsonify([serializers.schedule(schedule) for schedule in page.schedules])
     if page.following:
         parameters: dict[str, Any] = {**request.args, "after": page.following}
@@ -93,19 +94,19 @@ def list_schedules(query: Listed) -> Response:
 @blueprint.put("/schedule")
 @operation(
     Operation(
-        {200: Answer("All of them are saved.", Saved)},
-        body=Annotated[list[WantedOf], Field(max_length=MOST_SCHEDULES)],
-        problems=[Refused],
-        turns=threading.BoundedSemaphore(BULK_AT_ONCE),
+        {200: ResponseSpec("All of them are saved.", BulkResult)},
+        body=Annotated[list[ScheduleCreate], Field(max_length=MAX_SCHEDULES)],
+        problems=[ScheduleRejected],
+        concurrency_limit=threading.BoundedSemaphore(MAX_BULK_REQUESTS),
     )
 )
-def save_schedules(body: list[WantedOf]) -> Response:
+def save_schedules(body: list[ScheduleCreate]) -> Response:
     """Create or replace up to 10,000 schedules, all or none; those of other models stay as they are."""
     wanted = [NewSchedule(**each) for each in body]
     _once_each(wanted)
-    with explained(wanted, lambda place: (place,)), services().database.transaction() as statements:
+    with explained(wanted, lambda place: (place,)), backends().database.transaction() as statements:
         created = queries.save(statements, wanted)
-    answer: Saved = {"created": created, "replaced": len(wanted) - created}
+    answer: BulkResult = {"created": created, "replaced": len(wanted) - created}
     return jsonify(answer)
 
 
@@ -117,6 +118,6 @@ def _once_each(wanted: list[NewSchedule]) -> None:
         first = places.setdefault(schedule.model_id, place)
         if first != place:
             detail = f"model_id {schedule.model_id} of number {place} is that of number {first} too; name it once"
-            faults.append(Fault(detail, pointer((place, "model_id"))))
+            faults.append(FieldError(detail, json_pointer((place, "model_id"))))
     if faults:
-        raise invalid(faults)
+        raise problem_with(faults)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from psycopg2.extensions import cursor
 
-from api.contract.responses import ShownSchedule, moment
+from api.contract.response_fields import format_timestamp
 from api.schedules.queries import Schedule
+from api.schedules.response_schemas import ScheduleResponse
 from api.status import diagnosis
 from api.status.snapshot import Leader, Queue
 from core.results.models import Result
@@ -54,7 +55,9 @@ def find(statements: cursor, model_id: str) -> Details | None:
     return Details(row[0], fire, Leader(*row[6:10]), Schedule(*row[10:]))
 
 
-def reason(schedule: ShownSchedule, details: Details, result: Result | None, queue: Callable[[], Queue]) -> str | None:
+def reason(
+    schedule: ScheduleResponse, details: Details, result: Result | None, queue: Callable[[], Queue]
+) -> str | None:
     """Return why the schedule, as it is shown, did not fire or has no result of its last moment; None if all is well.
 
     What is shown knows more than the row: when a schedule runs that the scheduler has not seen, or why it never will.
@@ -63,21 +66,23 @@ def reason(schedule: ShownSchedule, details: Details, result: Result | None, que
         return _not_scheduled(schedule, details)
     last_run_at, active_since = details.schedule.last_run_at, details.schedule.active_since
     if active_since > details.now:
-        return f"active_since is {moment(active_since)}, ahead of the clock; pause and resume the schedule"
+        return f"active_since is {format_timestamp(active_since)}, ahead of the clock; pause and resume the schedule"
     if last_run_at is None:
         return f"its first moment since it was made, changed or resumed is {schedule['next_run_at']}"
     if result is None or result.due_at < last_run_at:
         found = queue()
         where = "; ".join([*diagnosis.waiting(found), *diagnosis.taken(found)]) or "no message of it is left"
-        return f"the run of {moment(last_run_at)} has no result yet: {where}"
+        return f"the run of {format_timestamp(last_run_at)} has no result yet: {where}"
     if details.last_fire and details.last_fire.skipped:
         skipped = details.last_fire.skipped
         missed = "1 moment was missed" if skipped == 1 else f"{skipped} moments were missed"
-        return f"{missed} before {moment(last_run_at)}, of all crons that were due then, and it stands for them"
+        return (
+            f"{missed} before {format_timestamp(last_run_at)}, of all crons that were due then, and it stands for them"
+        )
     return None
 
 
-def _not_scheduled(schedule: ShownSchedule, details: Details) -> str | None:
+def _not_scheduled(schedule: ScheduleResponse, details: Details) -> str | None:
     scheduler = "; ".join(diagnosis.scheduler(details.leader, details.now))
     match schedule["status"]:
         case "paused":

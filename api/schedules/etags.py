@@ -4,13 +4,13 @@ import hashlib
 
 from flask import Response, request
 
-from api.contract.operation import Answer
-from api.problems import Changed
+from api.contract.operation import ResponseSpec
+from api.problems import PreconditionFailed
 from api.schedules.queries import Schedule
 
 TAG = {"ETag": "Of the answer; for If-None-Match."}
 NONE_MATCH = {"If-None-Match": "Do not send what has this ETag; 304 instead."}
-UNCHANGED = Answer("The caller has it already.", None, TAG)
+UNCHANGED = ResponseSpec("The caller has it already.", None, TAG)
 
 
 def of_schedule(schedule: Schedule) -> str:
@@ -20,13 +20,13 @@ def of_schedule(schedule: Schedule) -> str:
 
 
 def require(schedule: Schedule | None) -> None:
-    """Raise Changed where If-Match or If-None-Match is sent and does not fit the schedule that there is, or is not."""
+    """Raise PreconditionFailed where If-Match or If-None-Match is sent and does not match the schedule."""
     found = of_schedule(schedule) if schedule else None
     if "If-Match" in request.headers and not (found and request.if_match.contains(found)):
         what = f'its ETag is "{found}"' if found else "there is none"
-        raise Changed(f"If-Match is {request.headers['If-Match'][:80]}, and {what}; get the schedule again")
+        raise PreconditionFailed(f"If-Match is {request.headers['If-Match'][:80]}, and {what}; get the schedule again")
     if found and "If-None-Match" in request.headers and request.if_none_match.contains(found):
-        raise Changed(f"If-None-Match is {request.headers['If-None-Match'][:80]}, and there is a schedule")
+        raise PreconditionFailed(f"If-None-Match is {request.headers['If-None-Match'][:80]}, and there is a schedule")
 
 
 def cacheable(answer: Response) -> Response:

@@ -115,7 +115,7 @@ def save(statements: cursor, schedules: Sequence[NewSchedule]) -> int:
 
 
 def change(statements: cursor, schedule: NewSchedule) -> None:
-    """Change the schedule of a model. The gate may refuse what is new of it."""
+    """SchedulePatch the schedule of a model. The gate may refuse what is new of it."""
     statements.execute(CHANGE, schedule._asdict())
 
 

@@ -1,4 +1,4 @@
-"""What callers write about schedules."""
+"""Request bodies of the schedule endpoints."""
 
 from typing import Annotated, NotRequired
 
@@ -10,8 +10,8 @@ from api.contract.fields import default
 
 
 @with_config(extra="forbid")
-class Wanted(TypedDict):
-    """What a model's schedule is to be; what is left out takes its default."""
+class ScheduleFields(TypedDict):
+    """The fields of a schedule; a missing one has its default."""
 
     cron_expression: fields.CronExpression
     timezone: NotRequired[Annotated[fields.TimeZone, default("UTC")]]
@@ -19,21 +19,21 @@ class Wanted(TypedDict):
     name: NotRequired[Annotated[fields.Name, default(None)]]
 
 
-class WantedOf(Wanted):
-    """The same, with the model."""
+class ScheduleCreate(ScheduleFields):
+    """The schedule of a model."""
 
     model_id: fields.ModelId
 
 
-class WantedAt(Wanted):
-    """The same, where the address names the model; the body may name it too."""
+class ScheduleReplace(ScheduleFields):
+    """The schedule of the model in the path; model_id may be repeated."""
 
     model_id: NotRequired[fields.ModelId]
 
 
 @with_config(extra="forbid", json_schema_extra={"examples": [{"enabled": False}]})
-class Change(TypedDict, total=False):
-    """What is to change of a schedule; what is left out stays."""
+class SchedulePatch(TypedDict, total=False):
+    """Changes of a schedule; a missing field stays as it is."""
 
     cron_expression: fields.CronExpression
     timezone: fields.TimeZone

@@ -5,13 +5,13 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
-from api.backends import services
-from api.contract.operation import Answer, Operation, operation
-from api.contract.responses import RunRequested, ScheduleDetails, ShownSchedule
-from api.problems import Changed, Fault, Invalid, NotFound, Refused
+from api.backends import backends
+from api.contract.operation import Operation, ResponseSpec, operation
+from api.problems import FieldError, InvalidRequest, NotFound, PreconditionFailed, ScheduleRejected
 from api.schedules import details, etags, queries, serializers
 from api.schedules.queries import NewSchedule, Schedule
-from api.schedules.request_schemas import Change, WantedAt, WantedOf
+from api.schedules.request_schemas import ScheduleCreate, SchedulePatch, ScheduleReplace
+from api.schedules.response_schemas import RunRequested, ScheduleDetails, ScheduleResponse
 from api.schedules.validation import explained
 from api.status import snapshot
 from core.timestamps import iso
@@ -22,25 +22,29 @@ TAG = {"ETag": "Of what users can change; for If-Match."}
 MATCH = {"If-Match": "Do it only if the schedule still has this ETag; 412 otherwise."}
 CREATE_ONLY = {"If-None-Match": "With *: do it only if there is no schedule; 412 otherwise."}
 SAVED = {
-    201: Answer("It is new.", ShownSchedule, TAG | {"Location": "Its address."}),
-    200: Answer("The model had one, which is replaced.", ShownSchedule, TAG | {"Location": "Its address."}),
+    201: ResponseSpec("It is new.", ScheduleResponse, TAG | {"Location": "Its address."}),
+    200: ResponseSpec("The model had one, which is replaced.", ScheduleResponse, TAG | {"Location": "Its address."}),
 }
 
 
 @blueprint.post("/schedule")
-@operation(Operation(SAVED, body=WantedOf, headers=MATCH | CREATE_ONLY, problems=[Refused, Changed]))
-def create_or_replace_schedule(body: WantedOf) -> ResponseReturnValue:
+@operation(
+    Operation(SAVED, body=ScheduleCreate, headers=MATCH | CREATE_ONLY, problems=[ScheduleRejected, PreconditionFailed])
+)
+def create_or_replace_schedule(body: ScheduleCreate) -> ResponseReturnValue:
     """Create the model's schedule, or replace the one that it has."""
     return _save(NewSchedule(**body))
 
 
 @blueprint.put("/schedule/<model_id>")
-@operation(Operation(SAVED, body=WantedAt, headers=MATCH | CREATE_ONLY, problems=[Refused, Changed]))
-def put_schedule(model_id: str, body: WantedAt) -> ResponseReturnValue:
+@operation(
+    Operation(SAVED, body=ScheduleReplace, headers=MATCH | CREATE_ONLY, problems=[ScheduleRejected, PreconditionFailed])
+)
+def put_schedule(model_id: str, body: ScheduleReplace) -> ResponseReturnValue:
     """Create the model's schedule, or replace the one that it has; a second time changes nothing."""
     if body.get("model_id", model_id) != model_id:
         detail = f"model_id is {body['model_id']}, and the address says {model_id}; leave it out, or write the same"
-        raise Invalid(detail, Fault(detail, "#/model_id"))
+        raise InvalidRequest(detail, FieldError(detail, "#/model_id"))
     values: dict[str, Any] = {**body, "model_id": model_id}
     return _save(NewSchedule(**values))
 
@@ -48,16 +52,16 @@ def put_schedule(model_id: str, body: WantedAt) -> ResponseReturnValue:
 @blueprint.patch("/schedule/<model_id>")
 @operation(
     Operation(
-        {200: Answer("It is changed.", ShownSchedule, TAG)},
-        body=Change,
+        {200: ResponseSpec("It is changed.", ScheduleResponse, TAG)},
+        body=SchedulePatch,
         headers=MATCH,
-        problems=[NotFound, Refused, Changed],
+        problems=[NotFound, ScheduleRejected, PreconditionFailed],
     )
 )
-def change_schedule(model_id: str, body: Change) -> Response:
-    """Change what the body names: pause by enabled false, resume by true."""
+def change_schedule(model_id: str, body: SchedulePatch) -> Response:
+    """SchedulePatch what the body names: pause by enabled false, resume by true."""
     wanted: list[NewSchedule] = []
-    with explained(wanted, lambda _: ()), services().database.transaction() as statements:
+    with explained(wanted, lambda _: ()), backends().database.transaction() as statements:
         found = queries.lock(statements, model_id)
         etags.require(found)
         if found is None:
@@ -71,23 +75,23 @@ def change_schedule(model_id: str, body: Change) -> Response:
 
 
 @blueprint.get("/schedule/<model_id>")
-@operation(Operation({200: Answer("It is there.", ScheduleDetails, TAG)}, problems=[NotFound]))
+@operation(Operation({200: ResponseSpec("It is there.", ScheduleDetails, TAG)}, problems=[NotFound]))
 def get_schedule(model_id: str) -> Response:
     """Show one schedule: its next five fires, its last fire and result, and why it did not fire where it did not."""
-    with services().database.reading() as statements:
+    with backends().database.autocommit() as statements:
         found = details.find(statements, model_id)
     if found is None:
         raise _no_schedule(model_id)
-    result = services().results.latest(model_id)
-    answer = serializers.details(found, result, lambda: snapshot.queue(services().redis))
+    result = backends().results.latest(model_id)
+    answer = serializers.details(found, result, lambda: snapshot.queue(backends().redis))
     return _tagged(jsonify(answer), found.schedule)
 
 
 @blueprint.delete("/schedule/<model_id>")
-@operation(Operation({204: Answer("It is gone.")}, headers=MATCH, problems=[NotFound, Changed]))
+@operation(Operation({204: ResponseSpec("It is gone.")}, headers=MATCH, problems=[NotFound, PreconditionFailed]))
 def delete_schedule(model_id: str) -> ResponseReturnValue:
     """Delete one schedule; the model's results stay."""
-    with services().database.transaction() as statements:
+    with backends().database.transaction() as statements:
         found = queries.lock(statements, model_id)
         etags.require(found)
         if found is None:
@@ -99,7 +103,7 @@ def delete_schedule(model_id: str) -> ResponseReturnValue:
 @blueprint.post("/schedule/<model_id>/run")
 @operation(
     Operation(
-        {202: Answer("It will run at once.", RunRequested, {"Location": "Where its result will be."})},
+        {202: ResponseSpec("It will run at once.", RunRequested, {"Location": "Where its result will be."})},
         problems=[NotFound],
     )
 )
@@ -108,7 +112,7 @@ def run_now(model_id: str) -> ResponseReturnValue:
 
     Its result has the due_at of the response. Requests that the scheduler has not taken over yet are one.
     """
-    with services().database.transaction() as statements:
+    with backends().database.transaction() as statements:
         due_at = queries.run(statements, model_id)
     if due_at is None:
         raise _no_schedule(model_id)
@@ -117,14 +121,14 @@ def run_now(model_id: str) -> ResponseReturnValue:
 
 
 def _save(wanted: NewSchedule) -> Response:
-    with explained([wanted], lambda _: ()), services().database.transaction() as statements:
+    with explained([wanted], lambda _: ()), backends().database.transaction() as statements:
         conditional = "If-Match" in request.headers or "If-None-Match" in request.headers
         found = queries.lock(statements, wanted.model_id) if conditional else None
         if conditional:
             etags.require(found)
         created = queries.save(statements, [wanted])
         if conditional and not (found or created):  # what is not there yet cannot be locked
-            raise Changed(f"model {wanted.model_id} was given a schedule at the same time; get it")
+            raise PreconditionFailed(f"model {wanted.model_id} was given a schedule at the same time; get it")
         schedule = queries.find(statements, wanted.model_id)
     assert schedule is not None
     answer = _answer(schedule)

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 from psycopg2.errors import CheckViolation, ForeignKeyViolation
 
-from api.backends import services
-from api.contract.operation import MOST_FAULTS, invalid, pointer
-from api.problems import Fault, Refused
+from api.backends import backends
+from api.contract.field_errors import MAX_FIELD_ERRORS, json_pointer, problem_with
+from api.problems import FieldError, ScheduleRejected
 from api.schedules import queries
 from api.schedules.queries import NewSchedule
 
@@ -16,18 +16,21 @@ Location = tuple[str | int, ...]
 
 @contextmanager
 def explained(wanted: Sequence[NewSchedule], location: Callable[[int], Location]) -> Iterator[None]:
-    """Raise Refused where the gate refuses any of the schedules; location says where the body has the n-th of them.
+    """Raise ScheduleRejected with all errors of the schedules; location(n) is that of the n-th one in the body.
 
     The gate itself stops at the first fault, so it is asked about all of them, when nothing of them is saved.
     """
     try:
         yield
     except (CheckViolation, ForeignKeyViolation):
-        with services().database.reading() as statements:
-            found = queries.refusals(statements, wanted, MOST_FAULTS)
+        with backends().database.autocommit() as statements:
+            found = queries.refusals(statements, wanted, MAX_FIELD_ERRORS)
         if not found:  # whoever changed the gate meanwhile: then its first words will do
             raise
-        raise invalid(
-            (Fault(detail, pointer((*location(place), field)), hint=hint) for place, (field, detail, hint) in found),
-            Refused,
+        raise problem_with(
+            (
+                FieldError(detail, json_pointer((*location(place), field)), hint=hint)
+                for place, (field, detail, hint) in found
+            ),
+            ScheduleRejected,
         ) from None

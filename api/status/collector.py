@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from psycopg2.extensions import cursor
 
-from api.backends import services
+from api.backends import backends
 from api.status import metric_families, snapshot
 from api.status.metric_families import PREFIX, Fires, Schedules
 
@@ -37,7 +37,7 @@ SCHEDULES = """
 
 
 class SystemCollector(Collector):
-    """Asks the servers of the application that handles the request."""
+    """Asks the needs_backends of the application that handles the request."""
 
     def __init__(self, most_models: int) -> None:
         """Show the quality of so many models, the first ones by model_id: each is three series."""
@@ -50,7 +50,7 @@ class SystemCollector(Collector):
         up = GaugeMetricFamily(f"{PREFIX}up", "Whether the server answered this time.", labels=["server"])
         models: list[tuple[str, str]] = []
         try:
-            with services().database.transaction() as statements:
+            with backends().database.transaction() as statements:
                 found, fires = snapshot.look(statements), _fires(statements)
                 models = self._models(statements)
             yield from metric_families.scheduler(found, fires)
@@ -59,9 +59,9 @@ class SystemCollector(Collector):
         except psycopg2.Error:
             up.add_metric(["postgresql"], 0)
         try:
-            yield from metric_families.queue(snapshot.queue(services().redis))
-            yield from metric_families.results(services().results.totals())
-            latest = services().results.latest_of([model_id for model_id, _ in models])
+            yield from metric_families.queue(snapshot.queue(backends().redis))
+            yield from metric_families.results(backends().results.totals())
+            latest = backends().results.latest_of([model_id for model_id, _ in models])
             yield from metric_families.quality(models, latest)
             up.add_metric(["redis"], 1)
         except redis.RedisError:
@@ -79,7 +79,7 @@ class SystemCollector(Collector):
         if time.monotonic() >= self._count_again_at:
             # Noted first, so that a count that takes too long is not tried at each scrape.
             self._count_again_at = time.monotonic() + COUNT_EVERY
-            with services().database.transaction() as statements:
+            with backends().database.transaction() as statements:
                 statements.execute(SCHEDULES)
                 [row] = statements.fetchall()
             self._schedules = Schedules(*row)

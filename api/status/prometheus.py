@@ -15,7 +15,7 @@ from prometheus_client import (
 from prometheus_client.openmetrics import exposition as openmetrics
 from pydantic import Field
 
-from api.contract.operation import Answer, Operation, operation
+from api.contract.operation import Operation, ResponseSpec, operation
 from api.settings import Settings
 from api.status.collector import SystemCollector
 from api.status.metric_families import PREFIX
@@ -61,7 +61,9 @@ def register(app: Flask, settings: Settings) -> None:
 
 
 @blueprint.get("/metrics")
-@operation(Operation({200: Answer("Prometheus's text format.", Figures, media_type="text/plain")}, servers=False))
+@operation(
+    Operation({200: ResponseSpec("Prometheus's text format.", Figures, media_type="text/plain")}, needs_backends=False)
+)
 def metrics() -> Response:
     """Show figures for Prometheus.
 

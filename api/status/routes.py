@@ -5,10 +5,10 @@ import redis
 from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
-from api.backends import services
-from api.contract.operation import Answer, Operation, operation
-from api.contract.responses import moment
-from api.problems import Unavailable
+from api.backends import backends
+from api.contract.operation import Operation, ResponseSpec, operation
+from api.contract.response_fields import format_timestamp
+from api.problems import ServiceUnavailable
 from api.status import diagnosis, snapshot
 from api.status.schemas import Healthy, SystemFire, SystemStatus
 from api.status.snapshot import Fire
@@ -18,49 +18,51 @@ blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/healthz")
-@operation(Operation({200: Answer("It lives.", Healthy)}, servers=False))
+@operation(Operation({200: ResponseSpec("It lives.", Healthy)}, needs_backends=False))
 def healthz() -> Response:
     """The process lives."""
     return jsonify(status="ok")
 
 
 @blueprint.get("/readyz")
-@operation(Operation({200: Answer("It can serve.", Healthy)}))
+@operation(Operation({200: ResponseSpec("It can serve.", Healthy)}))
 def readyz() -> Response:
     """The API can serve: PostgreSQL and Redis answer."""
     away = []
     try:
-        with services().database.reading() as statements:
+        with backends().database.autocommit() as statements:
             statements.execute("SELECT 1")
     except psycopg2.Error:
         away.append("PostgreSQL")
     try:
-        services().redis.ping()
+        backends().redis.ping()
     except redis.RedisError:
         away.append("Redis")
     if away:
-        raise Unavailable(f"no answer from {' and '.join(away)}")
+        raise ServiceUnavailable(f"no answer from {' and '.join(away)}")
     return jsonify(status="ok")
 
 
 @blueprint.get("/status")
-@operation(Operation({200: Answer("All is well.", SystemStatus), 503: Answer("Something is wrong.", SystemStatus)}))
+@operation(
+    Operation({200: ResponseSpec("All is well.", SystemStatus), 503: ResponseSpec("Something is wrong.", SystemStatus)})
+)
 def status() -> ResponseReturnValue:
     """The whole system: 503 and the reasons when something is wrong."""
-    with services().database.transaction() as statements:
+    with backends().database.transaction() as statements:
         found = snapshot.look(statements)
     try:
-        queue = snapshot.queue(services().redis)
+        queue = snapshot.queue(backends().redis)
     except redis.RedisError:
         queue = None
-    problems = diagnosis.problems(found, queue, services().settings.queue_age_limit)
+    problems = diagnosis.problems(found, queue, backends().settings.queue_age_limit)
     answer: SystemStatus = {
         "status": "ok" if not problems else "failing",
         "problems": problems,
         "leader": {
             "name": found.leader.name,
-            "since": moment(found.leader.since),
-            "looked_at": moment(found.leader.looked_at),
+            "since": format_timestamp(found.leader.since),
+            "looked_at": format_timestamp(found.leader.looked_at),
             "error": found.leader.error,
         },
         "late": {
@@ -80,9 +82,9 @@ def status() -> ResponseReturnValue:
         "queue": queue
         and {
             "messages": queue.messages,
-            "oldest_queued_at": moment(queue.oldest_queued_at),
+            "oldest_queued_at": format_timestamp(queue.oldest_queued_at),
             "taken": queue.taken,
-            "oldest_taken_at": moment(queue.oldest_taken_at),
+            "oldest_taken_at": format_timestamp(queue.oldest_taken_at),
         },
         "last_fire": found.last_fire and _shown(found.last_fire),
     }

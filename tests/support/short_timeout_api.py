@@ -6,5 +6,5 @@ from api.main import main
 CLIENT_TIMEOUT = 1.5  # seconds
 
 if __name__ == "__main__":
-    api.http.connection.PATIENCE = CLIENT_TIMEOUT  # type: ignore[attr-defined]  # it imports it from limits
+    api.http.connection.CLIENT_TIMEOUT = CLIENT_TIMEOUT  # type: ignore[attr-defined]  # it imports it from limits
     main()

@@ -8,8 +8,8 @@ import math
 import uuid
 from typing import Literal, NamedTuple
 
-from api.contract.fields import is_text
-from api.problems import Fault, Invalid
+from api.contract.fields import is_storable
+from api.problems import FieldError, InvalidRequest
 from core.results.models import Failure
 
 FIRST_MODEL = "00000000-0000-0000-0000-000000000000"
@@ -46,7 +46,7 @@ def encode(filters: Filters, position: Position | Failure) -> str:
 
 
 def decode(filters: Filters, cursor: str) -> Position | Failure:
-    """Return the position that encode() was given. Raises Invalid for what is not from it, or for other filters."""
+    """Return the position of a cursor; raises InvalidRequest for a malformed one, or one of other filters."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         digest, *position = json.loads(base64.b64decode(padded, b"-_", validate=True))
@@ -54,9 +54,9 @@ def decode(filters: Filters, cursor: str) -> Position | Failure:
         digest, position = None, []
     if digest == _digest(filters):
         match position:
-            case [str(cron), str(zone), None] if is_text(cron + zone):
+            case [str(cron), str(zone), None] if is_storable(cron + zone):
                 return Position(cron, zone, None)
-            case [str(cron), str(zone), str(model_id)] if is_text(cron + zone) and _is_model_id(model_id):
+            case [str(cron), str(zone), str(model_id)] if is_storable(cron + zone) and _is_model_id(model_id):
                 return Position(cron, zone, model_id)
             case [float(since), str(model_id)] if (
                 filters.status == "failing"
@@ -66,7 +66,7 @@ def decode(filters: Filters, cursor: str) -> Position | Failure:
             ):
                 return Failure(since, model_id)
     detail = f'after "{cursor[:80]}" is not from a page with these filters; take it from the Link header of one'
-    raise Invalid(detail, Fault(detail, parameter="after"))
+    raise InvalidRequest(detail, FieldError(detail, parameter="after"))
 
 
 def _digest(filters: Filters) -> str:

@@ -53,7 +53,7 @@ def page(
 
     Only who looks for those that fail needs results(), and so Redis.
     A schedule that fits throughout is on exactly one page, whatever happens to others meanwhile.
-    Raises Invalid for an `after` that does not come from a page with the same filters.
+    Raises InvalidRequest for an `after` that does not come from a page with the same filters.
     """
     position = decode(filters, after) if after is not None else None
     if _contradict(filters):

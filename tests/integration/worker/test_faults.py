@@ -247,8 +247,8 @@ def test_a_poison_message_is_dropped_with_a_word_and_harms_nobody(
         assert wait_for(lambda: latest(redis_client)).status == "ok"  # type: ignore[union-attr]
         wait_for(lambda: at_rest(redis_client))
         assert running.popen.poll() is None
-        assert running.output.count("dropped a message that nobody can run") == 6
-        assert running.output.count("dropped what is no message of ours") == 15
+        assert running.output.count("dropped an invalid message") == 6
+        assert running.output.count("dropped a foreign message") == 15
 
 
 WISHES = [
@@ -304,13 +304,13 @@ def test_a_redis_that_is_full_loses_nothing(
             client.config_set("maxmemory", 0)
             wait_for(lambda: " ready." in running.output)
             client.config_set("maxmemory", 1)
-            wait_for(lambda: "Redis refuses" in running.output)
+            wait_for(lambda: "Redis replied with an error" in running.output)
             client.config_set("maxmemory", 0)
             with stopped_pool(running):
                 Queue(client).send(Batch(ids, NOON).message(NOON))
                 wait_for(lambda: "received" in running.output)
                 client.config_set("maxmemory", 1)
-            wait_for(lambda: "a batch waits: Redis: " in running.output)
+            wait_for(lambda: "batch delayed: Redis: " in running.output)
             assert count(client) < len(ids)
             client.config_set("maxmemory", 0)
 
@@ -328,9 +328,9 @@ def test_a_batch_waits_until_postgresql_lets_it(
     with worker(env | {"TIME_LIMIT": "8"}, tmp_path) as running:
         run(db, "BEGIN; LOCK TABLE results IN ACCESS EXCLUSIVE MODE")
         queue.send(Batch([MODEL], NOON).message(NOON))
-        wait_for(lambda: "a batch waits: PostgreSQL: canceling statement due to lock timeout" in running.output)
+        wait_for(lambda: "batch delayed: PostgreSQL: canceling statement due to lock timeout" in running.output)
         run(db, "ROLLBACK; REVOKE SELECT ON results FROM metrics_worker")
-        wait_for(lambda: "gave a batch of 1 models back: PostgreSQL: permission denied" in running.output)
+        wait_for(lambda: "batch of 1 models failed, requeued: PostgreSQL: permission denied" in running.output)
         run(db, "GRANT SELECT ON results TO metrics_worker")
 
         assert wait_for(lambda: latest(redis_client)).status == "ok"  # type: ignore[union-attr]
@@ -344,7 +344,7 @@ def test_postgresql_that_is_killed_in_the_middle_of_a_batch(
         queue.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: count(redis_client))
         databases.server.process.kill()
-        wait_for(lambda: "a batch waits: PostgreSQL" in running.output)
+        wait_for(lambda: "batch delayed: PostgreSQL" in running.output)
         databases.restart()
 
         wait_for(lambda: count(redis_client) == len(ids))

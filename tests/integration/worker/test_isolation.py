@@ -60,11 +60,11 @@ def test_a_server_that_is_slow_or_broken_for_all_is_an_outage(
     fill(db, ids)
     run(db, server)
     with worker(env | QUICK, tmp_path) as running:
-        queue.send(Batch(ids, NOON).message(NOON), Batch([MODEL], NOON, alone=True).message(NOON))
+        queue.send(Batch(ids, NOON).message(NOON), Batch([MODEL], NOON, isolated=True).message(NOON))
         schedule(db, MODEL)
         log_labels(db, "[1]", "[1]")
         wait_for(lambda: "waits" in running.output, seconds=20)
-        wait_for(lambda: "gave a batch" in running.output, seconds=30)
+        wait_for(lambda: "requeued" in running.output, seconds=30)
         assert count(redis_client) == 0
         run(db, AS_BEFORE)
         wait_for(lambda: count(redis_client) == 4, seconds=40)
@@ -134,7 +134,7 @@ def test_a_statement_that_an_administrator_cancels_is_tried_again(
     """
     try:
         with worker(env | QUICK, tmp_path) as running:
-            queue.send(Batch([MODEL], NOON, alone=True).message(NOON))
+            queue.send(Batch([MODEL], NOON, isolated=True).message(NOON))
             for _ in range(3):
                 wait_for(lambda: rows(db, cancel))
             wait_for(lambda: count(redis_client) == 1, seconds=20)
@@ -352,20 +352,20 @@ def test_junk_among_the_taken_messages_keeps_none_from_being_given_back(
     assert statuses(redis_client, [MODEL]) == ["ok"]
 
 
-def test_whether_others_are_readable_is_told_without_them_too(
+def test_whether_other_rows_are_readable_is_told_without_them_too(
     databases: Databases, db: Connection, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     session = postgres.connect(databases.url_as("metrics_worker", database_url), "tests")
-    assert queries.others_are_readable(session, [MODEL])
+    assert queries.other_rows_are_readable(session, [MODEL])
     fill(db, [MODEL])
-    assert queries.others_are_readable(session, [MODEL])
+    assert queries.other_rows_are_readable(session, [MODEL])
     fill(db, [OTHER])
-    assert queries.others_are_readable(session, [MODEL])
+    assert queries.other_rows_are_readable(session, [MODEL])
     run(db, BROKEN_SERVER)
     try:
-        assert not queries.others_are_readable(session, [MODEL])
-        assert not queries.others_are_readable(session, [MODEL, OTHER])
+        assert not queries.other_rows_are_readable(session, [MODEL])
+        assert not queries.other_rows_are_readable(session, [MODEL, OTHER])
     finally:
         run(db, AS_BEFORE)
         session.close()

@@ -151,8 +151,8 @@ def test_a_batch_that_does_not_fit_into_the_time_limit_goes_on_and_nothing_is_do
 
         wait_for(lambda: count(redis_client) == len(ids))
 
-        assert "models back: 3 s do not suffice" in running.output
-        assert "goes on" not in running.output
+        assert "requeued: 3 s do not suffice" in running.output
+        assert "isolated" not in running.output
         assert "took longer" not in running.output
     assert {result.status for model_id in ids if (result := latest(redis_client, model_id))} == {"ok"}
 

@@ -16,7 +16,14 @@ from flask import Flask
 from waitress.task import ThreadedTaskDispatcher
 
 from api.http.connection import Channel
-from api.http.limits import CONNECTIONS, HELD, LARGEST_BODY, LARGEST_BULK, LARGEST_HEADER, THREADS
+from api.http.limits import (
+    MAX_BODY_SIZE,
+    MAX_BUFFERED_BYTES,
+    MAX_BULK_BODY_SIZE,
+    MAX_CONNECTIONS,
+    MAX_HEADER_SIZE,
+    THREADS,
+)
 from api.http.server import Server
 from devstack.ports import HOST
 from tests.support.databases import MODEL, Connection, Databases, one, run, schedule_many, wait_for
@@ -76,7 +83,7 @@ def test_bad_connections_do_not_stop_an_honest_one(env: dict[str, str], db: Conn
         for connection in headers:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
         for connection in bodies:
-            connection.sendall(encode_request("PUT /schedule HTTP/1.1", length=LARGEST_BULK))
+            connection.sendall(encode_request("PUT /schedule HTTP/1.1", length=MAX_BULK_BODY_SIZE))
         for connection in unread:
             connection.sendall(encode_request(PAGE) * 20)
         for connection in unread:
@@ -92,12 +99,12 @@ def test_bad_connections_do_not_stop_an_honest_one(env: dict[str, str], db: Conn
 @pytest.mark.parametrize(
     ("request_", "status", "kind"),
     [
-        (encode_request("GET /healthz HTTP/1.1\nX-Long: " + "x" * LARGEST_HEADER), 431, "header-too-large"),
-        (encode_request("GET /" + "x" * LARGEST_HEADER + " HTTP/1.1"), 431, "header-too-large"),
-        (encode_request("POST /schedule HTTP/1.1", b"1" * (LARGEST_BODY + 1)), 413, "too-large"),
+        (encode_request("GET /healthz HTTP/1.1\nX-Long: " + "x" * MAX_HEADER_SIZE), 431, "header-too-large"),
+        (encode_request("GET /" + "x" * MAX_HEADER_SIZE + " HTTP/1.1"), 431, "header-too-large"),
+        (encode_request("POST /schedule HTTP/1.1", b"1" * (MAX_BODY_SIZE + 1)), 413, "too-large"),
         (encode_request("POST /schedule HTTP/1.1", length=10**12), 413, "too-large"),
         (encode_request("POST /schedule HTTP/1.1\nExpect: 100-continue", length=10**12), 413, "too-large"),
-        (encode_request("PUT /schedule HTTP/1.1", length=LARGEST_BULK + 1), 413, "too-large"),
+        (encode_request("PUT /schedule HTTP/1.1", length=MAX_BULK_BODY_SIZE + 1), 413, "too-large"),
         (encode_request("POST /schedule HTTP/1.1\nContent-Length: " + "9" * 5000), 400, "malformed"),
         (encode_request("POST /schedule HTTP/1.1\nContent-Length: -1"), 400, "malformed"),
         (encode_request("POST /schedule HTTP/1.1\nContent-Length: 2\nContent-Length: 3") + b"123", 400, "malformed"),
@@ -167,7 +174,7 @@ def test_a_client_that_is_refused_may_go_on_sending_and_then_read_why(bare_api: 
     """As most libraries do; a socket closed with unread bytes would take the answer back."""
     client = http.client.HTTPConnection(HOST, bare_api.port, timeout=10)
 
-    client.request("POST", "/schedule", b"1" * (8 * LARGEST_BULK))
+    client.request("POST", "/schedule", b"1" * (8 * MAX_BULK_BODY_SIZE))
 
     assert client.getresponse().status == 413
     client.close()
@@ -242,7 +249,7 @@ def test_who_keeps_the_server_waiting_is_cut_off(env: dict[str, str], db: Connec
         )
         used.sendall(encode_request("GET /healthz HTTP/1.1"))
         header.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
-        body.sendall(encode_request("PUT /schedule HTTP/1.1", length=LARGEST_BULK))
+        body.sendall(encode_request("PUT /schedule HTTP/1.1", length=MAX_BULK_BODY_SIZE))
         unread.sendall(encode_request(PAGE))
         started = time.monotonic()
 
@@ -258,7 +265,7 @@ def test_who_keeps_the_server_waiting_is_cut_off(env: dict[str, str], db: Connec
 def test_connections_above_the_limit_end_the_slowest_ones(bare_api: Api) -> None:
     with ExitStack() as opened:
         first = opened.enter_context(bare_api.connect())
-        for _ in range(CONNECTIONS + 20):
+        for _ in range(MAX_CONNECTIONS + 20):
             opened.enter_context(bare_api.connect()).sendall(b"GET")
 
         assert runs_within(lambda: bare_api.response_time("GET /healthz HTTP/1.1"), 2)
@@ -299,10 +306,12 @@ def test_many_large_bodies_at_once_take_a_bounded_memory(tmp_path: Path) -> None
         before = peak(api)
         connections = [opened.enter_context(api.connect()) for _ in range(100)]
         for connection in connections:
-            connection.sendall(encode_request("PUT /schedule HTTP/1.1", b" " * (LARGEST_BULK - 1), length=LARGEST_BULK))
+            connection.sendall(
+                encode_request("PUT /schedule HTTP/1.1", b" " * (MAX_BULK_BODY_SIZE - 1), length=MAX_BULK_BODY_SIZE)
+            )
 
         assert runs_within(lambda: api.response_time("GET /healthz HTTP/1.1"), 2)
-        assert peak(api) - before < 3 * HELD // 1_000_000
+        assert peak(api) - before < 3 * MAX_BUFFERED_BYTES // 1_000_000
         assert temporary_files(api) == []
         refused = parse_response(read_until_close(connections[0]))
         assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
@@ -313,7 +322,7 @@ def test_many_large_bodies_at_once_take_a_bounded_memory(tmp_path: Path) -> None
 def test_a_body_in_which_all_is_wrong_takes_a_bounded_memory(tmp_path: Path) -> None:
     """To describe each of its 600,000 faults took 800 MB."""
     item = json.dumps({str(number): 1 for number in range(100)}, separators=(",", ":"))
-    body = f"[{','.join([item] * (LARGEST_BULK // len(item) - 10))}]".encode()
+    body = f"[{','.join([item] * (MAX_BULK_BODY_SIZE // len(item) - 10))}]".encode()
     with running_api(NOWHERE, tmp_path) as api:
         before = peak(api)
 

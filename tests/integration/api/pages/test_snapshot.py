@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from api.backends import REDIS_TIMEOUT, Services
+from api.backends import REDIS_TIMEOUT, Backends
 from api.pages import snapshot
 from api.pages.snapshot import Looking
 from api.settings import Settings
@@ -27,10 +27,10 @@ def test_a_silent_redis_is_waited_for_once(
 ) -> None:
     monkeypatch.setattr(snapshot, "FRESH", 1.0)
     url = databases.url_as("metrics_api", database_url)
-    services, looking = Services(Settings.from_env({"DATABASE_URL": url, "REDIS_URL": silent})), Looking()
+    services, looking = Backends(Settings.from_env({"DATABASE_URL": url, "REDIS_URL": silent})), Looking()
 
     def look(_: int) -> snapshot.Whole:
-        with services.database.reading() as statements:
+        with services.database.autocommit() as statements:
             return looking.latest(services, statements)
 
     began = time.monotonic()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from api.http.limits import BULK_AT_ONCE
+from api.http.limits import MAX_BULK_REQUESTS
 from tests.support.api_responses import problem
 from tests.support.concurrency import Call, call_while_locked
 from tests.support.databases import MODEL, OTHER, Connection, model_ids, one, rows, schedule
@@ -261,10 +261,10 @@ def test_one_more_than_may_be_at_it_is_asked_to_come_back(
         return save(each), time.monotonic() - started
 
     *answers, (refused, took) = call_while_locked(
-        client, db, database_url, held, *[save] * BULK_AT_ONCE, before_commit=one_more
+        client, db, database_url, held, *[save] * MAX_BULK_REQUESTS, before_commit=one_more
     )
 
-    assert [answer.status_code for answer in answers] == [200] * BULK_AT_ONCE
+    assert [answer.status_code for answer in answers] == [200] * MAX_BULK_REQUESTS
     assert problem(refused) == (503, "busy")
     assert refused.headers["Retry-After"] == "1"
     assert took < 0.5

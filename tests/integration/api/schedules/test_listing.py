@@ -12,7 +12,7 @@ import redis
 from psycopg2.extensions import cursor
 from psycopg2.extras import execute_values
 
-from api.problems import Invalid
+from api.problems import InvalidRequest
 from api.schedules.listing import by_status
 from api.schedules.listing import cursor as cursors
 from api.schedules.listing import page as listing
@@ -236,7 +236,7 @@ def test_a_cursor_belongs_to_its_filters(db: Connection, statements: cursor, res
     assert after is not None
 
     assert len(page(statements, lambda: results, Filters(zone="UTC"), after, 10).schedules) == 2
-    with pytest.raises(Invalid, match=r"^after ") as refused:
+    with pytest.raises(InvalidRequest, match=r"^after ") as refused:
         page(statements, lambda: results, Filters(zone="UTC", enabled=True), after, 10)
 
     assert [error.parameter for error in refused.value.errors] == ["after"]
@@ -257,7 +257,7 @@ def forged(filters: Filters, *values: Any) -> str:
     ],
 )  # fmt: skip
 def test_a_cursor_of_somebody_else_is_refused(statements: cursor, results: ResultStore, after: str) -> None:
-    with pytest.raises(Invalid, match=r"^after "):
+    with pytest.raises(InvalidRequest, match=r"^after "):
         page(statements, lambda: results, Filters(), after, 10)
 
 
@@ -265,14 +265,14 @@ def test_a_cursor_of_somebody_else_is_refused(statements: cursor, results: Resul
 def test_a_place_among_the_failures_is_a_number(statements: cursor, results: ResultStore, since: Any) -> None:
     filters = Filters(status="failing")
 
-    with pytest.raises(Invalid, match=r"^after "):
+    with pytest.raises(InvalidRequest, match=r"^after "):
         page(statements, lambda: results, filters, forged(filters, since, MODEL), 10)
 
 
 def test_a_search_begins_at_no_place_among_the_failures(statements: cursor, results: ResultStore) -> None:
     filters = Filters(status="failing", search="churn")
 
-    with pytest.raises(Invalid, match=r"^after "):
+    with pytest.raises(InvalidRequest, match=r"^after "):
         page(statements, lambda: results, filters, forged(filters, 1.5, MODEL), 10)
 
 

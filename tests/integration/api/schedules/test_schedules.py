@@ -148,7 +148,7 @@ def test_the_gates_words_are_passed_on(client: FlaskClient) -> None:
     detail = 'cron_expression "5/15 * * * *" is refused: minute "5/15" has a step without a range'
     assert cron.json == {
         "type": "urn:cyclic-metrics:problem:refused",
-        "title": "The schedule is refused",
+        "title": "Schedule rejected",
         "status": 422,
         "detail": detail,
         "errors": [{"detail": detail, "pointer": "#/cron_expression", "hint": "Write 5-59/15."}],

@@ -12,7 +12,7 @@ import pytest
 
 from api.pages import page_cache
 from api.pages.page_cache import AT_ONCE, FRESH_AT_MOST, PATIENT, Page, Rendering, Renderings
-from api.problems import Busy
+from api.problems import Overloaded
 from tests.support.databases import wait_for
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -163,7 +163,7 @@ def test_nobody_waits_for_a_free_thread_for_ever(monkeypatch: pytest.MonkeyPatch
             pool.submit(pages.get, address, render)
         try:
             wait_for(lambda: render.count == AT_ONCE)
-            with pytest.raises(Busy):
+            with pytest.raises(Overloaded):
                 pages.get("another one", render)
         finally:
             done.set()

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 from core.metrics.confusion_matrix import MAX_LABEL_LENGTH, MAX_LABELS, ConfusionMatrix
-from worker.metrics.accuracy import CannotBeScored, score
+from worker.metrics.accuracy import InvalidLabels, score
 
 
 def confusion(y_true: list[Any], y_pred: list[Any]) -> ConfusionMatrix:
@@ -142,7 +142,7 @@ def test_a_label_that_is_just_not_too_long_stays_as_it_is() -> None:
     ],
 )
 def test_it_says_why_there_is_none(y_true: str, y_pred: str, reason: str) -> None:
-    with pytest.raises(CannotBeScored) as refusal:
+    with pytest.raises(InvalidLabels) as refusal:
         score(y_true, y_pred)
 
     assert str(refusal.value) == reason
