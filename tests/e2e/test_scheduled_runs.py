@@ -29,7 +29,7 @@ from tests.support.service_stack import Stack, running_stack
 
 TEST_DATA = Path("sql/900_test_data.sql")
 SERVICES = ["scheduler", "worker", "api"]
-READY_LINES = {"scheduler": "leads", "worker": " ready.", "api": "Serving on"}
+READY_LINES = {"scheduler": "is the leader", "worker": " ready.", "api": "Serving on"}
 
 NEWEST_LABELS = "SELECT y_true, y_pred, id FROM results WHERE model_id = %s ORDER BY timestamp DESC, id DESC LIMIT 1"
 INSERT_LABELS = """
