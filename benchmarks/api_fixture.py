@@ -20,7 +20,7 @@ from devstack import redis as local_redis
 from devstack.ports import free_port
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.support.databases import Connection, Databases, one, rows, wait_for
-from tests.support.processes import Service, service
+from tests.support.processes import Service, running_service
 
 # The state that a scheduler would leave.
 INSERT_SCHEDULES = """
@@ -103,9 +103,9 @@ def running_api(schedules: int, models: int) -> Iterator[ApiFixture]:
             "REDIS_URL": queue.url,
             "PORT": str(api_port),
         }
-        api = stack.enter_context(service(["api.main"], env, folder / "api.log"))
+        api = stack.enter_context(running_service(["api.main"], env, folder / "api.log"))
         baseline = ["benchmarks.flask_baseline", str(baseline_port)]
-        stack.enter_context(service(baseline, {}, folder / "baseline.log"))
+        stack.enter_context(running_service(baseline, {}, folder / "baseline.log"))
         wait_for(lambda: "Serving on" in api.output)
         wait_for(lambda: measure(Load(baseline_port, 0.1, 1, [Request("GET", "/results/x")])), seconds=10)
         yield ApiFixture(

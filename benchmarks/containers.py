@@ -12,11 +12,11 @@ import time
 from typing import NamedTuple, Self
 
 from devstack.ports import free_port
-from tests.compose.docker import BASE, docker, missing, size, size_above_base
-from tests.compose.stack import OURS, Stack
+from tests.support.compose.docker_cli import BASE_IMAGE, docker, image_size, size_above_base, unavailable_reason
+from tests.support.compose.project import APP_SERVICES, ComposeProject
 
 MB = 1_000_000
-BUILT_SERVICES = ("database", *OURS)
+BUILT_SERVICES = ("database", *APP_SERVICES)
 LIST_CONTENTS = """
 import json
 from importlib.metadata import distributions
@@ -55,26 +55,28 @@ class Contents(NamedTuple):
 
 def main() -> None:
     """Print all figures; the default is 5 runs."""
-    if reason := missing():
+    if reason := unavailable_reason():
         sys.exit(reason)
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    stack = Stack(f"cyclic-metrics-bench-{os.getpid()}", free_port(), {"TEST_DATA": "true"})
+    project = ComposeProject(f"cyclic-metrics-bench-{os.getpid()}", free_port(), {"TEST_DATA": "true"})
     try:
-        stack.compose("build")
-        print_images(stack)
-        print_start_times(stack, runs)
+        project.compose("build")
+        print_images(project)
+        print_start_times(project, runs)
     finally:
-        stack.remove()
+        project.remove()
 
 
-def print_images(stack: Stack) -> None:
-    base_packages = Contents.of(BASE).packages
-    print(f"{BASE}: {size(BASE) / MB:.0f} MB\n")
+def print_images(project: ComposeProject) -> None:
+    base_packages = Contents.of(BASE_IMAGE).packages
+    print(f"{BASE_IMAGE}: {image_size(BASE_IMAGE) / MB:.0f} MB\n")
     for service in BUILT_SERVICES:
-        image = f"{stack.project}-{service}"
+        image = f"{project.name}-{service}"
         contents = Contents.of(image)
         user = docker("image", "inspect", "--format", "{{.Config.User}}", image).strip()
-        print(f"{service}: {size(image) / MB:.0f} MB, {size_above_base(image) / MB:.0f} MB above its base, user {user}")
+        print(
+            f"{service}: {image_size(image) / MB:.0f} MB, {size_above_base(image) / MB:.0f} MB above its base, user {user}"
+        )
         print(f"    {', '.join(contents.modules)}")
         added = [package for name, package in contents.packages.items() if name not in base_packages]
         for package in sorted(added, key=lambda package: -package.size):
@@ -82,13 +84,13 @@ def print_images(stack: Stack) -> None:
         print()
 
 
-def print_start_times(stack: Stack, runs: int) -> None:
+def print_start_times(project: ComposeProject, runs: int) -> None:
     times = []
     for _ in range(runs):
         started_at = time.monotonic()
-        stack.up()
+        project.up()
         times.append(time.monotonic() - started_at)
-        stack.compose("down", "--volumes")
+        project.compose("down", "--volumes")
     print(f"from nothing to healthy: median {statistics.median(times):.1f} s,", end=" ")
     print(f"{min(times):.1f} to {max(times):.1f} s, {runs} runs")
 

@@ -19,7 +19,7 @@ from devstack import redis as local_redis
 from devstack.services import SCHEDULER, WORKER
 from tests.integration.worker.conftest import big_batch
 from tests.support.databases import one, rows, run
-from tests.support.processes import Service, leads
+from tests.support.processes import Service, is_leader
 
 SLOW_RUNS = 2
 KILLED, KILLED_WAITING, STOPPED, CUT_OFF = (
@@ -84,7 +84,7 @@ def wait_for_roles(stack: Stack, schedulers: Sequence[Service]) -> Roles:
         connected = [
             scheduler for scheduler in schedulers if any(name.endswith(f":{scheduler.popen.pid}") for name in sessions)
         ]
-        leaders = [scheduler for scheduler in schedulers if leads(stack.db, scheduler)]
+        leaders = [scheduler for scheduler in schedulers if is_leader(stack.db, scheduler)]
         if len(connected) < 2 or not leaders:
             return None
         [standby] = [scheduler for scheduler in schedulers if scheduler is not leaders[0]]
@@ -97,7 +97,7 @@ def wait_for_roles(stack: Stack, schedulers: Sequence[Service]) -> Roles:
 
 def kill_leader(stack: Stack, schedulers: Sequence[Service]) -> float:
     leader, standby = wait_for_roles(stack, schedulers)
-    seconds = measure(leader.kill, KILLED, lambda: leads(stack.db, standby))
+    seconds = measure(leader.kill, KILLED, lambda: is_leader(stack.db, standby))
     leader.start()
     return seconds
 
@@ -108,21 +108,21 @@ def kill_waiting_leader(stack: Stack, schedulers: Sequence[Service]) -> float:
         run(locking, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
         expect("a leader that waits for a lock", lambda: one(stack.db, WAITING_LEADERS, APPLICATION_NAME))
         time.sleep(random.uniform(0, 1))
-        seconds = measure(leader.kill, KILLED_WAITING, lambda: leads(stack.db, standby))
+        seconds = measure(leader.kill, KILLED_WAITING, lambda: is_leader(stack.db, standby))
     leader.start()
     return seconds
 
 
 def stop_leader(stack: Stack, schedulers: Sequence[Service]) -> float:
     leader, standby = wait_for_roles(stack, schedulers)
-    seconds = measure(lambda: leader.popen.send_signal(signal.SIGSTOP), STOPPED, lambda: leads(stack.db, standby))
+    seconds = measure(lambda: leader.popen.send_signal(signal.SIGSTOP), STOPPED, lambda: is_leader(stack.db, standby))
     leader.popen.send_signal(signal.SIGCONT)
     return seconds
 
 
 def cut_off_leader(stack: Stack, networks: dict[Service, LossyProxy]) -> float:
     leader, standby = wait_for_roles(stack, list(networks))
-    seconds = measure(networks[leader].silence, CUT_OFF, lambda: leads(stack.db, standby))
+    seconds = measure(networks[leader].silence, CUT_OFF, lambda: is_leader(stack.db, standby))
     networks[leader].resume()
     return seconds
 

@@ -8,7 +8,7 @@ from core.cron.time_zones import TZDATA_VERSION
 from core.queue.keys import CHECKPOINT_KEY
 from devstack.services import SCHEDULER
 from tests.support.databases import Connection, one, past_the_triggers, run, wait_for
-from tests.support.processes import Service, cpu_seconds, leads, peak_memory
+from tests.support.processes import Service, cpu_seconds, is_leader, peak_memory
 
 MODELS, SPECS = 1_000_000, 36_000
 MIN_SPECS = 4  # one for each group of models
@@ -64,7 +64,7 @@ def reset(db: Connection) -> None:
 def start_scheduler(stack: Stack) -> Service:
     """Start a scheduler; returns when it is the leader and idle."""
     scheduler = stack.start("scheduler", SCHEDULER)
-    wait_for(lambda: leads(stack.db, scheduler))
+    wait_for(lambda: is_leader(stack.db, scheduler))
     wait_until_idle(scheduler)
     return scheduler
 

@@ -15,10 +15,10 @@ from api import tokens
 from core.results.repository import ResultStore
 from devstack.ports import free_port
 from devstack.services import API
+from tests.support.api_fuzzing import fuzz_api, schemathesis_config
 from tests.support.databases import Connection, Databases, wait_for
-from tests.support.exploring import configuration, explore
-from tests.support.processes import Service, service
-from tests.support.valid_values import insert_rows, register
+from tests.support.processes import Service, running_service
+from tests.support.schemathesis_formats import insert_test_data, register_formats
 
 PHASES = {"examples", "coverage", "fuzzing", "stateful"}
 TOKEN, ENTRY = tokens.make("schemathesis", may_write=True)
@@ -35,7 +35,7 @@ def api(databases: Databases, database_url: str, redis_url: str, tmp_path: Path)
         "API_TOKENS": ENTRY,
         "PORT": str(port),
     }
-    with service(API, env, tmp_path / "api.log") as running:
+    with running_service(API, env, tmp_path / "api.log") as running:
         wait_for(lambda: "Serving" in running.output)
         yield running, f"http://127.0.0.1:{port}"
 
@@ -44,16 +44,16 @@ def test_api_conforms_to_its_openapi_document(
     api: tuple[Service, str], db: Connection, redis_client: redis.Redis, request: pytest.FixtureRequest
 ) -> None:
     running, url = api
-    insert_rows(db, ResultStore(redis_client))
-    register(pagination_cursor(url))
-    config = configuration(url, HEADERS, request.config.getoption("minutes"))
+    insert_test_data(db, ResultStore(redis_client))
+    register_formats(pagination_cursor(url))
+    config = schemathesis_config(url, HEADERS, request.config.getoption("minutes"))
     with get(url, "/openapi.json") as response:
         document = json.load(response)
 
-    findings = explore(schemathesis.openapi.from_dict(document, config=config))
+    findings = fuzz_api(schemathesis.openapi.from_dict(document, config=config))
 
     print(findings)
-    assert not findings.wrong, "\n\n".join(findings.wrong)
+    assert not findings.failures, "\n\n".join(findings.failures)
     assert {phase for phase, calls in findings.calls.items() if calls} == PHASES
     # Each operation must have succeeded at least once, or the checks have seen rejected requests only.
     succeeded = {operation for operation, statuses in findings.statuses.items() if min(statuses) < 300}

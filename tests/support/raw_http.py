@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from devstack.ports import HOST, free_port
 from tests.support.databases import wait_for
-from tests.support.processes import Service, service
+from tests.support.processes import Service, running_service
 
 STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) ")
 SOCKET_TIMEOUT = 10.0  # seconds
@@ -75,7 +75,7 @@ class Api(NamedTuple):
 @contextmanager
 def running_api(env: dict[str, str], folder: Path, module: str = "api.main") -> Iterator[Api]:
     port = free_port()
-    with service([module], {"HOST": HOST, "PORT": str(port), **env}, folder / "api.log") as process:
+    with running_service([module], {"HOST": HOST, "PORT": str(port), **env}, folder / "api.log") as process:
         api = Api(port, process)
         wait_for(lambda: api.is_alive)
         yield api

@@ -20,9 +20,9 @@ from api.http.limits import DEFAULT_LIMITS, MAX_BODY_SIZE, MAX_BULK_BODY_SIZE, M
 from api.http.server import Server
 from devstack.ports import HOST
 from tests.support.databases import MODEL, Connection, one, run, schedule_many, wait_for
-from tests.support.impatient_api import LIMITS as IMPATIENT_LIMITS
-from tests.support.processes import is_quick, peak_memory
+from tests.support.processes import peak_memory, runs_within
 from tests.support.raw_http import Api, encode_request, exchange, parse_response, receive_all, running_api, statuses
+from tests.support.short_timeout_api import LIMITS as IMPATIENT_LIMITS
 
 UNREACHABLE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "REDIS_URL": "redis://127.0.0.1:9/0"}
 LARGE_RESPONSE = "GET /schedule?limit=1000 HTTP/1.1"  # 400 kB
@@ -190,7 +190,7 @@ def test_unread_responses_occupy_no_thread(env: dict[str, str], db: Connection, 
             connection.sendall(encode_request(LARGE_RESPONSE) * 100)  # 40 MB of responses
         time.sleep(0.5)
 
-        assert is_quick(lambda: api.response_time("GET /schedule?limit=1 HTTP/1.1"), 2)
+        assert runs_within(lambda: api.response_time("GET /schedule?limit=1 HTTP/1.1"), 2)
         assert peak_megabytes(api) < 200
 
 
@@ -221,7 +221,7 @@ def send_fails(connection: socket.socket) -> bool:
 
 def test_connections_are_closed_after_the_client_timeout(env: dict[str, str], db: Connection, tmp_path: Path) -> None:
     schedule_many(db, 1000)
-    with running_api(env, tmp_path, "tests.support.impatient_api") as api, ExitStack() as stack:
+    with running_api(env, tmp_path, "tests.support.short_timeout_api") as api, ExitStack() as stack:
         idle, used, header, body, unread = (
             stack.enter_context(api.connect(receive_buffer=SMALL_BUFFER)) for _ in range(5)
         )
@@ -246,7 +246,7 @@ def test_connections_above_the_limit_close_the_slowest_ones(bare_api: Api) -> No
         for _ in range(DEFAULT_LIMITS.max_connections + 20):
             stack.enter_context(bare_api.connect()).sendall(b"GET")
 
-        assert is_quick(lambda: bare_api.response_time("GET /healthz HTTP/1.1"), 2)
+        assert runs_within(lambda: bare_api.response_time("GET /healthz HTTP/1.1"), 2)
         wait_for(is_closed(first))
     wait_for(lambda: "slow connections closed in favour of others: " in bare_api.service.output)
 
@@ -290,7 +290,7 @@ def test_memory_of_many_large_bodies_is_bounded(tmp_path: Path) -> None:
                 )
             )
 
-        assert is_quick(lambda: api.response_time("GET /healthz HTTP/1.1"), 2)
+        assert runs_within(lambda: api.response_time("GET /healthz HTTP/1.1"), 2)
         assert peak_megabytes(api) - before < 3 * DEFAULT_LIMITS.max_buffered_bytes // 1_000_000
         assert temporary_files(api) == []
         rejected = parse_response(receive_all(connections[0]))

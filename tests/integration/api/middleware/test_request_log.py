@@ -15,7 +15,7 @@ from api.settings import Settings
 from api.tokens import make
 from devstack.ports import HOST, free_port
 from tests.support.databases import MODEL, wait_for
-from tests.support.processes import service
+from tests.support.processes import running_service
 
 TOKEN, ENTRY = make("grafana", may_write=False)
 SECRET = "correct-horse"
@@ -154,7 +154,7 @@ def test_passwords_of_backends_are_in_no_line_and_no_response(lines: list[str]) 
 
 def test_api_exits_without_tokens_on_a_public_address(tmp_path: Path) -> None:
     env = UNREACHABLE | {"HOST": "0.0.0.0", "PORT": str(free_port()), "ALLOW_ANONYMOUS": "false"}  # noqa: S104
-    with service(["api.main"], env, tmp_path / "api.log") as api:
+    with running_service(["api.main"], env, tmp_path / "api.log") as api:
         assert api.popen.wait(20) == 1
 
         assert 'HOST is "0.0.0.0", where others could change schedules; set API_TOKENS' in api.output
@@ -162,7 +162,7 @@ def test_api_exits_without_tokens_on_a_public_address(tmp_path: Path) -> None:
 
 def test_api_warns_of_anonymous_access_on_a_public_address(tmp_path: Path) -> None:
     env = UNREACHABLE | {"HOST": "0.0.0.0", "PORT": str(free_port()), "ALLOW_ANONYMOUS": "true"}  # noqa: S104
-    with service(["api.main"], env, tmp_path / "api.log") as api:
+    with running_service(["api.main"], env, tmp_path / "api.log") as api:
         wait_for(lambda: "Serving on" in api.output)
 
         assert (
@@ -174,7 +174,7 @@ def test_api_warns_of_anonymous_access_on_a_public_address(tmp_path: Path) -> No
 
 def test_api_with_tokens_logs_no_warning(tmp_path: Path) -> None:
     env = UNREACHABLE | {"HOST": HOST, "PORT": str(free_port()), "API_TOKENS": ENTRY}
-    with service(["api.main"], env, tmp_path / "api.log") as api:
+    with running_service(["api.main"], env, tmp_path / "api.log") as api:
         wait_for(lambda: "Serving on" in api.output)
 
         assert "WARNING" not in api.output

@@ -1,9 +1,0 @@
-"""An API with a short client timeout: python -m tests.support.impatient_api."""
-
-from api.http.limits import Limits
-from api.main import main
-
-LIMITS = Limits(client_timeout=1.5)
-
-if __name__ == "__main__":
-    main(LIMITS)
