@@ -8,7 +8,7 @@ from core.cron.time_zones import TZDATA_VERSION
 from core.queue.keys import CHECKPOINT_KEY
 from devstack.services import SCHEDULER
 from tests.support.databases import Connection, one, past_the_triggers, run, wait_for
-from tests.support.processes import Service, cpu_seconds, leads, peak_memory
+from tests.support.processes import Service, cpu_seconds, is_leader, peak_memory
 
 MODELS, PAIRS = 1_000_000, 36_000
 FEWEST_PAIRS = 4  # so that each share has one
@@ -62,7 +62,7 @@ def tidy(db: Connection) -> None:
 def start_scheduler(stack: Stack) -> Service:
     """Start a scheduler, and return when it leads and has nothing to do."""
     scheduler = stack.start("scheduler", SCHEDULER)
-    wait_for(lambda: leads(stack.db, scheduler))
+    wait_for(lambda: is_leader(stack.db, scheduler))
     wait_until_idle(scheduler)
     return scheduler
 

@@ -19,7 +19,7 @@ from devstack import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.integration.worker.conftest import children
 from tests.support.databases import Connection, Databases, wait_for
-from tests.support.processes import Service, service
+from tests.support.processes import Service, running_service
 
 IN_HAND = (QUEUE, TAKEN_KEY, UNACKED_INDEX_KEY, "unacked")  # where a message may lie
 
@@ -57,7 +57,7 @@ class Stack:
             "REDIS_URL": redis_url or self.queue.url,
             **variables,
         }
-        started = self._exits.enter_context(service(module, env, self._folder / f"{name}.log"))
+        started = self._exits.enter_context(running_service(module, env, self._folder / f"{name}.log"))
         self.services[name] = started
         if role == "metrics_worker":
             wait_for(lambda: " ready." in started.output)

@@ -20,7 +20,7 @@ from devstack import redis as local_redis
 from devstack.ports import free_port
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.support.databases import Connection, Databases, one, rows, wait_for
-from tests.support.processes import Service, service
+from tests.support.processes import Service, running_service
 
 SCHEDULES = """
     ALTER TABLE metrics_executions DISABLE TRIGGER USER;
@@ -89,8 +89,8 @@ def prepared(schedules: int, models: int) -> Iterator[Setup]:
             "REDIS_URL": queue.url,
             "PORT": str(api),
         }
-        serving = stack.enter_context(service(["api.main"], env, folder / "api.log"))
-        stack.enter_context(service(["benchmarks.floor", str(floor)], {}, folder / "floor.log"))
+        serving = stack.enter_context(running_service(["api.main"], env, folder / "api.log"))
+        stack.enter_context(running_service(["benchmarks.floor", str(floor)], {}, folder / "floor.log"))
         wait_for(lambda: "Serving on" in serving.output)
         wait_for(lambda: measure(Load(floor, 0.1, 1, [["GET", "/results/x", ""]])), seconds=10)
         yield Setup(api, floor, serving, db, queue.url, one(db, "SHOW server_version"), schedules, ids, crons)

@@ -18,7 +18,7 @@ from devstack import redis as local_redis
 from devstack.services import SCHEDULER, WORKER
 from tests.integration.worker.conftest import big_batch
 from tests.support.databases import one, rows, run
-from tests.support.processes import Service, leads
+from tests.support.processes import Service, is_leader
 
 SLOW_RUNS = 2
 KILLED, LOCKED, STOPPED, CUT_OFF = (
@@ -66,7 +66,7 @@ def roles(stack: Stack, pair: Sequence[Service]) -> tuple[Service, Service]:
     def found() -> tuple[Service, Service] | None:
         sessions = rows(stack.db, "SELECT application_name FROM pg_stat_activity")
         connected = [each for each in pair if any(name.endswith(f":{each.popen.pid}") for (name,) in sessions)]
-        leaders = [each for each in pair if leads(stack.db, each)]
+        leaders = [each for each in pair if is_leader(stack.db, each)]
         if len(connected) < 2 or not leaders:
             return None
         [standby] = [each for each in pair if each is not leaders[0]]
@@ -79,7 +79,7 @@ def roles(stack: Stack, pair: Sequence[Service]) -> tuple[Service, Service]:
 
 def killed(stack: Stack, pair: Sequence[Service]) -> float:
     leader, standby = roles(stack, pair)
-    took = timed(leader.kill, KILLED, lambda: leads(stack.db, standby))
+    took = timed(leader.kill, KILLED, lambda: is_leader(stack.db, standby))
     leader.start()
     return took
 
@@ -90,21 +90,21 @@ def killed_in_a_wait(stack: Stack, pair: Sequence[Service]) -> float:
         run(user, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
         expect("a leader that waits for a lock", lambda: one(stack.db, WAITS_FOR_A_LOCK, APPLICATION_NAME))
         time.sleep(random.uniform(0, 1))
-        took = timed(leader.kill, LOCKED, lambda: leads(stack.db, standby))
+        took = timed(leader.kill, LOCKED, lambda: is_leader(stack.db, standby))
     leader.start()
     return took
 
 
 def stopped(stack: Stack, pair: Sequence[Service]) -> float:
     leader, standby = roles(stack, pair)
-    took = timed(lambda: leader.popen.send_signal(signal.SIGSTOP), STOPPED, lambda: leads(stack.db, standby))
+    took = timed(lambda: leader.popen.send_signal(signal.SIGSTOP), STOPPED, lambda: is_leader(stack.db, standby))
     leader.popen.send_signal(signal.SIGCONT)
     return took
 
 
 def cut_off(stack: Stack, networks: dict[Service, LossyProxy]) -> float:
     leader, standby = roles(stack, list(networks))
-    took = timed(networks[leader].silence, CUT_OFF, lambda: leads(stack.db, standby))
+    took = timed(networks[leader].silence, CUT_OFF, lambda: is_leader(stack.db, standby))
     networks[leader].resume()
     return took
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 from devstack import redis as local_redis
 from tests.browser import chromium as installed
 from tests.support.databases import Databases
-from tests.support.stack import Stack, running
+from tests.support.service_stack import Stack, running_stack
 
 PATIENCE = 5000  # milliseconds, for whatever a test waits for
 
@@ -37,13 +37,13 @@ def stack(
     redis_server: local_redis.Server,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
-    with running(databases, redis_server.url, tmp_path_factory.mktemp("stack")) as stack:
+    with running_stack(databases, redis_server.url, tmp_path_factory.mktemp("stack")) as stack:
         yield stack
 
 
 @pytest.fixture(autouse=True)
 def _quiet(stack: Stack) -> None:
-    stack.quieten()
+    stack.reset()
 
 
 @pytest.fixture

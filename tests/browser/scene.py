@@ -12,7 +12,7 @@ from core.metrics.confusion_matrix import ConfusionMatrix
 from core.results.models import Result
 from core.results.repository import ResultStore
 from tests.support.databases import log_labels, past_the_triggers, run
-from tests.support.stack import Stack
+from tests.support.service_stack import Stack
 
 NOW = datetime(2026, 11, 24, 11, 59, 50, tzinfo=UTC)
 RUNS = 240

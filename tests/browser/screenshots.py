@@ -15,7 +15,7 @@ from devstack import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.browser import chromium, scene
 from tests.support.databases import Databases
-from tests.support.stack import Stack, running
+from tests.support.service_stack import Stack, running_stack
 
 WIDTHS = {"wide": 1280, "narrow": 360}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -33,7 +33,7 @@ def main() -> None:
         local_redis.running() as queue,
     ):
         apply(server.url, passwords=passwords, test_data=False)
-        with running(Databases(server, passwords), queue.url, Path(logs)) as stack:
+        with running_stack(Databases(server, passwords), queue.url, Path(logs)) as stack:
             scene.stage(stack, ResultStore(create_client(queue.url)))
             stack.wait_for_fire("2026-11-24 12:00+00")
             shoot(stack, folder)

@@ -18,7 +18,7 @@ from devstack import redis as local_redis
 from tests.browser.conftest import Open
 from tests.support.databases import rows, run, schedule, schedule_many
 from tests.support.raw_http import Api, running_api
-from tests.support.stack import Stack
+from tests.support.service_stack import Stack
 
 MODEL = str(uuid.UUID(int=7))
 LONG = "a name that somebody made up of " + "many-long-words-without-any-blank-" * 4

@@ -14,7 +14,7 @@ from core.results.repository import ResultStore
 from devstack import redis as local_redis
 from tests.browser.conftest import Open, render_anew
 from tests.support.databases import model_ids, rows, run, schedule, wait_for
-from tests.support.stack import Stack
+from tests.support.service_stack import Stack
 
 FIRST, SECOND, THIRD = model_ids(3)
 RESPONSE = 1000  # milliseconds; after that, a page is asked once more

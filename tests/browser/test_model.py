@@ -14,7 +14,7 @@ from core.results.repository import ResultStore
 from devstack import redis as local_redis
 from tests.browser.conftest import Open
 from tests.support.databases import log_labels, past_the_triggers, run, schedule
-from tests.support.stack import Stack
+from tests.support.service_stack import Stack
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RUNS = 60  # one a minute, the last one at 11:59
@@ -113,9 +113,9 @@ def test_it_zooms_by_dragging_and_back(page: Page) -> None:
 
 def test_a_new_run_appears_in_all_of_the_page(stack: Stack, page: Page, model: str) -> None:
     log_labels(stack.db, '["cat", "cat", "dog", "bird"]', '["cat", "dog", "dog", "cat"]', model)
-    stack.settled()
-    stack.at("12:00")
-    stack.result_of(model, "12:00")
+    stack.wait_until_scheduled()
+    stack.set_minute("12:00")
+    stack.wait_for_result(model, "12:00")
 
     runs = page.locator("#runs tbody tr")
     expect(runs.first).to_contain_text("2026-11-24 12:00:00 UTC", timeout=SOON)
@@ -139,8 +139,8 @@ def test_who_looks_at_the_newest_runs_goes_on_to_do_so(stack: Stack, page: Page,
     expect(chart(page)).to_have_attribute("aria-label", re.compile(r"accuracy from 84.1 % to"))
 
     log_labels(stack.db, '["cat", "dog"]', '["cat", "cat"]', model)
-    stack.settled()
-    stack.at("12:00")
+    stack.wait_until_scheduled()
+    stack.set_minute("12:00")
 
     expect(chart(page)).to_have_attribute("aria-label", re.compile("accuracy from 50.0 % to 85.. %"))
 

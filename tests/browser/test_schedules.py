@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import Open
 from tests.support.databases import log_labels, one, rows, run, schedule, wait_for
-from tests.support.stack import Stack
+from tests.support.service_stack import Stack
 
 SOON = 2000  # milliseconds in which changes have to show by themselves
 
@@ -56,9 +56,9 @@ def test_somebody_new_adds_a_schedule_and_sees_its_first_result_arrive(stack: St
     expect(row(page, model)).to_contain_text("Churn <b>weekly</b>", timeout=SOON)
     expect(row(page, model)).to_contain_text("in 30 s")
     assert schedule_of(stack, model) == ("Churn <b>weekly</b>", "*/15 * * * *", "Europe/Warsaw", True)
-    stack.settled()
-    stack.at("12:00")
-    stack.result_of(model, "12:00")
+    stack.wait_until_scheduled()
+    stack.set_minute("12:00")
+    stack.wait_for_result(model, "12:00")
     expect(row(page, model)).to_contain_text("50.0 %", timeout=SOON)
     expect(row(page, model).get_by_text("fine")).to_be_visible()
 

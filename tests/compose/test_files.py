@@ -5,7 +5,7 @@ import re
 import pytest
 
 from devstack.process import ROOT
-from tests.support.settings_variables import variables
+from tests.support.environment_variables import environment_variables
 
 SERVICES = ("api", "scheduler", "worker")
 OF_LIBPQ = {"PGPASSWORD"}
@@ -21,4 +21,4 @@ def given(service: str) -> set[str]:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_is_given_what_its_settings_read(service: str) -> None:
-    assert given(service) - OF_LIBPQ == variables(service) - OF_THE_IMAGE
+    assert given(service) - OF_LIBPQ == environment_variables(service) - OF_THE_IMAGE

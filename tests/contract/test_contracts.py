@@ -12,7 +12,7 @@ from celery import Celery
 from core.queue.batch import Batch
 from core.queue.keys import QUEUE, UNACKED_INDEX_KEY, broker_tls
 from tests.support.databases import MODEL
-from tests.support.settings_variables import variables
+from tests.support.environment_variables import environment_variables
 
 REQUIREMENTS = Path("requirements")
 SERVICES = ["api", "scheduler", "worker"]
@@ -69,7 +69,7 @@ def test_the_broker_must_have_a_certificate_unless_its_url_says_otherwise(url: s
 def test_the_readme_lists_every_variable_that_a_service_reads(service: str) -> None:
     readme = Path("README.md").read_text()
 
-    for variable in variables(service):
+    for variable in environment_variables(service):
         assert f"`{variable}`" in readme, variable
 
 
@@ -85,7 +85,7 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(service: str) -> None:
     module = __import__(f"{service}.settings", fromlist=["Settings"])
     env = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused"}
 
-    for variable in variables(service) - {"HOST", "ALLOWED_HOSTS"} - env.keys():
+    for variable in environment_variables(service) - {"HOST", "ALLOWED_HOSTS"} - env.keys():
         with pytest.raises(ValueError, match=f'{variable} is (not name:|"none"; write (a whole number|true or false))'):
             module.Settings.from_env(env | {variable: "none"})
     for variable in env:

@@ -15,10 +15,10 @@ from api import tokens
 from core.results.repository import ResultStore
 from devstack.ports import free_port
 from devstack.services import API
+from tests.support.api_fuzzing import fuzz_api, schemathesis_config
 from tests.support.databases import Connection, Databases, wait_for
-from tests.support.exploring import configuration, explore
-from tests.support.processes import Service, service
-from tests.support.valid_values import prepare, register
+from tests.support.processes import Service, running_service
+from tests.support.schemathesis_formats import insert_test_data, register_formats
 
 PHASES = {"examples", "coverage", "fuzzing", "stateful"}
 TOKEN, ENTRY = tokens.make("schemathesis", may_write=True)
@@ -35,7 +35,7 @@ def api(databases: Databases, database_url: str, redis_url: str, tmp_path: Path)
         "API_TOKENS": ENTRY,
         "PORT": str(port),
     }
-    with service(API, environment, tmp_path / "api.log") as running:
+    with running_service(API, environment, tmp_path / "api.log") as running:
         wait_for(lambda: "Serving" in running.output)
         yield running, f"http://127.0.0.1:{port}"
 
@@ -44,16 +44,16 @@ def test_the_api_does_what_its_contract_says(
     api: tuple[Service, str], db: Connection, redis_client: redis.Redis, request: pytest.FixtureRequest
 ) -> None:
     running, url = api
-    prepare(db, ResultStore(redis_client))
-    register(a_cursor(url))
-    config = configuration(url, HEADERS, request.config.getoption("minutes"))
+    insert_test_data(db, ResultStore(redis_client))
+    register_formats(a_cursor(url))
+    config = schemathesis_config(url, HEADERS, request.config.getoption("minutes"))
     with get(url, "/openapi.json") as answer:
         document = json.load(answer)
 
-    findings = explore(schemathesis.openapi.from_dict(document, config=config))
+    findings = fuzz_api(schemathesis.openapi.from_dict(document, config=config))
 
     print(findings)
-    assert not findings.wrong, "\n\n".join(findings.wrong)
+    assert not findings.failures, "\n\n".join(findings.failures)
     assert {phase for phase, calls in findings.calls.items() if calls} == PHASES
     # Some of what was made up must have been right, or the checks have seen nothing but refusals.
     succeeded = {call for call, statuses in findings.statuses.items() if min(statuses) < 300}

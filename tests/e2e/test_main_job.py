@@ -23,8 +23,8 @@ from tests.support.databases import (
     schedule_many,
     wait_for,
 )
-from tests.support.processes import is_quick, scaled
-from tests.support.stack import Stack, running
+from tests.support.processes import runs_within, scale_to_idle_machine
+from tests.support.service_stack import Stack, running_stack
 
 DATA = Path("sql/900_test_data.sql")
 
@@ -33,13 +33,13 @@ DATA = Path("sql/900_test_data.sql")
 def stack(
     databases: Databases, redis_server: local_redis.Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    with running(databases, redis_server.url, tmp_path_factory.mktemp("stack")) as stack:
+    with running_stack(databases, redis_server.url, tmp_path_factory.mktemp("stack")) as stack:
         yield stack
 
 
 @pytest.fixture(autouse=True)
 def _quiet(stack: Stack) -> None:
-    stack.quieten()
+    stack.reset()
 
 
 @pytest.fixture
@@ -59,9 +59,9 @@ def test_a_posted_schedule_leads_to_an_accuracy(stack: Stack) -> None:
 
     assert stack.call("/schedule", "POST", {"model_id": MODEL, "cron_expression": "*/1 * * * *"})[0] == 201
     assert stack.call(f"/results/{MODEL}")[0] == 404
-    stack.settled()
-    stack.at("12:00")
-    result = stack.result_of(MODEL, "12:00")
+    stack.wait_until_scheduled()
+    stack.set_minute("12:00")
+    result = stack.wait_for_result(MODEL, "12:00")
 
     assert result["status"] == "ok"
     assert result["metrics"] == {"accuracy": accuracy_score(y_true, y_pred)}
@@ -72,11 +72,11 @@ def test_a_posted_schedule_leads_to_an_accuracy(stack: Stack) -> None:
 
     def seconds_to_the_result() -> float:
         minute, started = next(minutes), time.monotonic()
-        stack.at(minute)
-        assert stack.result_of(MODEL, minute)["metrics"] == {"accuracy": 0.5}
+        stack.set_minute(minute)
+        assert stack.wait_for_result(MODEL, minute)["metrics"] == {"accuracy": 0.5}
         return time.monotonic() - started
 
-    assert is_quick(seconds_to_the_result, 1.0)
+    assert runs_within(seconds_to_the_result, 1.0)
     assert stack.call("/schedule", "POST", {"model_id": MODEL, "cron_expression": "@daily"})[0] == 200
     assert one(stack.db, "SELECT count(*) FROM metrics_executions") == 1
 
@@ -85,17 +85,17 @@ def test_the_same_in_sql_alone(stack: Stack, model: str) -> None:
     log_labels(stack.db, '["a", "b"]', '["a", "a"]', model)
 
     schedule(stack.db, model, "0 12 * * *")
-    stack.settled()
-    stack.at("12:00")
-    assert stack.result_of(model, "12:00")["metrics"] == {"accuracy": 0.5}
+    stack.wait_until_scheduled()
+    stack.set_minute("12:00")
+    assert stack.wait_for_result(model, "12:00")["metrics"] == {"accuracy": 0.5}
 
     run(stack.db, "UPDATE metrics_executions SET cron_expression = '1,3 12 * * *' WHERE model_id = %s", model)
-    stack.settled()
-    stack.at("12:01")
-    stack.result_of(model, "12:01")
+    stack.wait_until_scheduled()
+    stack.set_minute("12:01")
+    stack.wait_for_result(model, "12:01")
 
     run(stack.db, "UPDATE metrics_executions SET enabled = false")
-    stack.at("12:03")
+    stack.set_minute("12:03")
     run(stack.db, "UPDATE metrics_executions SET run_requested_at = now()")
     wait_for(lambda: stack.call(f"/results/{model}")[1]["due_at"] == "2026-11-24T12:03:00.000Z")
     assert one(stack.db, "SELECT max(due_at) FROM fires WHERE models > 0").minute == 1
@@ -123,7 +123,7 @@ def test_a_thousand_models_have_one_result_a_minute(stack: Stack, redis_server: 
         "INSERT INTO results (model_id, y_true, y_pred, timestamp)"
         " SELECT model_id, '[1, 1]', '[1, 0]', schedule_now() FROM metrics_executions",
     )
-    stack.settled()
+    stack.wait_until_scheduled()
     with redis.Redis.from_url(redis_server.url) as client:
 
         def counts() -> set[int]:
@@ -133,7 +133,7 @@ def test_a_thousand_models_have_one_result_a_minute(stack: Stack, redis_server: 
                 return set(pipeline.execute())
 
         for minute, expected in (("12:00", 1), ("12:01", 2), ("12:02", 3)):
-            stack.at(minute)
+            stack.set_minute(minute)
             wait_for(lambda expected=expected: counts() == {expected})  # type: ignore[misc]
 
 
@@ -149,10 +149,10 @@ def test_a_bad_row_that_got_past_the_gate_costs_only_itself(stack: Stack, model:
         schedule(stack.db, bad, cron, zone)
     schedule(stack.db, model)
     run(stack.db, "SELECT pg_notify('metrics_executions', '{\"pairs\": null}')")  # look at all, as it does now and then
-    stack.settled()
+    stack.wait_until_scheduled()
 
-    stack.at("12:00")
-    stack.result_of(model, "12:00")
+    stack.set_minute("12:00")
+    stack.wait_for_result(model, "12:00")
     reason = one(stack.db, "SELECT error FROM crons WHERE error IS NOT NULL")
     assert cron in reason or zone in reason
     assert rows(stack.db, "SELECT status, error FROM schedule_status WHERE model_id = %s", bad) == [("error", reason)]
@@ -168,25 +168,25 @@ def test_a_bad_row_that_got_past_the_gate_costs_only_itself(stack: Stack, model:
         bad,
     )
     assert stack.call("/status")[0] == 200
-    stack.settled()
+    stack.wait_until_scheduled()
     assert stack.call(f"/schedule/{bad}")[1]["next_run_at"] == "2026-11-24T12:01:00Z"
-    stack.at("12:01")
-    stack.result_of(bad, "12:01")
+    stack.set_minute("12:01")
+    stack.wait_for_result(bad, "12:01")
 
 
 @pytest.mark.parametrize("name", ["scheduler", "worker", "api"])
 def test_a_process_that_was_killed_goes_on(stack: Stack, model: str, name: str) -> None:
     log_labels(stack.db, "[1]", "[1]", model)
     schedule(stack.db, model)
-    stack.settled()
-    stack.at("12:00")
-    stack.result_of(model, "12:00")
+    stack.wait_until_scheduled()
+    stack.set_minute("12:00")
+    stack.wait_for_result(model, "12:00")
 
     stack.services[name].kill()
-    stack.at("12:01")
+    stack.set_minute("12:01")
     stack.services[name].start()
 
-    assert stack.result_of(model, "12:01")["metrics"] == {"accuracy": 1.0}
+    assert stack.wait_for_result(model, "12:01")["metrics"] == {"accuracy": 1.0}
 
 
 @pytest.mark.parametrize("name", ["scheduler", "worker", "api"])
@@ -203,8 +203,8 @@ def test_a_process_ends_on_sigterm(stack: Stack, name: str) -> None:
         wait_for(lambda: ready in process.latest_output)
         started = time.monotonic()
         assert process.stop() == 0
-        return scaled(time.monotonic() - started, started - began)
+        return scale_to_idle_machine(time.monotonic() - started, started - began)
 
-    assert is_quick(seconds_to_the_end, 5.0)
+    assert runs_within(seconds_to_the_end, 5.0)
     process.start()
     wait_for(lambda: stack.call("/readyz")[0] == 200)

@@ -23,7 +23,7 @@ from tests.support.databases import (
     set_clock,
     wait_for,
 )
-from tests.support.processes import Service, service
+from tests.support.processes import Service, running_service
 
 Lost = Literal["nothing", "the last second", "everything"]
 
@@ -80,7 +80,7 @@ def scheduler(db: Connection, env: dict[str, dict[str, str]], tmp_path: Path) ->
     for number, model_id in enumerate(IDS):
         schedule(db, model_id, "* * * * *" if number % 2 else "0 12 * * *")
         log_labels(db, "[1, 0]", "[1, 1]", model_id)
-    with service(SCHEDULER, env["scheduler"] | {"BATCH_SIZE": "3"}, tmp_path / "scheduler.log") as running:
+    with running_service(SCHEDULER, env["scheduler"] | {"BATCH_SIZE": "3"}, tmp_path / "scheduler.log") as running:
         wait_for(lambda: one(db, "SELECT count(*) FROM crons") == 2)
         yield running
 
@@ -108,7 +108,10 @@ def test_messages_that_redis_lost_are_sent_again(
 
     queue.restart(lost, size)
 
-    with service(WORKER, env["worker"], tmp_path / "worker.log"), redis.Redis.from_url(queue.server.url) as client:
+    with (
+        running_service(WORKER, env["worker"], tmp_path / "worker.log"),
+        redis.Redis.from_url(queue.server.url) as client,
+    ):
         wait_for(lambda: all(results(client).values()))
         fire(db, "12:01")
         expected = {model: ["12:00", "12:01"] if number % 2 else ["12:00"] for number, model in enumerate(IDS)}
@@ -120,7 +123,7 @@ def test_the_latest_result_of_every_model_comes_back_to_a_redis_that_lost_everyt
     db: Connection, queue: Queue, scheduler: Service, env: dict[str, dict[str, str]], tmp_path: Path
 ) -> None:
     """By itself, at the moment that it was of; a schedule that was deleted meanwhile is left out."""
-    with service(WORKER, env["worker"], tmp_path / "worker.log") as worker:
+    with running_service(WORKER, env["worker"], tmp_path / "worker.log") as worker:
         with redis.Redis.from_url(queue.server.url) as client:
             fire(db, "12:00")
             fire(db, "12:01")

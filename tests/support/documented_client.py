@@ -1,4 +1,4 @@
-"""A client for which an answer that the contract does not list is a failure."""
+"""Test client that fails on responses which the API contract does not document."""
 
 from typing import Any
 
@@ -10,52 +10,53 @@ from werkzeug.exceptions import HTTPException
 from api import problems
 from api.openapi.document import document
 
-HEADERS = ("ETag", "Link", "Location")
-CONTRACT: dict[str, Any] = {}  # all applications have the same one, and it takes a while to write
+DOCUMENTED_HEADERS = ("ETag", "Link", "Location")
+CONTRACT: dict[str, Any] = {}  # the same for all applications, and slow to generate
 
 
 class DocumentedClient(FlaskClient):
-    """Compares each answer with the contract, but for those of addresses and methods that it does not have."""
+    """Client that checks each response against the contract; paths and methods outside of it are not checked."""
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
-        answer = super().open(*args, **kwargs)
-        assert answer.status_code != 500, answer.text  # whether listed or not
-        call = _call(self.application, answer.request)
-        if call:
-            assert str(answer.status_code) in call["responses"], answer.text
-            _compare(answer, _resolved(call["responses"][str(answer.status_code)]))
-        return answer
+        response = super().open(*args, **kwargs)
+        assert response.status_code != 500, response.text  # documented or not
+        operation = _find_operation(self.application, response.request)
+        if operation:
+            assert str(response.status_code) in operation["responses"], response.text
+            _check_response(response, _resolve(operation["responses"][str(response.status_code)]))
+        return response
 
 
-def _call(app: Flask, asked: Any) -> dict[str, Any]:
+def _find_operation(app: Flask, request: Any) -> dict[str, Any]:
     if not CONTRACT:
         CONTRACT.update(document(app))
     try:
-        rule, _ = app.url_map.bind("localhost").match(asked.path, asked.method, return_rule=True)
+        rule, _ = app.url_map.bind("localhost").match(request.path, request.method, return_rule=True)
     except HTTPException:
         return {}
     path = rule.rule.replace("<", "{").replace(">", "}")
-    call: dict[str, Any] = CONTRACT["paths"].get(path, {}).get(asked.method.replace("HEAD", "GET").lower(), {})
-    return call
+    method = request.method.replace("HEAD", "GET").lower()
+    operation: dict[str, Any] = CONTRACT["paths"].get(path, {}).get(method, {})
+    return operation
 
 
-def _resolved(listed: dict[str, Any]) -> dict[str, Any]:
-    """Return what a reference leads to, and anything else itself."""
-    if "$ref" not in listed:
-        return listed
-    found: Any = CONTRACT
-    for step in listed["$ref"].removeprefix("#/").split("/"):
-        found = found[step]
-    return _resolved(found)
+def _resolve(item: dict[str, Any]) -> dict[str, Any]:
+    """Return the target of a reference; anything else is returned unchanged."""
+    if "$ref" not in item:
+        return item
+    target: Any = CONTRACT
+    for name in item["$ref"].removeprefix("#/").split("/"):
+        target = target[name]
+    return _resolve(target)
 
 
-def _compare(answer: Any, listed: dict[str, Any]) -> None:
-    for name in HEADERS:
-        assert name not in answer.headers or name in listed.get("headers", {}), f"{name} is not listed"
-    if answer.data:
-        content = listed["content"][answer.mimetype]
-        if answer.is_json:
-            OAS31Validator(content["schema"] | {"components": CONTRACT["components"]}).validate(answer.json)
-        if answer.mimetype == problems.CONTENT_TYPE:
-            kind = answer.json["type"].removeprefix(problems.TYPE_PREFIX)
-            assert kind in content["examples"], f"{kind} is not listed: {answer.text}"
+def _check_response(response: Any, documented: dict[str, Any]) -> None:
+    for name in DOCUMENTED_HEADERS:
+        assert name not in response.headers or name in documented.get("headers", {}), f"{name} is not documented"
+    if response.data:
+        content = documented["content"][response.mimetype]
+        if response.is_json:
+            OAS31Validator(content["schema"] | {"components": CONTRACT["components"]}).validate(response.json)
+        if response.mimetype == problems.CONTENT_TYPE:
+            problem_type = response.json["type"].removeprefix(problems.TYPE_PREFIX)
+            assert problem_type in content["examples"], f"{problem_type} is not documented: {response.text}"

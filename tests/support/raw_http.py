@@ -1,4 +1,4 @@
-"""HTTP byte by byte, as no client library would send it."""
+"""HTTP client that sends bytes as no client library would."""
 
 import json
 import re
@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 from devstack.ports import HOST, free_port
 from tests.support.databases import wait_for
-from tests.support.processes import Service, service
+from tests.support.processes import Service, running_service
 
-FIRST_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) ")
-HANGS = 10.0  # seconds
+STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) ")
+SOCKET_TIMEOUT = 10.0  # seconds
 
 
-class Answer(NamedTuple):
-    """What a server sent before it closed the connection, if it was one answer."""
+class RawResponse(NamedTuple):
+    """The only response on a connection."""
 
     status: int
     headers: dict[str, str]
@@ -35,12 +35,12 @@ class Api(NamedTuple):
     port: int
     service: Service
 
-    def connect(self, *, buffer: int | None = None) -> socket.socket:
-        """Return a connection; buffer is how many bytes the kernel takes that nobody reads."""
+    def connect(self, *, receive_buffer: int | None = None) -> socket.socket:
+        """Return a connection; receive_buffer is the number of unread bytes that the kernel accepts."""
         connection = socket.socket()
-        connection.settimeout(HANGS)
-        if buffer is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        connection.settimeout(SOCKET_TIMEOUT)
+        if receive_buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         try:
             connection.connect((HOST, self.port))
         except OSError:
@@ -48,25 +48,26 @@ class Api(NamedTuple):
             raise
         return connection
 
-    def say(self, request: bytes) -> bytes:
-        """Send it, then nothing more; return what comes until the other side closes, too."""
+    def exchange(self, request: bytes) -> bytes:
+        """Send bytes on a new connection, and return all that is received."""
         with self.connect() as connection:
-            return talk(connection, request)
+            return exchange(connection, request)
 
-    def ask(self, request: str, body: bytes = b"") -> Answer:
-        """Send one request, of its first line and headers, on a connection of its own."""
-        return one_answer(self.say(message(request, body)))
+    def request(self, head: str, body: bytes = b"") -> RawResponse:
+        """Send one request, with this request line and headers, on a new connection."""
+        return parse_response(self.exchange(encode_request(head, body)))
 
-    def seconds_to_answer(self, request: str, status: int = 200) -> float:
+    def response_time(self, head: str, status: int = 200) -> float:
+        """Return the seconds until the response, which must have the status."""
         started = time.monotonic()
-        answer = self.ask(request)
-        assert answer.status == status, answer
+        response = self.request(head)
+        assert response.status == status, response
         return time.monotonic() - started
 
     @property
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         try:
-            return self.ask("GET /healthz HTTP/1.1").status == 200
+            return self.request("GET /healthz HTTP/1.1").status == 200
         except OSError:
             return False
 
@@ -74,31 +75,31 @@ class Api(NamedTuple):
 @contextmanager
 def running_api(env: dict[str, str], folder: Path, module: str = "api.main") -> Iterator[Api]:
     port = free_port()
-    with service([module], {"HOST": HOST, "PORT": str(port), **env}, folder / "api.log") as process:
-        api = Api(port, process)
-        wait_for(lambda: api.lives)
+    with running_service([module], {"HOST": HOST, "PORT": str(port), **env}, folder / "api.log") as service:
+        api = Api(port, service)
+        wait_for(lambda: api.is_alive)
         yield api
 
 
-def message(request: str, body: bytes = b"", *, length: int | None = None) -> bytes:
-    """Return a request that claims to have a body of so many bytes."""
-    lines = [*request.split("\n"), f"Host: {HOST}"]
+def encode_request(head: str, body: bytes = b"", *, length: int | None = None) -> bytes:
+    """Return a request; length is its Content-Length if that is not the length of the body."""
+    lines = [*head.split("\n"), f"Host: {HOST}"]
     if body or length:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body) if length is None else length}"]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def talk(connection: socket.socket, request: bytes) -> bytes:
+def exchange(connection: socket.socket, request: bytes) -> bytes:
+    """Send bytes, shut down the sending side, and return all that is received."""
     try:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
     except OSError:
-        pass  # the other side has closed; it may have said why
-    return rest(connection)
+        pass  # the server has closed the connection, perhaps after a response
+    return read_until_close(connection)
 
 
-def rest(connection: socket.socket) -> bytes:
-    """Return what comes until the other side closes."""
+def read_until_close(connection: socket.socket) -> bytes:
     received = bytearray()
     try:
         while data := connection.recv(1 << 16):
@@ -108,13 +109,15 @@ def rest(connection: socket.socket) -> bytes:
     return bytes(received)
 
 
-def statuses(answers: bytes) -> list[int]:
-    return [int(status) for status in FIRST_LINE.findall(answers)]
+def parse_statuses(received: bytes) -> list[int]:
+    """Return the status of each response."""
+    return [int(status) for status in STATUS_LINE.findall(received)]
 
 
-def one_answer(answers: bytes) -> Answer:
-    assert len(statuses(answers)) == 1, answers
-    head, _, body = answers.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
+def parse_response(received: bytes) -> RawResponse:
+    """Return the response, which must be the only one."""
+    assert len(parse_statuses(received)) == 1, received
+    head, _, body = received.partition(b"\r\n\r\n")
+    status_line, *lines = head.decode("latin-1").split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
-    return Answer(int(first.split()[1]), headers, body)
+    return RawResponse(int(status_line.split()[1]), headers, body)

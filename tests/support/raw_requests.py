@@ -1,4 +1,4 @@
-"""Raw requests of all kinds of wrong, at random: each is bytes for one connection."""
+"""Random malformed HTTP requests, each as the bytes for one connection."""
 
 import json
 import random
@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from tests.support.databases import MODEL, OTHER
 
-CALLS = [
+OPERATIONS = [
     *["POST /schedule"] * 4, *["PUT /schedule"] * 2, *["GET /schedule"] * 2, f"GET /schedule/{MODEL}",
     f"PUT /schedule/{MODEL}", f"PATCH /schedule/{MODEL}", f"DELETE /schedule/{MODEL}", f"POST /schedule/{MODEL}/run",
     "GET /results", f"GET /results/{MODEL}", f"GET /results/{MODEL}/history", "GET /cron", "GET /cron", "GET /healthz",
@@ -94,140 +94,136 @@ CHUNKS = [
 ]  # fmt: skip
 
 
-def raw_request(choices: random.Random) -> bytes:
-    """Return one request, or several of them on one connection."""
-    kinds: list[Callable[[random.Random], bytes]] = [
-        _plausible,
-        _plausible,
-        _wrong_frame,
-        _wrong_start,
-        _pipeline,
+def raw_request(rng: random.Random) -> bytes:
+    """Return one request, or several pipelined ones."""
+    generators: list[Callable[[random.Random], bytes]] = [
+        _well_formed,
+        _well_formed,
+        _misframed,
+        _malformed_head,
+        _pipelined,
         _mangled,
     ]
-    return choices.choice(kinds)(choices)
+    return rng.choice(generators)(rng)
 
 
-def _plausible(choices: random.Random) -> bytes:
-    """As a client would send it; only the values are odd."""
-    first = _call(choices)
-    body = _body(choices) if not first.startswith(b"GET") or choices.random() < 0.1 else b""
-    length = [b"Content-Length: %d" % len(body)] if body or choices.random() < 0.5 else []
-    return b"\r\n".join([first, *_headers(choices), *length, b"", body])
+def _well_formed(rng: random.Random) -> bytes:
+    """Return a well-formed request with unusual values."""
+    request_line = _request_line(rng)
+    body = _body(rng) if not request_line.startswith(b"GET") or rng.random() < 0.1 else b""
+    length = [b"Content-Length: %d" % len(body)] if body or rng.random() < 0.5 else []
+    return b"\r\n".join([request_line, *_headers(rng), *length, b"", body])
 
 
-def _call(choices: random.Random) -> bytes:
-    """Return the first line: most often of a call that there is."""
-    method, path = choices.choice(CALLS).split(" ")
-    if choices.random() < 0.1:
-        method = choices.choice(METHODS)
-    return method.encode() + b" " + _target(choices, path) + b" " + choices.choice(VERSIONS).encode()
+def _request_line(rng: random.Random) -> bytes:
+    """Return the request line, usually of an existing operation."""
+    method, path = rng.choice(OPERATIONS).split(" ")
+    if rng.random() < 0.1:
+        method = rng.choice(METHODS)
+    return method.encode() + b" " + _target(rng, path) + b" " + rng.choice(VERSIONS).encode()
 
 
-def _wrong_frame(choices: random.Random) -> bytes:
-    """The length of the body is not what it is said to be."""
-    body = _body(choices)
-    frames = [
-        (b"Content-Length: " + _latin(choices.choice(LENGTHS)), body),
-        (b"Content-Length: %d" % (len(body) + choices.choice([1, 10, 10_000])), body),
+def _misframed(rng: random.Random) -> bytes:
+    """Return a request whose body does not match its Content-Length or Transfer-Encoding."""
+    body = _body(rng)
+    framings = [
+        (b"Content-Length: " + _encode(rng.choice(LENGTHS)), body),
+        (b"Content-Length: %d" % (len(body) + rng.choice([1, 10, 10_000])), body),
         (b"Content-Length: %d" % (len(body) // 2), body),
-        (b"Content-Length: %d\r\nContent-Length: %d" % (len(body), choices.choice([len(body), 0])), body),
-        (b"Transfer-Encoding: chunked", choices.choice(CHUNKS)),
-        (b"Transfer-Encoding: chunked\r\nContent-Length: 5", choices.choice(CHUNKS)),
+        (b"Content-Length: %d\r\nContent-Length: %d" % (len(body), rng.choice([len(body), 0])), body),
+        (b"Transfer-Encoding: chunked", rng.choice(CHUNKS)),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 5", rng.choice(CHUNKS)),
         (
-            b"Transfer-Encoding: " + choices.choice([b"gzip", b"identity", b"\x0bchunked", b"chunked, chunked", b""]),
+            b"Transfer-Encoding: " + rng.choice([b"gzip", b"identity", b"\x0bchunked", b"chunked, chunked", b""]),
             body,
         ),
         (b"Expect: 100-continue\r\nContent-Length: %d" % len(body), body),
     ]
-    frame, sent = choices.choice(frames)
-    return b"\r\n".join([_call(choices), *_headers(choices), frame, b"", sent])
+    framing, payload = rng.choice(framings)
+    return b"\r\n".join([_request_line(rng), *_headers(rng), framing, b"", payload])
 
 
-def _wrong_start(choices: random.Random) -> bytes:
-    method, version = choices.choice(METHODS + ODD_METHODS), choices.choice(VERSIONS + ODD_VERSIONS)
+def _malformed_head(rng: random.Random) -> bytes:
+    method, version = rng.choice(METHODS + ODD_METHODS), rng.choice(VERSIONS + ODD_VERSIONS)
     targets = [
         b"/healthz", b"*", b"", b"//", b"http://[", b"http://127.0.0.1/healthz", b"http://a:b@c:99999/", b"a:80",
         b"?",
         b"#", b"/\xff", b"/%", b"/ /", b"/" + b"x" * 20_000, b"/schedule/" + b"%2e" * 999, b"/;/../schedule",
     ]  # fmt: skip
-    first = _latin(method) + b" " + choices.choice(targets) + b" " + version.encode()
+    request_line = _encode(method) + b" " + rng.choice(targets) + b" " + version.encode()
     ends = [b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\r\n folded", b"\0\r\n"]
-    broken = choices.choices(BROKEN_HEADERS, k=choices.randint(0, 1))
-    return choices.choice(ends).join([first, *_headers(choices), *broken, b"", b""]) + b"\r\n\r\n"
+    broken = rng.choices(BROKEN_HEADERS, k=rng.randint(0, 1))
+    return rng.choice(ends).join([request_line, *_headers(rng), *broken, b"", b""]) + b"\r\n\r\n"
 
 
-def _pipeline(choices: random.Random) -> bytes:
-    kinds = [_plausible, _plausible, _wrong_frame, _wrong_start]
-    return b"".join(choices.choice(kinds)(choices) for _ in range(choices.randint(2, 6)))
+def _pipelined(rng: random.Random) -> bytes:
+    generators = [_well_formed, _well_formed, _misframed, _malformed_head]
+    return b"".join(rng.choice(generators)(rng) for _ in range(rng.randint(2, 6)))
 
 
-def _mangled(choices: random.Random) -> bytes:
-    """Some bytes are others, or missing."""
-    request = bytearray(_plausible(choices))
-    for _ in range(choices.randint(1, 4)):
-        place = choices.randrange(max(1, min(len(request), 400)))
-        request[place : place + choices.randint(0, 3)] = choices.choice(
-            [b"", *JUNK_BYTES, b"\r", b"\n", b"\r\n\r\n", b":"]
-        )
+def _mangled(rng: random.Random) -> bytes:
+    """Return a request with some bytes replaced or removed."""
+    request = bytearray(_well_formed(rng))
+    for _ in range(rng.randint(1, 4)):
+        start = rng.randrange(max(1, min(len(request), 400)))
+        request[start : start + rng.randint(0, 3)] = rng.choice([b"", *JUNK_BYTES, b"\r", b"\n", b"\r\n\r\n", b":"])
     return bytes(request)
 
 
-def _target(choices: random.Random, path: str) -> bytes:
-    if choices.random() < 0.1:
-        path += "/" + _quoted(choices)
-    if choices.random() < 0.4:
-        path = path.replace(MODEL, _quoted(choices))
-    if choices.random() < 0.5:
-        pairs = [f"{_quoted(choices, PARAMETERS)}={_quoted(choices)}" for _ in range(choices.randint(1, 3))]
+def _target(rng: random.Random, path: str) -> bytes:
+    if rng.random() < 0.1:
+        path += "/" + _quoted(rng)
+    if rng.random() < 0.4:
+        path = path.replace(MODEL, _quoted(rng))
+    if rng.random() < 0.5:
+        pairs = [f"{_quoted(rng, PARAMETERS)}={_quoted(rng)}" for _ in range(rng.randint(1, 3))]
         path += "?" + "&".join(pairs)
-    return _latin(path)
+    return _encode(path)
 
 
-def _quoted(choices: random.Random, texts: list[str] = TEXTS) -> str:
-    """Return a text as it stands in an address, with a byte now and then that is no UTF-8."""
-    if choices.random() < 0.1:
-        return choices.choice(
-            ["%ff", "%C0%80", "%ed%a0%80", "%", "%2", "%zz", "%00", "%0a", "%0d%0aX:1", "+", "%u1234"]
-        )
-    return quote(choices.choice(texts).encode("utf-8", "surrogatepass"), safe="")
+def _quoted(rng: random.Random, texts: list[str] = TEXTS) -> str:
+    """Return a percent-encoded text, sometimes one that is not UTF-8."""
+    if rng.random() < 0.1:
+        return rng.choice(["%ff", "%C0%80", "%ed%a0%80", "%", "%2", "%zz", "%00", "%0a", "%0d%0aX:1", "+", "%u1234"])
+    return quote(rng.choice(texts).encode("utf-8", "surrogatepass"), safe="")
 
 
-def _headers(choices: random.Random) -> list[bytes]:
-    headers = [b"Host: 127.0.0.1"] if choices.random() < 0.95 else []
-    if choices.random() < 0.9:
+def _headers(rng: random.Random) -> list[bytes]:
+    headers = [b"Host: 127.0.0.1"] if rng.random() < 0.95 else []
+    if rng.random() < 0.9:
         headers.append(b"Content-Type: application/json")
-    others = range(choices.choice([0, 0, 0, 0, 0, 1, 1, 2, 200]))
-    return [*headers, *(_latin(f"{choices.choice(HEADERS)}: {choices.choice(HEADER_VALUES)}") for _ in others)]
+    others = range(rng.choice([0, 0, 0, 0, 0, 1, 1, 2, 200]))
+    return [*headers, *(_encode(f"{rng.choice(HEADERS)}: {rng.choice(HEADER_VALUES)}") for _ in others)]
 
 
-def _body(choices: random.Random) -> bytes:
-    kind = choices.random()
+def _body(rng: random.Random) -> bytes:
+    kind = rng.random()
     if kind < 0.15:
         return b""
     if kind < 0.3:
-        return choices.choice(JUNK_JSON).encode()
-    body = _value(choices, depth=0)
-    if choices.random() < 0.2:
-        body = "[" + ",".join([body] * choices.choice([0, 1, 3])) + "]"
+        return rng.choice(JUNK_JSON).encode()
+    body = _value(rng, depth=0)
+    if rng.random() < 0.2:
+        body = "[" + ",".join([body] * rng.choice([0, 1, 3])) + "]"
     encoded = body.encode("utf-8", "surrogatepass")
-    if choices.random() < 0.2:
-        place = choices.randrange(len(encoded) + 1)
-        encoded = encoded[:place] + choices.choice(JUNK_BYTES) + encoded[place:]
+    if rng.random() < 0.2:
+        offset = rng.randrange(len(encoded) + 1)
+        encoded = encoded[:offset] + rng.choice(JUNK_BYTES) + encoded[offset:]
     return encoded
 
 
-def _value(choices: random.Random, depth: int) -> str:
-    """Return JSON: at the top most often an object that resembles a schedule."""
-    kind = choices.random()
+def _value(rng: random.Random, depth: int) -> str:
+    """Return JSON; the top level is usually an object that resembles a schedule."""
+    kind = rng.random()
     if depth == 0 or (kind < 0.1 and depth < 3):
-        good = {"model_id": f'"{MODEL}"', "cron_expression": '"0 0 1 1 *"'}
-        for _ in range(choices.randint(0, 3)):
-            good[choices.choice(FIELDS)] = _value(choices, depth + 1)
-        return "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in good.items()) + "}"
+        fields = {"model_id": f'"{MODEL}"', "cron_expression": '"0 0 1 1 *"'}
+        for _ in range(rng.randint(0, 3)):
+            fields[rng.choice(FIELDS)] = _value(rng, depth + 1)
+        return "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in fields.items()) + "}"
     if kind < 0.7:
-        return json.dumps(choices.choice(TEXTS), ensure_ascii=choices.random() < 0.5)
-    return choices.choice([*NUMBERS, "null", "true", "false", "[]", "{}", "[[]]"])
+        return json.dumps(rng.choice(TEXTS), ensure_ascii=rng.random() < 0.5)
+    return rng.choice([*NUMBERS, "null", "true", "false", "[]", "{}", "[[]]"])
 
 
-def _latin(text: str) -> bytes:
+def _encode(text: str) -> bytes:
     return text.encode("latin-1", "replace")

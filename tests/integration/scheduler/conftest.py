@@ -13,7 +13,7 @@ from scheduler.leader import Leader
 from scheduler.queue import Queue
 from scheduler.settings import Settings
 from tests.support.databases import Connection, Databases, one, run, wait_for
-from tests.support.processes import Service, leads, service
+from tests.support.processes import Service, is_leader, running_service
 
 BEFORE = "2026-11-24 11:59:30+00"
 NOON = "2026-11-24 12:00:00+00"
@@ -58,14 +58,14 @@ def run_scheduler(databases: Databases, database_url: str, redis_url: str, tmp_p
 
         def start(command: list[str] = SCHEDULER, **variables: str) -> Service:
             log = tmp_path / f"scheduler-{len(list(tmp_path.iterdir()))}.log"
-            return services.enter_context(service(command, env | variables, log))
+            return services.enter_context(running_service(command, env | variables, log))
 
         yield start
 
 
 def with_standby(db: Connection, first: Service, run_scheduler: Run) -> Service:
     """Return a second scheduler, connected, which waits for the first one to end."""
-    wait_for(lambda: leads(db, first))
+    wait_for(lambda: is_leader(db, first))
     second = run_scheduler()
     wait_for(lambda: one(db, SESSIONS) == 2)
     return second

@@ -19,9 +19,9 @@ from scheduler.leader import HEARTBEAT_INTERVAL
 from scheduler.leader_election import try_to_lead
 from tests.integration.scheduler.conftest import BEFORE, NOON, SESSIONS, Run, with_standby
 from tests.support import cron_model
+from tests.support.celery_queue import drain_queue, published_messages
 from tests.support.databases import MODEL, Connection, Databases, model_ids, one, run, schedule, set_clock, wait_for
-from tests.support.processes import Service, is_quick, leads, service
-from tests.support.queue import sent, taken
+from tests.support.processes import Service, is_leader, running_service, runs_within
 
 MINUTE = timedelta(minutes=1)
 
@@ -42,16 +42,16 @@ def test_two_at_once_have_one_leader_and_the_standby_takes_over(
     first, second = leader_and_standby(db, run_scheduler)
     wait_for(lambda: one(db, "SELECT count(*) FROM crons") == 1)
     time.sleep(1.0)  # the standby has tried by then
-    assert leads(db, first)
+    assert is_leader(db, first)
 
     first.kill()
     killed_at = time.monotonic()
-    wait_for(lambda: leads(db, second))
+    wait_for(lambda: is_leader(db, second))
     took = time.monotonic() - killed_at
     set_clock(db, NOON)
 
-    wait_for(lambda: sent(redis_client))
-    assert [message["model_ids"] for message in sent(redis_client)] == [[MODEL]]
+    wait_for(lambda: published_messages(redis_client))
+    assert [message["model_ids"] for message in published_messages(redis_client)] == [[MODEL]]
     assert took < 2.0
 
 
@@ -61,15 +61,15 @@ def test_a_leader_that_is_stopped_is_replaced_and_does_no_harm_when_it_goes_on(
     first, second = leader_and_standby(db, run_scheduler)
 
     first.popen.send_signal(signal.SIGSTOP)
-    wait_for(lambda: leads(db, second), seconds=15)
+    wait_for(lambda: is_leader(db, second), seconds=15)
     first.popen.send_signal(signal.SIGCONT)
     wait_for(lambda: "PostgreSQL" in first.output)
     set_clock(db, NOON)
 
-    wait_for(lambda: sent(redis_client))
+    wait_for(lambda: published_messages(redis_client))
     time.sleep(0.5)  # for what should not come
-    assert len(sent(redis_client)) == 1
-    assert leads(db, second)
+    assert len(published_messages(redis_client)) == 1
+    assert is_leader(db, second)
     assert first.popen.poll() is None
 
 
@@ -107,7 +107,7 @@ def test_it_goes_on_when_redis_was_away(
     schedule(db)
     with local_redis.running() as server, redis.Redis.from_url(server.url) as client:
         env = {"DATABASE_URL": databases.url_as("metrics_scheduler", database_url), "REDIS_URL": server.url}
-        with service(SCHEDULER, env, tmp_path / "log") as scheduler:
+        with running_service(SCHEDULER, env, tmp_path / "log") as scheduler:
             wait_for(lambda: one(db, "SELECT count(*) FROM crons") == 1)
             server.process.kill()
             set_clock(db, NOON)
@@ -115,7 +115,7 @@ def test_it_goes_on_when_redis_was_away(
 
             server.process.start()
 
-            wait_for(lambda: local_redis.answers(server.url) and sent(client))
+            wait_for(lambda: local_redis.answers(server.url) and published_messages(client))
             wait_for(lambda: one(db, "SELECT error FROM leader") is None)
             assert scheduler.popen.poll() is None
 
@@ -124,7 +124,7 @@ def test_it_goes_on_when_redis_was_away(
 def test_it_ends_on_sigterm_and_frees_the_lead(db: Connection, run_scheduler: Run, command: list[str]) -> None:
     def seconds_to_the_end() -> float:
         scheduler = run_scheduler(command)
-        wait_for(lambda: leads(db, scheduler))
+        wait_for(lambda: is_leader(db, scheduler))
         started = time.monotonic()
         assert scheduler.stop() == 0
         took = time.monotonic() - started
@@ -132,7 +132,7 @@ def test_it_ends_on_sigterm_and_frees_the_lead(db: Connection, run_scheduler: Ru
         assert "Traceback" not in scheduler.output
         return took
 
-    assert is_quick(seconds_to_the_end, 5.0)
+    assert runs_within(seconds_to_the_end, 5.0)
 
 
 @pytest.mark.parametrize("delay", [0.3, 0.5, 0.7, 0.9])
@@ -148,7 +148,7 @@ def test_it_ends_on_sigterm_while_it_starts(run_scheduler: Run, delay: float) ->
 def test_a_new_cron_has_its_next_moment_at_once(db: Connection, run_scheduler: Run) -> None:
     """The bench measures how soon; here it comes without the look that the scheduler takes every few seconds."""
     scheduler = run_scheduler()
-    wait_for(lambda: leads(db, scheduler))
+    wait_for(lambda: is_leader(db, scheduler))
     looked_at = one(db, "SELECT looked_at FROM leader")
     wait_for(lambda: one(db, "SELECT looked_at FROM leader") > looked_at)
 
@@ -208,7 +208,7 @@ def test_through_the_nights_of_a_shift_it_fires_what_the_reference_model_says(
             set_clock(db, str(now))
             wait_for(lambda now=now: one(db, ALL_SENT, now))  # type: ignore[misc]
 
-        fired = [(model, message["due_at"]) for message in taken(redis_client) for model in message["model_ids"]]
+        fired = [(model, message["due_at"]) for message in drain_queue(redis_client) for model in message["model_ids"]]
         expected = [
             (model, fire.isoformat(timespec="milliseconds"))
             for model, cron in jobs.items()

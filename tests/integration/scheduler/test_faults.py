@@ -13,6 +13,7 @@ from core.queue.keys import QUEUE
 from devstack import redis as local_redis
 from devstack.services import SCHEDULER
 from tests.integration.scheduler.conftest import BEFORE, NOON, Run, with_standby
+from tests.support.celery_queue import drain_queue, published_messages
 from tests.support.databases import (
     MODEL,
     Connection,
@@ -25,12 +26,11 @@ from tests.support.databases import (
     set_clock,
     wait_for,
 )
-from tests.support.processes import leads
+from tests.support.processes import is_leader
 from tests.support.proxy import Proxy
-from tests.support.queue import sent, taken
 
 SLOW = 0.03  # seconds
-FORCED = ["tests.support.forced_leader"]
+FORCED = ["tests.support.lockless_scheduler"]
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
@@ -43,7 +43,7 @@ def slow_redis(redis_url: str) -> Iterator[Proxy]:
 
 
 def models_sent(client: redis.Redis) -> list[str]:
-    return [model_id for message in sent(client) for model_id in message["model_ids"]]
+    return [model_id for message in published_messages(client) for model_id in message["model_ids"]]
 
 
 def test_a_leader_that_is_killed_while_it_waits_for_a_lock_is_replaced_at_once(
@@ -59,7 +59,7 @@ def test_a_leader_that_is_killed_while_it_waits_for_a_lock_is_replaced_at_once(
 
         first.kill()
         killed_at = time.monotonic()
-        wait_for(lambda: leads(db, second))
+        wait_for(lambda: is_leader(db, second))
         assert time.monotonic() - killed_at < 2.0
 
     set_clock(db, NOON)
@@ -78,7 +78,7 @@ def test_a_leader_that_is_cut_off_is_replaced(
 
         network.silence()
         silent_at = time.monotonic()
-        wait_for(lambda: leads(db, second))
+        wait_for(lambda: is_leader(db, second))
         assert time.monotonic() - silent_at < 15.0
 
         set_clock(db, NOON)
@@ -87,7 +87,7 @@ def test_a_leader_that_is_cut_off_is_replaced(
         wait_for(lambda: "PostgreSQL" in first.output)
         time.sleep(0.5)  # for what should not come
         assert models_sent(redis_client) == [MODEL]
-        assert leads(db, second)
+        assert is_leader(db, second)
         assert first.popen.poll() is None
 
 
@@ -139,7 +139,7 @@ def test_what_ends_in_the_middle_of_a_fan_out_loses_nothing(
         databases.restart()
 
     wait_for(lambda: set(models_sent(redis_client)) == ids)
-    assert {message["due_at"] for message in sent(redis_client)} == {"2026-11-24T12:00:00.000+00:00"}
+    assert {message["due_at"] for message in published_messages(redis_client)} == {"2026-11-24T12:00:00.000+00:00"}
 
 
 def test_the_clock_of_its_host_does_not_matter(db: Connection, run_scheduler: Run, redis_client: redis.Redis) -> None:
@@ -147,7 +147,7 @@ def test_the_clock_of_its_host_does_not_matter(db: Connection, run_scheduler: Ru
     schedule(db)
     run_scheduler(["tests.support.shifted_clock", "3", *SCHEDULER])
     wait_for(lambda: one(db, "SELECT count(*) FROM crons") == 1)
-    assert sent(redis_client) == []
+    assert published_messages(redis_client) == []
 
     set_clock(db, NOON)
 
@@ -168,7 +168,7 @@ def test_a_long_lock_costs_neither_the_lead_nor_a_moment(
         set_clock(db, NOON)
         reason = wait_for(lambda: one(db, "SELECT error FROM leader"))
         assert reason == "PostgreSQL: canceling statement due to lock timeout"
-        assert sent(redis_client) == []
+        assert published_messages(redis_client) == []
 
     wait_for(lambda: models_sent(redis_client) == [MODEL], seconds=5)
     wait_for(lambda: one(db, "SELECT error FROM leader") is None)
@@ -227,14 +227,14 @@ def test_after_an_outage_it_looks_within_5_seconds_and_makes_up_once(
         for minute in ("12:00", "12:01", "12:02", "12:03"):
             set_clock(db, f"2026-11-24 {minute}:00+00")
         time.sleep(3)  # several tries, each with its pause
-        assert sent(client) == []
+        assert published_messages(client) == []
 
         network.resume()
-        wait_for(lambda: sent(client), seconds=5)
+        wait_for(lambda: published_messages(client), seconds=5)
 
         wait_for(lambda: one(db, "SELECT count(*) FROM fires WHERE models > 0"))  # recorded after it is sent
         time.sleep(1)  # for what should not come
-        assert [message["due_at"] for message in taken(client)] == ["2026-11-24T12:03:00.000+00:00"]
+        assert [message["due_at"] for message in drain_queue(client)] == ["2026-11-24T12:03:00.000+00:00"]
         assert rows(db, "SELECT models, skipped FROM fires") == [(1, 3)]
         assert scheduler.popen.poll() is None
 
@@ -284,17 +284,22 @@ def test_two_leaders_at_once_send_more_and_harm_nothing(
     set_clock(db, BEFORE)
     schedule(db)
     first = run_scheduler()
-    wait_for(lambda: leads(db, first))
+    wait_for(lambda: is_leader(db, first))
     second = run_scheduler(FORCED)
-    wait_for(lambda: leads(db, second))
+    wait_for(lambda: is_leader(db, second))
     for minute in ("12:00", "12:01", "12:02"):
         set_clock(db, f"2026-11-24 {minute}:00+00")
         wait_for(lambda minute=minute: one(db, f"SELECT next_due_at > '2026-11-24 {minute}+00' FROM crons"))  # type: ignore[misc]
     second.stop()
     set_clock(db, "2026-11-24 12:03:00+00")
 
-    wait_for(lambda: "T12:03" in str(sent(redis_client)))
-    assert {message["due_at"][11:16] for message in sent(redis_client)} == {"12:00", "12:01", "12:02", "12:03"}
+    wait_for(lambda: "T12:03" in str(published_messages(redis_client)))
+    assert {message["due_at"][11:16] for message in published_messages(redis_client)} == {
+        "12:00",
+        "12:01",
+        "12:02",
+        "12:03",
+    }
     assert one(db, "SELECT sum(skipped) FROM fires") == 0
 
 

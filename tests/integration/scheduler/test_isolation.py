@@ -15,6 +15,7 @@ from core.results.keys import FAILING_KEY, results_key
 from scheduler.task_runner import TaskRunner
 from scheduler.tasks import next_runs, run_requests
 from tests.integration.scheduler.conftest import BEFORE, NOON, Run, Start, work
+from tests.support.celery_queue import drain_queue, published_messages
 from tests.support.databases import (
     MODEL,
     OTHER,
@@ -27,7 +28,6 @@ from tests.support.databases import (
     set_clock,
     wait_for,
 )
-from tests.support.queue import sent, taken
 
 JUNK = [
     "[" * 7900,
@@ -83,7 +83,7 @@ def test_a_notification_that_cannot_be_read_is_dropped_once_and_logged_escaped(
     [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert line.startswith("notification dropped")
     assert "\n" not in line
-    assert [message["model_ids"] for message in sent(redis_client)] == [[MODEL]]
+    assert [message["model_ids"] for message in published_messages(redis_client)] == [[MODEL]]
     assert one(db, "SELECT error FROM leader") is None
 
 
@@ -123,7 +123,7 @@ def test_an_active_since_that_no_clock_has_written_does_not_keep_others_of_its_p
     set_clock(db, NOON)
     work(leader)
 
-    ran = {model for message in sent(redis_client) for model in message["model_ids"]}
+    ran = {model for message in published_messages(redis_client) for model in message["model_ids"]}
     assert ran >= {MODEL, "00000000-0000-4000-8000-000000000001"}
     assert one(db, "SELECT error FROM leader") is None
     assert one(db, "SELECT sum(skipped) FROM fires") == 0
@@ -173,8 +173,8 @@ def test_a_run_requested_for_no_time_that_a_run_can_have_runs_now(
     leader = start()
     work(leader)
 
-    assert {message["due_at"] for message in sent(redis_client)} == {"2026-11-24T11:59:30.000+00:00"}
-    assert {model for message in sent(redis_client) for model in message["model_ids"]} == {MODEL, OTHER}
+    assert {message["due_at"] for message in published_messages(redis_client)} == {"2026-11-24T11:59:30.000+00:00"}
+    assert {model for message in published_messages(redis_client) for model in message["model_ids"]} == {MODEL, OTHER}
 
 
 def test_a_request_beside_a_name_that_is_too_long_is_sent_and_cleared(
@@ -188,7 +188,7 @@ def test_a_request_beside_a_name_that_is_too_long_is_sent_and_cleared(
     leader = start()
     work(leader)
 
-    assert len(sent(redis_client)) == 1
+    assert len(published_messages(redis_client)) == 1
     assert one(db, "SELECT run_requested_at FROM metrics_executions") is None
 
 
@@ -239,7 +239,7 @@ def test_a_trigger_of_users_that_refuses_keeps_neither_new_schedules_nor_other_r
     work(leader)
     work(leader)
 
-    assert [message["model_ids"] for message in taken(redis_client)] == [[MODEL], [OTHER]]  # each once
+    assert [message["model_ids"] for message in drain_queue(redis_client)] == [[MODEL], [OTHER]]  # each once
     assert one(db, "SELECT count(*) FROM crons") == 2
     assert one(db, "SELECT error FROM leader") is None
     left = {
@@ -248,7 +248,7 @@ def test_a_trigger_of_users_that_refuses_keeps_neither_new_schedules_nor_other_r
     assert left == ({MODEL} if refusing == "one" else {MODEL, OTHER})
     set_clock(db, NOON)
     work(leader)
-    assert [message["due_at"][11:16] for message in taken(redis_client)] == ["12:00"]
+    assert [message["due_at"][11:16] for message in drain_queue(redis_client)] == ["12:00"]
 
     run(db, "DROP TRIGGER users_own ON metrics_executions")
     monkeypatch.setattr(run_requests, "REFUSED_RETRY_DELAY", 0.0)
@@ -270,7 +270,9 @@ def test_a_pair_that_cannot_be_recorded_is_sent_once_and_the_others_go_on(
         for minute in ("12:00", "12:01", "12:02"):
             set_clock(db, f"2026-11-24 {minute}:00+00")
             work(leader)
-        ran = [(model, message["due_at"][11:16]) for message in taken(redis_client) for model in message["model_ids"]]
+        ran = [
+            (model, message["due_at"][11:16]) for message in drain_queue(redis_client) for model in message["model_ids"]
+        ]
     finally:
         run(db, "ALTER TABLE crons DROP CONSTRAINT odd")
 
@@ -280,7 +282,7 @@ def test_a_pair_that_cannot_be_recorded_is_sent_once_and_the_others_go_on(
         fire.retry_at = 0.0
     set_clock(db, "2026-11-24 12:03:00+00")
     work(leader)
-    assert {model for message in taken(redis_client) for model in message["model_ids"]} == {MODEL, OTHER}
+    assert {model for message in drain_queue(redis_client) for model in message["model_ids"]} == {MODEL, OTHER}
 
 
 def test_what_is_sent_and_cannot_be_recorded_is_not_sent_again(
@@ -305,7 +307,7 @@ def test_what_is_sent_and_cannot_be_recorded_is_not_sent_again(
 
     wait_for(recorded)
     work(leader)
-    assert len(sent(redis_client)) == 1
+    assert len(published_messages(redis_client)) == 1
     assert rows(db, "SELECT models, messages, lag FROM fires") == [(1, 1, timedelta(0))]
     assert one(db, "SELECT error FROM leader") is None
 
@@ -328,7 +330,7 @@ def test_what_is_sent_and_not_recorded_is_sent_again_where_redis_has_lost_it(
     finally:
         run(db, "GRANT INSERT ON fires TO metrics_scheduler")
 
-    assert "12:01" in {message["due_at"][11:16] for message in sent(redis_client)}
+    assert "12:01" in {message["due_at"][11:16] for message in published_messages(redis_client)}
 
 
 @pytest.mark.parametrize(
@@ -347,7 +349,7 @@ def test_a_marker_that_is_none_is_replaced(
     set_clock(db, "2026-11-24 12:01:00+00")
     work(leader)
 
-    assert "12:01" in {message["due_at"][11:16] for message in taken(redis_client)}
+    assert "12:01" in {message["due_at"][11:16] for message in drain_queue(redis_client)}
     assert one(db, "SELECT error FROM leader") is None
     assert redis_client.get(CHECKPOINT_KEY) == one(db, "SELECT max(finished_at) FROM fires").isoformat().encode()
 
@@ -365,7 +367,7 @@ def test_a_shared_key_of_another_type_is_deleted(
     set_clock(db, NOON)
     work(leader)
 
-    assert [message["model_ids"] for message in sent(redis_client)] == [[MODEL]]
+    assert [message["model_ids"] for message in published_messages(redis_client)] == [[MODEL]]
     if name in {QUEUE, CHECKPOINT_KEY}:
         assert f"{name} (stream)" in caplog.text
 
@@ -433,12 +435,12 @@ def test_a_long_transaction_does_not_run_at_commit_for_a_time_before_it(
         user.commit()
     work(leader)
 
-    ran = [(model, message["due_at"][11:16]) for message in taken(redis_client) for model in message["model_ids"]]
+    ran = [(model, message["due_at"][11:16]) for message in drain_queue(redis_client) for model in message["model_ids"]]
     assert [minute for model, minute in ran if model == MODEL] == []
     assert one(db, "SELECT sum(skipped) FROM fires") == 0
     set_clock(db, "2026-11-24 12:02:00+00")
     work(leader)
-    assert {model for message in taken(redis_client) for model in message["model_ids"]} == {MODEL, OTHER}
+    assert {model for message in drain_queue(redis_client) for model in message["model_ids"]} == {MODEL, OTHER}
 
 
 def test_a_long_import_does_not_run_at_commit_either(
@@ -458,7 +460,7 @@ def test_a_long_import_does_not_run_at_commit_either(
         user.commit()
     work(leader)
 
-    assert sent(redis_client) == []
+    assert published_messages(redis_client) == []
     assert one(db, "SELECT coalesce(sum(skipped), 0) FROM fires") == 0
     assert one(db, "SELECT min(next_due_at) FROM crons").isoformat() == "2026-11-24T12:02:00+00:00"
 
@@ -476,7 +478,7 @@ def test_a_clock_that_was_ahead_and_came_back_changes_nothing_for_long(
     schedule(db, OTHER)  # active since tomorrow
     run(db, "UPDATE metrics_executions SET run_requested_at = now() WHERE model_id = %s", OTHER)
     work(leader)
-    taken(redis_client)
+    drain_queue(redis_client)
 
     set_clock(db, "2026-11-24 12:05:30+00")
     work(leader)
@@ -487,7 +489,7 @@ def test_a_clock_that_was_ahead_and_came_back_changes_nothing_for_long(
     set_clock(db, "2026-11-24 12:06:00+00")
     work(leader)
 
-    ran = {(model, message["due_at"][:16]) for message in taken(redis_client) for model in message["model_ids"]}
+    ran = {(model, message["due_at"][:16]) for message in drain_queue(redis_client) for model in message["model_ids"]}
     assert ran == {(MODEL, "2026-11-24T12:06"), (OTHER, "2026-11-24T12:06")}
     assert rows(db, "SELECT models, skipped, duration FROM fires WHERE due_at = schedule_now()") == [
         (2, 0, timedelta(0))
@@ -509,7 +511,7 @@ def test_a_clock_that_came_back_while_no_scheduler_ran_changes_nothing_either(
     set_clock(db, NOON)
     work(leader)
 
-    assert [message["due_at"][:16] for message in sent(redis_client)] == ["2026-11-24T12:00"]
+    assert [message["due_at"][:16] for message in published_messages(redis_client)] == ["2026-11-24T12:00"]
 
 
 def test_entries_of_failing_models_whose_results_have_expired_are_deleted(

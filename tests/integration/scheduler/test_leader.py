@@ -17,6 +17,7 @@ from scheduler.leader import Leader
 from scheduler.queue import SentCounts
 from scheduler.tasks import due_runs, next_runs, run_requests
 from tests.integration.scheduler.conftest import BEFORE, NOON, Start, work
+from tests.support.celery_queue import drain_queue, published_messages
 from tests.support.databases import (
     MODEL,
     OTHER,
@@ -30,12 +31,11 @@ from tests.support.databases import (
     schedule_many,
     set_clock,
 )
-from tests.support.queue import sent, taken
 
 
 def moments(client: redis.Redis) -> list[tuple[str, str]]:
     """Return (model, moment) for all that is in the queue, and empty it."""
-    return [(model, message["due_at"][11:16]) for message in taken(client) for model in message["model_ids"]]
+    return [(model, message["due_at"][11:16]) for message in drain_queue(client) for model in message["model_ids"]]
 
 
 def live_through(db: Connection, leader: Leader, *minutes: str) -> None:
@@ -50,12 +50,12 @@ def test_a_schedule_runs_at_its_moment_and_not_before(db: Connection, start: Sta
     schedule(db)
     leader = start()
     work(leader)
-    assert sent(redis_client) == []
+    assert published_messages(redis_client) == []
 
     set_clock(db, NOON)
     work(leader)
 
-    assert sent(redis_client) == [
+    assert published_messages(redis_client) == [
         {"model_ids": [MODEL], "due_at": "2026-11-24T12:00:00.000+00:00", "requested": False, "alone": False}
     ]
     assert one(db, "SELECT next_due_at FROM crons").isoformat() == "2026-11-24T12:01:00+00:00"
@@ -85,7 +85,7 @@ def test_models_travel_in_batches(db: Connection, start: Start, redis_client: re
     set_clock(db, NOON)
     work(leader)
 
-    assert [len(message["model_ids"]) for message in sent(redis_client)] == [10, 10, 5]
+    assert [len(message["model_ids"]) for message in published_messages(redis_client)] == [10, 10, 5]
 
 
 def test_an_edit_counts_from_its_commit(db: Connection, start: Start, redis_client: redis.Redis) -> None:
@@ -117,7 +117,7 @@ def test_what_is_deleted_or_paused_does_not_run(
     set_clock(db, NOON)
     work(leader)
 
-    assert sent(redis_client) == []
+    assert published_messages(redis_client) == []
 
 
 def test_an_edit_by_itself_never_fires(db: Connection, start: Start, redis_client: redis.Redis) -> None:
@@ -131,7 +131,7 @@ def test_an_edit_by_itself_never_fires(db: Connection, start: Start, redis_clien
     work(start())
     work(start())
 
-    assert sent(redis_client) == []
+    assert published_messages(redis_client) == []
 
 
 def test_an_insert_just_before_the_minute_counts(db: Connection, start: Start, redis_client: redis.Redis) -> None:
@@ -274,7 +274,7 @@ def test_redis_that_forgets_while_messages_are_sent_gets_them_again(
     work(leader)
     set_clock(db, NOON)
     work(leader)
-    taken(redis_client)
+    drain_queue(redis_client)
     send = leader._due_runs.send  # noqa: SLF001  # Redis restarts behind it
 
     def send_and_forget(due_at: datetime, now: datetime) -> SentCounts:
@@ -380,7 +380,7 @@ def test_a_redis_that_is_days_behind_delays_no_moment(db: Connection, start: Sta
         " '2026-11-18 12:00+00'::timestamptz, '2026-11-24 11:59+00', interval '1 minute') AS moment",
     )
     run(db, "SET session_replication_role = replica; UPDATE metrics_executions SET active_since = '2026-11-01'")
-    taken(redis_client)
+    drain_queue(redis_client)
     redis_client.set(CHECKPOINT_KEY, "2026-11-18T12:00:00+00:00")
     started = time.monotonic()
     for _ in range(5):
@@ -403,7 +403,7 @@ def test_a_strange_marker_is_taken_for_none(
     leader = start()
     work(leader)
     live_through(db, leader, "12:00", "12:01")
-    taken(redis_client)
+    drain_queue(redis_client)
     redis_client.set(CHECKPOINT_KEY, marker)
 
     work(leader)
@@ -488,7 +488,7 @@ def test_a_redis_that_is_nearly_full_gets_nothing_more(
     work(leader)
     set_clock(db, NOON)
     work(leader)
-    assert sent(redis_client) == []
+    assert published_messages(redis_client) == []
     assert "Redis is nearly full" in one(db, "SELECT error FROM leader")
 
     redis_client.config_set("maxmemory", 0)
@@ -527,14 +527,14 @@ def test_a_requested_run_is_sent_at_once_and_cleared_when_redis_has_kept_it(
     request_run(db)
     work(leader)
 
-    assert sent(redis_client) == [
+    assert published_messages(redis_client) == [
         {"model_ids": [MODEL], "due_at": "2026-11-24T11:59:30.123+00:00", "requested": True, "alone": False}
     ]
     assert requested(db)
     monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
     work(leader)
     assert not requested(db)
-    assert len(sent(redis_client)) == 1
+    assert len(published_messages(redis_client)) == 1
 
 
 def test_a_requested_run_that_redis_lost_within_its_last_second_is_sent_again(
@@ -547,7 +547,7 @@ def test_a_requested_run_that_redis_lost_within_its_last_second_is_sent_again(
     leader = start()
     work(leader)
     live_through(db, leader, "12:00")
-    taken(redis_client)
+    drain_queue(redis_client)
     marker: Any = redis_client.get(CHECKPOINT_KEY)
 
     set_clock(db, "2026-11-24 12:00:10+00")
@@ -557,7 +557,9 @@ def test_a_requested_run_that_redis_lost_within_its_last_second_is_sent_again(
     redis_client.set(CHECKPOINT_KEY, marker)
     work(leader)
 
-    assert [(message["model_ids"], message["requested"]) for message in sent(redis_client)] == [([MODEL], True)]
+    assert [(message["model_ids"], message["requested"]) for message in published_messages(redis_client)] == [
+        ([MODEL], True)
+    ]
 
 
 def test_a_request_whose_row_is_locked_is_sent_once_and_cleared_later(
@@ -578,7 +580,7 @@ def test_a_request_whose_row_is_locked_is_sent_once_and_cleared_later(
     user.close()
     work(leader)
 
-    assert len(sent(redis_client)) == 1
+    assert len(published_messages(redis_client)) == 1
     assert not requested(db)
 
 

@@ -9,12 +9,12 @@ import redis
 from core.leader_lock import LEADER_LOCK
 from devstack import redis as local_redis
 from tests.integration.scheduler.conftest import BEFORE, NOON, Run
+from tests.support.celery_queue import published_messages
 from tests.support.databases import MODEL, Connection, Databases, one, run, schedule, set_clock, wait_for
-from tests.support.processes import leads
+from tests.support.processes import is_leader
 from tests.support.proxy import Proxy
-from tests.support.queue import sent
 
-IMPATIENT = ["tests.support.impatient_scheduler"]
+IMPATIENT = ["tests.support.quick_resigning_scheduler"]
 
 
 def test_another_roles_advisory_lock_is_named(
@@ -29,7 +29,7 @@ def test_another_roles_advisory_lock_is_named(
 
         wait_for(lambda: expected in scheduler.output)
 
-    wait_for(lambda: leads(db, scheduler))
+    wait_for(lambda: is_leader(db, scheduler))
     assert scheduler.output.count("holds the advisory lock") == 1
 
 
@@ -41,15 +41,17 @@ def test_a_leader_that_fails_turn_after_turn_leaves_the_lead_to_a_standby(
     schedule(db)
     with Proxy(redis_url) as network:
         first = run_scheduler(IMPATIENT, REDIS_URL=network.url)
-        wait_for(lambda: leads(db, first))
+        wait_for(lambda: is_leader(db, first))
         wait_for(lambda: one(db, "SELECT count(*) FROM crons") == 1)
         second = run_scheduler()
         network.cut()
         network.silence()
         set_clock(db, NOON)
 
-        wait_for(lambda: [message["model_ids"] for message in sent(redis_client)] == [[MODEL]], seconds=40)
-        assert leads(db, second)
+        wait_for(
+            lambda: [message["model_ids"] for message in published_messages(redis_client)] == [[MODEL]], seconds=40
+        )
+        assert is_leader(db, second)
         assert "resigned in favour of a standby" in first.output
         assert first.popen.poll() is None
 

@@ -7,8 +7,8 @@ import redis
 
 from core.queue.keys import QUEUE
 from scheduler.queue import PUSH_SIZE, Queue, SentCounts
+from tests.support.celery_queue import published_messages
 from tests.support.databases import model_ids
-from tests.support.queue import sent
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -26,4 +26,4 @@ def test_the_first_message_goes_at_once_and_the_others_together(redis_client: re
 
     assert total == SentCounts(models=2 * PUSH_SIZE, messages=2 * PUSH_SIZE)
     assert waiting == [1] * PUSH_SIZE + [1 + PUSH_SIZE] * PUSH_SIZE
-    assert [message["model_ids"] for message in sent(redis_client)] == [[model_id] for model_id in ids]
+    assert [message["model_ids"] for message in published_messages(redis_client)] == [[model_id] for model_id in ids]

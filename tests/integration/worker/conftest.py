@@ -15,7 +15,7 @@ from core.results.repository import ResultStore
 from devstack.services import WORKER
 from scheduler.queue import Queue
 from tests.support.databases import MODEL, Connection, Databases, rows, run, schedule_many, wait_for
-from tests.support.processes import Service, service
+from tests.support.processes import Service, running_service
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ def queue(redis_client: redis.Redis) -> Queue:
 
 @contextmanager
 def worker(env: dict[str, str], tmp_path: Path) -> Iterator[Service]:
-    with service(WORKER, env, tmp_path / "worker.log") as running:
+    with running_service(WORKER, env, tmp_path / "worker.log") as running:
         wait_for(lambda: " ready." in running.output)
         yield running
 

@@ -19,10 +19,10 @@ from devstack.ports import free_port
 from devstack.services import WORKER
 from scheduler.queue import Queue
 from tests.integration.worker.conftest import NOON, big_batch, children, count, latest, statuses, stopped_pool, worker
+from tests.support.celery_queue import published_messages, raw_message
 from tests.support.databases import DEADLINE, MODEL, Connection, Databases, log_labels, run, schedule, wait_for
-from tests.support.processes import service
+from tests.support.processes import running_service
 from tests.support.proxy import Proxy
-from tests.support.queue import raw_message, sent
 
 SOON = {"TIME_LIMIT": "1"}  # what a dead worker had comes back after three times as long
 
@@ -156,7 +156,7 @@ def test_a_message_that_arrives_while_a_worker_ends_is_left_for_others(
         queue.send(Batch([MODEL], NOON).message(NOON))
         assert running.popen.wait(DEADLINE) == 0
 
-    assert [MODEL] in [message["model_ids"] for message in sent(redis_client)]
+    assert [MODEL] in [message["model_ids"] for message in published_messages(redis_client)]
     assert not redis_client.exists(TAKEN_KEY, UNACKED_INDEX_KEY)
     assert "Unrecoverable" not in running.output
 
@@ -174,7 +174,7 @@ def test_a_worker_with_a_process_that_is_stopped_ends_on_sigterm(
         running.popen.terminate()
         running.popen.wait(15)
 
-    assert [message["model_ids"] for message in sent(redis_client)] == [ids]
+    assert [message["model_ids"] for message in published_messages(redis_client)] == [ids]
 
 
 def with_kwargs(**kwargs: Any) -> bytes:
@@ -299,7 +299,7 @@ def test_a_redis_that_is_full_loses_nothing(
     with local_redis.running() as server, redis.Redis.from_url(server.url) as client:
         env = {"DATABASE_URL": databases.url_as("metrics_worker", database_url), "REDIS_URL": server.url}
         client.config_set("maxmemory", 1)
-        with service(WORKER, env, tmp_path / "worker.log") as running:
+        with running_service(WORKER, env, tmp_path / "worker.log") as running:
             wait_for(lambda: "OutOfMemoryError" in running.output)
             client.config_set("maxmemory", 0)
             wait_for(lambda: " ready." in running.output)
@@ -355,7 +355,7 @@ def test_postgresql_that_is_killed_in_the_middle_of_a_batch(
 
 def test_a_worker_that_waits_for_redis_ends_on_sigterm(tmp_path: Path) -> None:
     env = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
-    with service(WORKER, env, tmp_path / "worker.log") as running:
+    with running_service(WORKER, env, tmp_path / "worker.log") as running:
         wait_for(lambda: "Cannot connect" in running.output)
 
         assert running.stop() == 0
@@ -380,7 +380,9 @@ def test_the_batch_of_a_worker_whose_clock_is_off_comes_back_as_soon_as_any(
 ) -> None:
     """Neither while it is at work, nor hours after it died."""
     ids = big_batch(db, 12, 300_000)
-    with service(["tests.support.shifted_clock", str(hours), *WORKER], env | SOON, tmp_path / "shifted.log") as shifted:
+    with running_service(
+        ["tests.support.shifted_clock", str(hours), *WORKER], env | SOON, tmp_path / "shifted.log"
+    ) as shifted:
         wait_for(lambda: " ready." in shifted.output)
         queue.send(Batch(ids, NOON).message(NOON))
         wait_for(lambda: "received" in shifted.output)

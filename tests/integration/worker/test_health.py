@@ -11,7 +11,7 @@ import pytest
 from devstack.ports import free_port
 from devstack.services import WORKER
 from tests.support.databases import DEADLINE, wait_for
-from tests.support.processes import service
+from tests.support.processes import running_service
 
 NOBODY_ASKS_IT = {"DATABASE_URL": "postgresql://unused"}
 
@@ -30,7 +30,7 @@ def env(redis_url: str) -> dict[str, str]:
 
 
 def test_a_worker_that_answers_is_well(env: dict[str, str], tmp_path: Path) -> None:
-    with service(WORKER, env, tmp_path / "worker.log") as running:
+    with running_service(WORKER, env, tmp_path / "worker.log") as running:
         wait_for(lambda: " ready." in running.output)
 
         assert check(env) == (0, "")

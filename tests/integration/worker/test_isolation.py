@@ -19,6 +19,7 @@ from core.results.repository import ResultStore
 from core.shared_keys import TYPES, remove_wrong_types
 from scheduler.queue import Queue
 from tests.integration.worker.conftest import NOON, count, latest, statuses, worker
+from tests.support.celery_queue import raw_message
 from tests.support.databases import (
     MODEL,
     OTHER,
@@ -31,7 +32,6 @@ from tests.support.databases import (
     schedule,
     wait_for,
 )
-from tests.support.queue import raw_message
 from worker import queries
 from worker.attempts import clear_attempt, record_attempt
 

@@ -15,6 +15,7 @@ from core.results.repository import ResultStore
 from devstack import redis as local_redis
 from scheduler.queue import Queue
 from tests.integration.worker.conftest import NOON, big_batch, children, count, latest, stopped_pool, worker
+from tests.support.celery_queue import published_messages
 from tests.support.databases import (
     MODEL,
     Connection,
@@ -27,8 +28,7 @@ from tests.support.databases import (
     schedule,
     wait_for,
 )
-from tests.support.processes import Service, is_quick, scaled
-from tests.support.queue import sent
+from tests.support.processes import Service, runs_within, scale_to_idle_machine
 
 
 def test_a_batch_of_good_and_bad_models_each_has_its_own_result(
@@ -241,10 +241,10 @@ def test_sigterm_finishes_a_batch_or_gives_it_back(
             running.stop()
             took = time.monotonic() - started
         assert count(redis_client) < len(ids)
-        assert [message["model_ids"] for message in sent(redis_client)] == [ids]
-        return scaled(took, starting)
+        assert [message["model_ids"] for message in published_messages(redis_client)] == [ids]
+        return scale_to_idle_machine(took, starting)
 
-    assert is_quick(seconds_to_the_end, 5.0)
+    assert runs_within(seconds_to_the_end, 5.0)
 
 
 def test_an_idle_worker_ends_at_once(env: dict[str, str], tmp_path: Path) -> None:
@@ -253,9 +253,9 @@ def test_an_idle_worker_ends_at_once(env: dict[str, str], tmp_path: Path) -> Non
         with worker(env, tmp_path) as running:
             started = time.monotonic()
             running.stop()
-            return scaled(time.monotonic() - started, started - began)
+            return scale_to_idle_machine(time.monotonic() - started, started - began)
 
-    assert is_quick(seconds_to_the_end, 5.0)
+    assert runs_within(seconds_to_the_end, 5.0)
 
 
 def test_it_goes_on_when_redis_ends_in_the_middle_of_a_batch(

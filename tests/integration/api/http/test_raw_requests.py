@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.databases import Connection, Databases, run
-from tests.support.raw_http import running_api, statuses, talk
+from tests.support.raw_http import exchange, parse_statuses, running_api
 from tests.support.raw_requests import raw_request
 
 REQUESTS = 1_000  # with --fuzz, as many times more
@@ -38,8 +38,8 @@ def test_no_request_breaks_the_api_or_hangs(
                 started = time.monotonic()
                 answers = _converse(choices, connection, request)
             assert time.monotonic() - started < SOON, context
-            assert max(statuses(answers), default=0) < 500, (context, answers[-2000:])
-        assert api.lives
+            assert max(parse_statuses(answers), default=0) < 500, (context, answers[-2000:])
+        assert api.is_alive
         output = api.service.output
     for trouble in ("Traceback", "unexpected", "Exception", "ERROR"):
         assert trouble not in output, output[max(0, output.find(trouble) - 500) :][:3000]
@@ -55,5 +55,5 @@ def _converse(choices: random.Random, connection: socket.socket, request: bytes)
     if manner < 0.15:
         place = choices.randrange(len(request) + 1)
         connection.sendall(request[:place])
-        return talk(connection, request[place:])
-    return talk(connection, request)
+        return exchange(connection, request[place:])
+    return exchange(connection, request)

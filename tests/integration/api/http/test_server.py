@@ -27,9 +27,17 @@ from api.http.limits import (
 from api.http.server import Server
 from devstack.ports import HOST
 from tests.support.databases import MODEL, Connection, Databases, one, run, schedule_many, wait_for
-from tests.support.impatient_api import CLIENT_TIMEOUT
-from tests.support.processes import is_quick, peak_memory
-from tests.support.raw_http import Api, message, one_answer, rest, running_api, statuses, talk
+from tests.support.processes import peak_memory, runs_within
+from tests.support.raw_http import (
+    Api,
+    encode_request,
+    exchange,
+    parse_response,
+    parse_statuses,
+    read_until_close,
+    running_api,
+)
+from tests.support.short_timeout_api import CLIENT_TIMEOUT
 
 NOWHERE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "REDIS_URL": "redis://127.0.0.1:9/0"}
 PAGE = "GET /schedule?limit=1000 HTTP/1.1"  # some 400 kB
@@ -71,18 +79,18 @@ def test_bad_connections_do_not_stop_an_honest_one(env: dict[str, str], db: Conn
     with running_api(env, tmp_path) as api, ExitStack() as opened:
         headers = [opened.enter_context(api.connect()) for _ in range(200)]
         bodies = [opened.enter_context(api.connect()) for _ in range(100)]
-        unread = [opened.enter_context(api.connect(buffer=SMALL_BUFFER)) for _ in range(50)]
+        unread = [opened.enter_context(api.connect(receive_buffer=SMALL_BUFFER)) for _ in range(50)]
         for connection in headers:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
         for connection in bodies:
-            connection.sendall(message("PUT /schedule HTTP/1.1", length=MAX_BULK_BODY_SIZE))
+            connection.sendall(encode_request("PUT /schedule HTTP/1.1", length=MAX_BULK_BODY_SIZE))
         for connection in unread:
-            connection.sendall(message(PAGE) * 20)
+            connection.sendall(encode_request(PAGE) * 20)
         for connection in unread:
             connection.recv(1)
 
         with dripping(headers + bodies):
-            seconds = [api.seconds_to_answer("GET /schedule?limit=1 HTTP/1.1") for _ in range(100)]
+            seconds = [api.response_time("GET /schedule?limit=1 HTTP/1.1") for _ in range(100)]
 
         assert median(seconds) < 0.2
         assert max(seconds) < 2
@@ -91,33 +99,37 @@ def test_bad_connections_do_not_stop_an_honest_one(env: dict[str, str], db: Conn
 @pytest.mark.parametrize(
     ("request_", "status", "kind"),
     [
-        (message("GET /healthz HTTP/1.1\nX-Long: " + "x" * MAX_HEADER_SIZE), 431, "header-too-large"),
-        (message("GET /" + "x" * MAX_HEADER_SIZE + " HTTP/1.1"), 431, "header-too-large"),
-        (message("POST /schedule HTTP/1.1", b"1" * (MAX_BODY_SIZE + 1)), 413, "too-large"),
-        (message("POST /schedule HTTP/1.1", length=10**12), 413, "too-large"),
-        (message("POST /schedule HTTP/1.1\nExpect: 100-continue", length=10**12), 413, "too-large"),
-        (message("PUT /schedule HTTP/1.1", length=MAX_BULK_BODY_SIZE + 1), 413, "too-large"),
-        (message("POST /schedule HTTP/1.1\nContent-Length: " + "9" * 5000), 400, "malformed"),
-        (message("POST /schedule HTTP/1.1\nContent-Length: -1"), 400, "malformed"),
-        (message("POST /schedule HTTP/1.1\nContent-Length: 2\nContent-Length: 3") + b"123", 400, "malformed"),
-        (message("POST /schedule HTTP/1.1\nTransfer-Encoding: gzip"), 400, "malformed"),
-        (message("POST / HTTP/1.1\nTransfer-Encoding: chunked\nContent-Length: 3") + b"0\r\n\r\n", 400, "malformed"),
-        (message("POST /schedule HTTP/1.0\nTransfer-Encoding: chunked") + b"0\r\n\r\n", 400, "malformed"),
-        (message("POST /schedule HTTP/1.1\nTransfer-Encoding: chunked") + b"x\r\n", 400, "malformed"),
+        (encode_request("GET /healthz HTTP/1.1\nX-Long: " + "x" * MAX_HEADER_SIZE), 431, "header-too-large"),
+        (encode_request("GET /" + "x" * MAX_HEADER_SIZE + " HTTP/1.1"), 431, "header-too-large"),
+        (encode_request("POST /schedule HTTP/1.1", b"1" * (MAX_BODY_SIZE + 1)), 413, "too-large"),
+        (encode_request("POST /schedule HTTP/1.1", length=10**12), 413, "too-large"),
+        (encode_request("POST /schedule HTTP/1.1\nExpect: 100-continue", length=10**12), 413, "too-large"),
+        (encode_request("PUT /schedule HTTP/1.1", length=MAX_BULK_BODY_SIZE + 1), 413, "too-large"),
+        (encode_request("POST /schedule HTTP/1.1\nContent-Length: " + "9" * 5000), 400, "malformed"),
+        (encode_request("POST /schedule HTTP/1.1\nContent-Length: -1"), 400, "malformed"),
+        (encode_request("POST /schedule HTTP/1.1\nContent-Length: 2\nContent-Length: 3") + b"123", 400, "malformed"),
+        (encode_request("POST /schedule HTTP/1.1\nTransfer-Encoding: gzip"), 400, "malformed"),
         (
-            message("POST /schedule HTTP/1.1\nTransfer-Encoding: chunked") + b"1ffff\r\n" + b"1" * 0x1FFFF,
+            encode_request("POST / HTTP/1.1\nTransfer-Encoding: chunked\nContent-Length: 3") + b"0\r\n\r\n",
+            400,
+            "malformed",
+        ),
+        (encode_request("POST /schedule HTTP/1.0\nTransfer-Encoding: chunked") + b"0\r\n\r\n", 400, "malformed"),
+        (encode_request("POST /schedule HTTP/1.1\nTransfer-Encoding: chunked") + b"x\r\n", 400, "malformed"),
+        (
+            encode_request("POST /schedule HTTP/1.1\nTransfer-Encoding: chunked") + b"1ffff\r\n" + b"1" * 0x1FFFF,
             413,
             "too-large",
         ),
-        (message("GET http://[/ HTTP/1.1"), 400, "malformed"),
-        (message("get /healthz HTTP/1.1"), 400, "malformed"),
-        (message("GET /\xff HTTP/1.1"), 400, "malformed"),
+        (encode_request("GET http://[/ HTTP/1.1"), 400, "malformed"),
+        (encode_request("get /healthz HTTP/1.1"), 400, "malformed"),
+        (encode_request("GET /\xff HTTP/1.1"), 400, "malformed"),
         (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400, "malformed"),
     ],
 )  # fmt: skip
 def test_what_the_server_refuses_is_a_problem(bare_api: Api, request_: bytes, status: int, kind: str) -> None:
     """And what comes behind it is not taken for a request."""
-    answer = one_answer(bare_api.say(request_ + message("GET /healthz HTTP/1.1")))
+    answer = parse_response(bare_api.exchange(request_ + encode_request("GET /healthz HTTP/1.1")))
 
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
     assert (answer.json["type"], answer.json["status"]) == (f"urn:cyclic-metrics:problem:{kind}", status)
@@ -128,30 +140,34 @@ def test_what_the_server_refuses_is_a_problem(bare_api: Api, request_: bytes, st
 @pytest.mark.parametrize(
     "request_",
     [
-        message("GET /healthz HTTP/1.1\nExpect: 100-continue"),
-        message("GET /healthz HTTP/1.0\nConnection: keep-alive"),
-        message("GET http://127.0.0.1/healthz HTTP/1.1"),
+        encode_request("GET /healthz HTTP/1.1\nExpect: 100-continue"),
+        encode_request("GET /healthz HTTP/1.0\nConnection: keep-alive"),
+        encode_request("GET http://127.0.0.1/healthz HTTP/1.1"),
     ],
 )
 def test_what_is_unusual_is_answered(bare_api: Api, request_: bytes) -> None:
-    assert one_answer(bare_api.say(request_)).status == 200
+    assert parse_response(bare_api.exchange(request_)).status == 200
 
 
 def test_a_long_address_is_read(bare_api: Api) -> None:
     """As far as to Redis, which is not there."""
     address = "/results?" + "&".join(f"model_id={MODEL}" for _ in range(100))
 
-    assert one_answer(bare_api.say(message(f"GET {address} HTTP/1.1"))).json["type"].endswith(":unavailable")
+    assert (
+        parse_response(bare_api.exchange(encode_request(f"GET {address} HTTP/1.1")))
+        .json["type"]
+        .endswith(":unavailable")
+    )
 
 
 def test_a_body_that_waits_to_be_asked_for_is_asked_for(bare_api: Api) -> None:
     with bare_api.connect() as connection:
-        connection.sendall(message("POST /healthz HTTP/1.1\nExpect: 100-continue", length=2))
+        connection.sendall(encode_request("POST /healthz HTTP/1.1\nExpect: 100-continue", length=2))
         asked = connection.recv(1 << 16)
-        answer = talk(connection, b"{}")
+        answer = exchange(connection, b"{}")
 
     assert asked == b"HTTP/1.1 100 Continue\r\n\r\n"
-    assert statuses(answer) == [405]
+    assert parse_statuses(answer) == [405]
 
 
 def test_a_client_that_is_refused_may_go_on_sending_and_then_read_why(bare_api: Api) -> None:
@@ -165,11 +181,11 @@ def test_a_client_that_is_refused_may_go_on_sending_and_then_read_why(bare_api: 
 
 
 def test_a_pipeline_is_answered_in_its_order(bare_api: Api) -> None:
-    healthz, nothing = message("GET /healthz HTTP/1.1"), message("GET /nothing HTTP/1.1")
+    healthz, nothing = encode_request("GET /healthz HTTP/1.1"), encode_request("GET /nothing HTTP/1.1")
 
-    answers = bare_api.say((healthz + b"\r\n\r\n" + nothing) * 50)
+    answers = bare_api.exchange((healthz + b"\r\n\r\n" + nothing) * 50)
 
-    assert statuses(answers) == [200, 404] * 50
+    assert parse_statuses(answers) == [200, 404] * 50
 
 
 def test_an_answer_without_a_body_leaves_the_connection_open(
@@ -178,21 +194,25 @@ def test_an_answer_without_a_body_leaves_the_connection_open(
     schedule_many(db, 1)
     model_id = one(db, "SELECT model_id FROM metrics_executions")
     with running_api(env, tmp_path) as api:
-        known = message(f"GET /results/{MODEL}/history HTTP/1.1\nIf-None-Match: *")
-        deletion = message(f"DELETE /schedule/{model_id} HTTP/1.1")
+        known = encode_request(f"GET /results/{MODEL}/history HTTP/1.1\nIf-None-Match: *")
+        deletion = encode_request(f"DELETE /schedule/{model_id} HTTP/1.1")
 
-        assert statuses(api.say(known + deletion + message("GET /healthz HTTP/1.1"))) == [304, 204, 200]
+        assert parse_statuses(api.exchange(known + deletion + encode_request("GET /healthz HTTP/1.1"))) == [
+            304,
+            204,
+            200,
+        ]
 
 
 def test_answers_that_nobody_takes_hold_no_thread(env: dict[str, str], db: Connection, tmp_path: Path) -> None:
     schedule_many(db, 1000)
     with running_api(env, tmp_path) as api, ExitStack() as opened:
         for _ in range(2 * THREADS):
-            connection = opened.enter_context(api.connect(buffer=SMALL_BUFFER))
-            connection.sendall(message(PAGE) * 100)  # 40 MB of answers
+            connection = opened.enter_context(api.connect(receive_buffer=SMALL_BUFFER))
+            connection.sendall(encode_request(PAGE) * 100)  # 40 MB of answers
         time.sleep(0.5)
 
-        assert is_quick(lambda: api.seconds_to_answer("GET /schedule?limit=1 HTTP/1.1"), 2)
+        assert runs_within(lambda: api.response_time("GET /schedule?limit=1 HTTP/1.1"), 2)
         assert peak(api) < 200
 
 
@@ -223,12 +243,14 @@ def is_refused_a_byte(connection: socket.socket) -> bool:
 
 def test_who_keeps_the_server_waiting_is_cut_off(env: dict[str, str], db: Connection, tmp_path: Path) -> None:
     schedule_many(db, 1000)
-    with running_api(env, tmp_path, "tests.support.impatient_api") as api, ExitStack() as opened:
-        idle, used, header, body, unread = (opened.enter_context(api.connect(buffer=SMALL_BUFFER)) for _ in range(5))
-        used.sendall(message("GET /healthz HTTP/1.1"))
+    with running_api(env, tmp_path, "tests.support.short_timeout_api") as api, ExitStack() as opened:
+        idle, used, header, body, unread = (
+            opened.enter_context(api.connect(receive_buffer=SMALL_BUFFER)) for _ in range(5)
+        )
+        used.sendall(encode_request("GET /healthz HTTP/1.1"))
         header.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
-        body.sendall(message("PUT /schedule HTTP/1.1", length=MAX_BULK_BODY_SIZE))
-        unread.sendall(message(PAGE))
+        body.sendall(encode_request("PUT /schedule HTTP/1.1", length=MAX_BULK_BODY_SIZE))
+        unread.sendall(encode_request(PAGE))
         started = time.monotonic()
 
         with dripping([header, body]):
@@ -246,7 +268,7 @@ def test_connections_above_the_limit_end_the_slowest_ones(bare_api: Api) -> None
         for _ in range(MAX_CONNECTIONS + 20):
             opened.enter_context(bare_api.connect()).sendall(b"GET")
 
-        assert is_quick(lambda: bare_api.seconds_to_answer("GET /healthz HTTP/1.1"), 2)
+        assert runs_within(lambda: bare_api.response_time("GET /healthz HTTP/1.1"), 2)
         wait_for(is_over(first))
     wait_for(lambda: "slow connections gave way to others" in bare_api.service.output)
 
@@ -284,17 +306,15 @@ def test_many_large_bodies_at_once_take_a_bounded_memory(tmp_path: Path) -> None
         before = peak(api)
         connections = [opened.enter_context(api.connect()) for _ in range(100)]
         for connection in connections:
-            connection.sendall(
-                message("PUT /schedule HTTP/1.1", b" " * (MAX_BULK_BODY_SIZE - 1), length=MAX_BULK_BODY_SIZE)
-            )
+            connection.sendall(encode_request("PUT /schedule HTTP/1.1", b" " * (MAX_BULK_BODY_SIZE - 1), length=MAX_BULK_BODY_SIZE))
 
-        assert is_quick(lambda: api.seconds_to_answer("GET /healthz HTTP/1.1"), 2)
+        assert runs_within(lambda: api.response_time("GET /healthz HTTP/1.1"), 2)
         assert peak(api) - before < 3 * MAX_BUFFERED_BYTES // 1_000_000
         assert temporary_files(api) == []
-        refused = one_answer(rest(connections[0]))
+        refused = parse_response(read_until_close(connections[0]))
         assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
         assert refused.json["type"] == "urn:cyclic-metrics:problem:busy"
-        assert statuses(talk(connections[-1], b" ")) == [400]  # blanks are no JSON
+        assert parse_statuses(exchange(connections[-1], b" ")) == [400]  # blanks are no JSON
 
 
 def test_a_body_in_which_all_is_wrong_takes_a_bounded_memory(tmp_path: Path) -> None:
@@ -304,7 +324,7 @@ def test_a_body_in_which_all_is_wrong_takes_a_bounded_memory(tmp_path: Path) -> 
     with running_api(NOWHERE, tmp_path) as api:
         before = peak(api)
 
-        answer = api.ask("PUT /schedule HTTP/1.1", body)
+        answer = api.request("PUT /schedule HTTP/1.1", body)
 
         assert (answer.status, len(answer.json["errors"])) == (422, 100)
         assert peak(api) - before < 200
@@ -316,12 +336,12 @@ def test_a_request_at_hand_is_finished_at_sigterm(
     other = psycopg2.connect(database_url)
     run(other, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
     with running_api(env, tmp_path) as api, api.connect() as connection:
-        connection.sendall(message("GET /schedule HTTP/1.1"))
+        connection.sendall(encode_request("GET /schedule HTTP/1.1"))
         wait_for(lambda: waiting_for_a_lock(db))
         api.service.popen.terminate()
         other.close()
 
-        answer = one_answer(rest(connection))
+        answer = parse_response(read_until_close(connection))
         started = time.monotonic()
         code = api.service.popen.wait(10)
 

@@ -15,7 +15,7 @@ from api.settings import Settings
 from api.tokens import make
 from devstack.ports import HOST, free_port
 from tests.support.databases import MODEL, wait_for
-from tests.support.processes import service
+from tests.support.processes import running_service
 
 TOKEN, ENTRY = make("grafana", may_write=False)
 SECRET = "correct-horse"
@@ -191,7 +191,7 @@ def test_a_password_may_have_any_character_in_its_encoded_form() -> None:
 
 def test_it_does_not_serve_others_without_tokens(tmp_path: Path) -> None:
     env = NOWHERE | {"HOST": "0.0.0.0", "PORT": str(free_port()), "ALLOW_ANONYMOUS": "false"}  # noqa: S104
-    with service(["api.main"], env, tmp_path / "api.log") as api:
+    with running_service(["api.main"], env, tmp_path / "api.log") as api:
         assert api.popen.wait(20) == 1
 
         assert 'HOST is "0.0.0.0", where others could change schedules; set API_TOKENS' in api.output
@@ -199,7 +199,7 @@ def test_it_does_not_serve_others_without_tokens(tmp_path: Path) -> None:
 
 def test_it_warns_when_it_serves_others_without_tokens(tmp_path: Path) -> None:
     env = NOWHERE | {"HOST": "0.0.0.0", "PORT": str(free_port()), "ALLOW_ANONYMOUS": "true"}  # noqa: S104
-    with service(["api.main"], env, tmp_path / "api.log") as api:
+    with running_service(["api.main"], env, tmp_path / "api.log") as api:
         wait_for(lambda: "Serving on" in api.output)
 
         assert f"WARNING whoever reaches 0.0.0.0:{env['PORT']} may change schedules" in api.output
@@ -208,7 +208,7 @@ def test_it_warns_when_it_serves_others_without_tokens(tmp_path: Path) -> None:
 
 def test_with_tokens_it_warns_of_nothing(tmp_path: Path) -> None:
     env = NOWHERE | {"HOST": HOST, "PORT": str(free_port()), "API_TOKENS": ENTRY}
-    with service(["api.main"], env, tmp_path / "api.log") as api:
+    with running_service(["api.main"], env, tmp_path / "api.log") as api:
         wait_for(lambda: "Serving on" in api.output)
 
         assert "WARNING" not in api.output

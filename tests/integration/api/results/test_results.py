@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from core.results.models import Result
 from core.results.repository import ResultStore
-from tests.support.api_responses import following, problem
+from tests.support.api_responses import next_page_url, problem
 from tests.support.databases import MODEL, OTHER, model_ids
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -117,7 +117,7 @@ def test_the_history_is_the_newest_first_unless_told(client: FlaskClient, ten: l
 def test_a_history_of_nothing_is_empty(client: FlaskClient) -> None:
     answer = client.get(HISTORY)
 
-    assert (answer.status_code, answer.json, following(answer)) == (200, [], None)
+    assert (answer.status_code, answer.json, next_page_url(answer)) == (200, [], None)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_the_pages_have_each_result_once(
     while page and pages < 50:
         answer: Any = client.get(page)
         found += [each["due_at"] for each in answer.json]
-        page = following(answer)
+        page = next_page_url(answer)
         pages += 1
         if pages <= 3:
             save(redis_client, result(NOON + timedelta(seconds=pages)))
@@ -230,7 +230,7 @@ def test_a_page_keeps_what_was_asked_for(client: FlaskClient, ten: list[str]) ->
         )
         while True:
             found += [each["due_at"] for each in answer.json]
-            if not (page := following(answer)):
+            if not (page := next_page_url(answer)):
                 break
             answer = client.get(page)
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from api.http.limits import MAX_BULK_REQUESTS
 from tests.support.api_responses import problem
-from tests.support.concurrency import Call, meanwhile
+from tests.support.concurrency import Call, call_while_locked
 from tests.support.databases import MODEL, OTHER, Connection, model_ids, one, rows, schedule
 
 MOST = 10_000
@@ -238,7 +238,7 @@ def test_calls_at_the_same_time_about_the_same_models_do_not_hinder_each_other(
     def save(ordered: Sequence[str], cron: str) -> Call:
         return lambda each: put(each, [{"model_id": model_id, "cron_expression": cron} for model_id in ordered])
 
-    answers = meanwhile(client, db, database_url, held, save(ids, "@daily"), save(ids[::-1], "@hourly"))
+    answers = call_while_locked(client, db, database_url, held, save(ids, "@daily"), save(ids[::-1], "@hourly"))
 
     assert [answer.status_code for answer in answers] == [200, 200]
     assert sum(answer.json["created"] for answer in answers) == 4
@@ -260,8 +260,8 @@ def test_one_more_than_may_be_at_it_is_asked_to_come_back(
         started = time.monotonic()
         return save(each), time.monotonic() - started
 
-    *answers, (refused, took) = meanwhile(
-        client, db, database_url, held, *[save] * MAX_BULK_REQUESTS, before_the_end=one_more
+    *answers, (refused, took) = call_while_locked(
+        client, db, database_url, held, *[save] * BULK_AT_ONCE, before_commit=one_more
     )
 
     assert [answer.status_code for answer in answers] == [200] * MAX_BULK_REQUESTS

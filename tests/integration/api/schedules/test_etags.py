@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.support.api_responses import problem
-from tests.support.concurrency import meanwhile
+from tests.support.concurrency import call_while_locked
 from tests.support.databases import MODEL, OTHER, Connection, one, rows, run, schedule, set_clock
 
 PATH = f"/schedule/{MODEL}"
@@ -158,7 +158,7 @@ def test_of_several_changes_with_one_tag_one_wins(
     schedule(db)
     seen = tag(client)
 
-    answers = meanwhile(client, db, database_url, HELD, *[lambda each: ask(each, call, If_Match=seen)] * 4)
+    answers = call_while_locked(client, db, database_url, HELD, *[lambda each: ask(each, call, If_Match=seen)] * 4)
 
     won = [answer for answer in answers if answer.status_code in {200, 204}]
     lost = [answer for answer in answers if answer not in won]
@@ -170,7 +170,7 @@ def test_two_patches_of_two_fields_are_both_there(client: FlaskClient, db: Conne
     """Neither puts back what the other has changed, though nobody sent a tag."""
     schedule(db)
 
-    answers = meanwhile(
+    answers = call_while_locked(
         client, db, database_url, HELD,
         lambda each: each.patch(PATH, json={"name": "digits"}),
         lambda each: each.patch(PATH, json={"cron_expression": "@daily"}),
@@ -185,7 +185,9 @@ def test_a_patch_of_what_is_deleted_meanwhile_finds_nothing(
 ) -> None:
     schedule(db)
 
-    [answer] = meanwhile(client, db, database_url, "DELETE FROM metrics_executions", lambda each: ask(each, PATCH))
+    [answer] = call_while_locked(
+        client, db, database_url, "DELETE FROM metrics_executions", lambda each: ask(each, PATCH)
+    )
 
     assert problem(answer) == (404, "not-found")
 
@@ -195,7 +197,7 @@ def test_a_schedule_that_somebody_else_is_creating_is_not_replaced(
 ) -> None:
     other = f"INSERT INTO metrics_executions (model_id, cron_expression) VALUES ('{MODEL}', '@daily')"
 
-    answers = meanwhile(client, db, database_url, other, *[lambda each: ask(each, PUT, If_None_Match="*")] * 2)
+    answers = call_while_locked(client, db, database_url, other, *[lambda each: ask(each, PUT, If_None_Match="*")] * 2)
 
     assert [problem(answer) for answer in answers] == [(412, "changed")] * 2
     assert one(db, "SELECT cron_expression FROM metrics_executions") == "@daily"

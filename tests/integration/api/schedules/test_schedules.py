@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from core.results.models import Result
 from core.results.repository import ResultStore
-from tests.support.api_responses import following, problem
+from tests.support.api_responses import next_page_url, problem
 from tests.support.databases import MODEL, OTHER, Connection, model_ids, one, rows, run, schedule, set_clock
 
 NOON = "2026-11-24 12:00:30+00"
@@ -284,7 +284,7 @@ def test_the_list_comes_in_pages(client: FlaskClient, db: Connection) -> None:
     while page:
         answer: Any = client.get(page)
         found += [each["model_id"] for each in answer.json]
-        page = following(answer)
+        page = next_page_url(answer)
 
     assert found == ids
 

@@ -20,6 +20,7 @@ from core.queue.keys import QUEUE, UNACKED_INDEX_KEY
 from core.results.keys import COUNTS_KEY
 from core.results.models import Result
 from core.results.repository import ResultStore
+from tests.support.celery_queue import raw_message
 from tests.support.databases import (
     MODEL,
     OTHER,
@@ -31,7 +32,6 @@ from tests.support.databases import (
     schedule_many,
     set_clock,
 )
-from tests.support.queue import raw_message
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 Start = Callable[..., FlaskClient]

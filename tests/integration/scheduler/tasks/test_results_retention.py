@@ -16,8 +16,8 @@ from scheduler.settings import Settings
 from scheduler.tasks import results_retention
 from scheduler.tasks.results_retention import RETRY_DELAY, SCAN_INTERVAL, ResultsRetention
 from tests.integration.scheduler.conftest import BEFORE, NOON, SETTINGS, Run, Start, work
+from tests.support.celery_queue import published_messages
 from tests.support.databases import MODEL, OTHER, Connection, Databases, one, rows, run, schedule, set_clock, wait_for
-from tests.support.queue import sent
 
 ADD = """
     INSERT INTO results (model_id, y_true, y_pred, timestamp)
@@ -218,7 +218,7 @@ def test_where_it_may_not_it_says_so_and_the_scheduler_goes_on(
     finally:
         run(db, undo)
 
-    assert len(sent(redis_client)) == 1
+    assert len(published_messages(redis_client)) == 1
     assert one(db, "SELECT error FROM leader") is None
     assert len(rows(db, AGES, MODEL)) == 2
     assert f"old rows of results not deleted: {reason}" in caplog.text

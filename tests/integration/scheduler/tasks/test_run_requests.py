@@ -11,8 +11,8 @@ import redis
 from core.queue.keys import CHECKPOINT_KEY, QUEUE
 from scheduler.tasks import run_requests
 from tests.integration.scheduler.conftest import BEFORE, NOON, Start, work
+from tests.support.celery_queue import drain_queue, published_messages
 from tests.support.databases import MODEL, OTHER, Connection, one, rows, run, schedule, schedule_many, set_clock
-from tests.support.queue import sent, taken
 
 
 def request_run(db: Connection) -> datetime:
@@ -32,7 +32,7 @@ def test_requests_that_are_not_sent_yet_are_one(db: Connection, start: Start, re
     given = {request_run(db) for _ in range(8)}
     work(start())
 
-    assert set(due_times(sent(redis_client))) == given
+    assert set(due_times(published_messages(redis_client))) == given
     assert len(given) == 1
 
 
@@ -45,7 +45,7 @@ def test_a_request_after_one_that_was_sent_is_another(db: Connection, start: Sta
         given.append(request_run(db))
         work(leader)
 
-    assert due_times(sent(redis_client)) == given
+    assert due_times(published_messages(redis_client)) == given
     assert len(set(given)) == 6
 
 
@@ -60,7 +60,7 @@ def test_two_requests_by_a_clock_that_stands_still_have_two_times(
         given.append(request_run(db))
         work(leader)
 
-    assert due_times(sent(redis_client)) == given
+    assert due_times(published_messages(redis_client)) == given
     assert len(set(given)) == 3
 
 
@@ -77,7 +77,7 @@ def test_what_one_leader_took_over_and_did_not_send_the_next_one_sends(
 
     work(start())
 
-    assert due_times(sent(redis_client)) == [first, second]
+    assert due_times(published_messages(redis_client)) == [first, second]
     assert first != second
 
 
@@ -90,7 +90,7 @@ def test_a_request_that_redis_lost_is_sent_again_though_another_one_has_replaced
     work(leader)
     set_clock(db, NOON)
     work(leader)
-    taken(redis_client)
+    drain_queue(redis_client)
     marker: Any = redis_client.get(CHECKPOINT_KEY)
     first = request_run(db)
     work(leader)
@@ -101,7 +101,7 @@ def test_a_request_that_redis_lost_is_sent_again_though_another_one_has_replaced
 
     work(leader)
 
-    assert set(due_times(sent(redis_client))) >= {first, second}
+    assert set(due_times(published_messages(redis_client))) >= {first, second}
 
 
 def test_a_request_that_waits_is_not_taken_back_by_a_row_that_was_read_before_it(
@@ -113,7 +113,7 @@ def test_a_request_that_waits_is_not_taken_back_by_a_row_that_was_read_before_it
     run(db, "UPDATE metrics_executions SET name = 'other', run_requested_at = NULL")
     work(start())
 
-    assert due_times(sent(redis_client)) == [given]
+    assert due_times(published_messages(redis_client)) == [given]
 
 
 def test_a_value_that_is_written_back_is_no_request(
@@ -132,7 +132,7 @@ def test_a_value_that_is_written_back_is_no_request(
     run(db, "UPDATE metrics_executions SET name = 'another', run_requested_at = %s", read)
     work(leader)
 
-    assert due_times(sent(redis_client)) == [read, given]
+    assert due_times(published_messages(redis_client)) == [read, given]
 
 
 def test_a_role_without_rights_to_the_requests_of_others_may_ask_for_a_run(db: Connection, database_url: str) -> None:
@@ -162,13 +162,13 @@ def test_many_requests_are_sent_and_cleared_in_portions_and_hold_no_due_time_up(
     run(db, "UPDATE metrics_executions SET run_requested_at = now() WHERE model_id <> %s", OTHER)
     for _ in range(3):
         leader.step()
-    assert len(sent(redis_client)) < 50
+    assert len(published_messages(redis_client)) < 50
     set_clock(db, NOON)
     leader.step()
 
-    assert sent(redis_client)[-1]["model_ids"] == [OTHER]
+    assert published_messages(redis_client)[-1]["model_ids"] == [OTHER]
     work(leader)
-    ran = [model for message in sent(redis_client) for model in message["model_ids"]]
+    ran = [model for message in published_messages(redis_client) for model in message["model_ids"]]
     assert len(ran) == len(set(ran)) == 501
     assert one(db, "SELECT count(run_requested_at) FROM metrics_executions") == 0
 

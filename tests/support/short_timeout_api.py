@@ -1,4 +1,4 @@
-"""An API whose patience ends soon: python -m tests.support.impatient_api."""
+"""API with a short client timeout: python -m tests.support.short_timeout_api."""
 
 import api.http.connection
 from api.main import main

@@ -1,12 +1,12 @@
-"""What a service asks its environment for."""
+"""Environment variables of the services."""
 
 import ast
 import re
 from pathlib import Path
 
 
-def variables(service: str) -> set[str]:
-    """Return the words in capitals that a service's settings ask for."""
+def environment_variables(service: str) -> set[str]:
+    """Return the names of the variables that a service's settings read: the words in capitals of that module."""
     tree = ast.parse(Path(service, "settings.py").read_text())
     words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return {word for word in words if re.fullmatch(r"[A-Z][A-Z_]+", word)}

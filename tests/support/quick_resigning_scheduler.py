@@ -1,4 +1,4 @@
-"""A scheduler that resigns after a second of failures: python -m tests.support.impatient_scheduler."""
+"""Scheduler that resigns after a second of failures: python -m tests.support.quick_resigning_scheduler."""
 
 import runpy
 
