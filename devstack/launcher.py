@@ -19,7 +19,7 @@ from devstack.settings import Settings
 from devstack.stack import Stack, Stopped
 from devstack.stack_env import welcome, write_stack_env
 from devstack.terminal import ctrl_c_to_us_alone, show_logs
-from sql.apply import PASSWORD_VARIABLES, CannotApply, apply
+from sql.apply import PASSWORD_VARIABLES, ApplyError, apply
 
 log = logging.getLogger("stack")
 
@@ -80,7 +80,7 @@ def start(stack: Stack, settings: Settings) -> dict[str, str]:
     passwords = kept_passwords(settings.data_dir / "passwords.json", PASSWORD_VARIABLES)
     try:
         apply(database_url, passwords=passwords, test_data=settings.test_data)
-    except CannotApply as error:
+    except ApplyError as error:
         raise CannotStart(str(error)) from error
     for process in services(database_url, redis_url, passwords, settings.port):
         stack.tend()

@@ -55,7 +55,7 @@ REFUSALS = """
 # The form in which it would be stored, and what the gate would say; at least one row.
 JUDGE = """
     SELECT public.schedule_now(), normal.form, problem.field, problem.message, problem.hint
-    FROM (SELECT public.normal_cron(%(expression)s) AS form) AS normal
+    FROM (SELECT public.normalize_cron(%(expression)s) AS form) AS normal
     LEFT JOIN public.schedule_problems(normal.form, %(timezone)s) AS problem ON true
 """
 

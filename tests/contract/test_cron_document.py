@@ -75,7 +75,7 @@ def test_the_day_rule(expression: str, days: str) -> None:
 
 @pytest.mark.parametrize(("written", "reason", "hint"), rows_of("written"))
 def test_a_refusal(db: Connection, written: str, reason: str, hint: str) -> None:
-    assert rows(db, "SELECT * FROM cron_problem(normal_cron(%s))", written.strip("`")) == [(reason, hint)]
+    assert rows(db, "SELECT * FROM cron_problem(normalize_cron(%s))", written.strip("`")) == [(reason, hint)]
 
 
 def test_the_answer_of_get_cron(databases: Databases, database_url: str, db: Connection, redis_url: str) -> None:

@@ -19,12 +19,12 @@ BY_MODEL = """
 # By whether there is a filter of cron, and one of zone.
 ROWS_FROM = {
     (False, False): "(cron_expression, timezone, model_id) >= (%(from_cron)s, %(from_zone)s, %(from_model)s)",
-    (True, False): "cron_expression = public.normal_cron(%(cron)s)"
+    (True, False): "cron_expression = public.normalize_cron(%(cron)s)"
     " AND (timezone, model_id) >= (%(from_zone)s, %(from_model)s)",
     # Not "timezone = %(zone)s": an index by pairs would then have the same order, and be read from its beginning.
     (False, True): "(timezone, enabled, cron_expression, model_id)"
     " >= (%(zone)s, {is_enabled}, %(from_cron)s, %(from_model)s) AND (timezone, enabled) <= (%(zone)s, {is_enabled})",
-    (True, True): "cron_expression = public.normal_cron(%(cron)s) AND timezone = %(zone)s"
+    (True, True): "cron_expression = public.normalize_cron(%(cron)s) AND timezone = %(zone)s"
     " AND model_id >= %(from_model)s",
 }
 # An index holds the enabled ones, another one those that are paused: a rare kind is found among many of the other.

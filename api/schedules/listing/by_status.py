@@ -16,9 +16,9 @@ LAST_PAIR = ("\U0010ffff", "")
 
 SCOPE = {
     (False, False): "true",
-    (True, False): "cron_expression = public.normal_cron(%(cron)s)",
+    (True, False): "cron_expression = public.normalize_cron(%(cron)s)",
     (False, True): "timezone = %(zone)s",
-    (True, True): "cron_expression = public.normal_cron(%(cron)s) AND timezone = %(zone)s",
+    (True, True): "cron_expression = public.normalize_cron(%(cron)s) AND timezone = %(zone)s",
 }
 # Written so that no index of next_due_at serves it: a scheduler that was away leaves all pairs late, and reading and
 # sorting them for every step is what a planner with yesterday's statistics would choose.

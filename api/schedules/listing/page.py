@@ -24,7 +24,7 @@ SHOW = (
     COLUMNS
     + """
     WHERE model_id = ANY (%(model_ids)s::uuid[])
-        AND (%(cron)s IS NULL OR cron_expression = public.normal_cron(%(cron)s))
+        AND (%(cron)s IS NULL OR cron_expression = public.normalize_cron(%(cron)s))
         AND (%(zone)s IS NULL OR timezone = %(zone)s)
         AND (%(enabled)s IS NULL OR enabled = %(enabled)s)
         AND (%(status)s IS NULL OR status = %(status)s)

@@ -67,7 +67,7 @@ def test_expressions_and_zones_are_judged_as_everywhere(odd_databases: dict[str,
 
         judged = rows(
             db,
-            "SELECT expression, normal_cron(expression), (cron_problem(normal_cron(expression))).message IS NULL"
+            "SELECT expression, normalize_cron(expression), (cron_problem(normalize_cron(expression))).message IS NULL"
             " FROM unnest(%s::text[]) AS expression",
             strings,
         )

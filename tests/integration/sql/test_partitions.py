@@ -95,7 +95,7 @@ def test_a_live_table_becomes_a_partitioned_one(
     assert added > max(first)
     assert newest(db, MODEL, OTHER) == [(OTHER, first[1]), (MODEL, added)]
     run(db, "SET enable_seqscan = off; SET enable_bitmapscan = off")
-    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN SELECT * FROM latest_results('{{{MODEL}}}')"))
+    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN SELECT * FROM newest_label_rows('{{{MODEL}}}')"))
     assert plan.count("Index Scan using results_") == len(partitions(db))
     assert "->  Sort" not in plan
 

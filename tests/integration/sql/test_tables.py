@@ -14,7 +14,7 @@ from devstack.cluster import embedded_binaries
 from devstack.ports import free_port
 from scheduler.queries import DUE_STATE
 from scheduler.tasks.next_runs import SPECS_IN_USE
-from sql.apply import CannotApply, apply
+from sql.apply import ApplyError, apply
 from tests.support.databases import (
     DEADLINE,
     MODEL,
@@ -71,7 +71,7 @@ def test_labels_are_of_type_json(db: Connection) -> None:
 
 
 def newest(db: Connection, *model_ids: str) -> list[tuple[str, int]]:
-    found = rows(db, "SELECT model_id::text, id FROM latest_results(%s::uuid[]) ORDER BY id", list(model_ids))
+    found = rows(db, "SELECT model_id::text, id FROM newest_label_rows(%s::uuid[]) ORDER BY id", list(model_ids))
     return [(model_id, number) for model_id, number in found]
 
 
@@ -110,12 +110,12 @@ def test_the_planner_sees_through_the_limit_of_lateness(db: Connection) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["latest_results('{550e8400-e29b-41d4-a716-446655440000}')", "due_models('2026-11-24 12:00:00+00')"],
+    ["newest_label_rows('{550e8400-e29b-41d4-a716-446655440000}')", "due_models('2026-11-24 12:00:00+00')"],
 )
 def test_the_planner_sees_through_the_functions(db: Connection, query: str) -> None:
     plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN SELECT * FROM {query}"))
 
-    assert "Function Scan on latest_results" not in plan
+    assert "Function Scan on newest_label_rows" not in plan
     assert "Function Scan on due_models" not in plan
 
 
@@ -154,7 +154,7 @@ def test_a_look_reads_no_table_however_many_rows_were_just_added(db: Connection)
 def test_the_newest_row_comes_from_the_index(db: Connection) -> None:
     run(db, "SET enable_seqscan = off")
 
-    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN SELECT * FROM latest_results('{{{MODEL}}}')"))
+    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN SELECT * FROM newest_label_rows('{{{MODEL}}}')"))
 
     assert "Index Scan using results_newest" in plan
     assert "Sort" not in plan
@@ -471,7 +471,7 @@ def dump_catalog(db: Connection) -> list[tuple[object, ...]]:
 
 
 def test_a_database_that_is_away_is_named_in_one_line() -> None:
-    with pytest.raises(CannotApply, match=r"^the scripts of sql/ cannot be applied: .*Connection refused[^\n]*$"):
+    with pytest.raises(ApplyError, match=r"^the scripts of sql/ cannot be applied: .*Connection refused[^\n]*$"):
         apply(f"postgresql://nobody@127.0.0.1:{free_port()}/nothing", passwords={}, test_data=False)
 
 
@@ -479,7 +479,7 @@ def test_a_database_that_is_away_is_named_in_one_line() -> None:
     "password", ["correct-horse/word", "word/correct-horse", "word@correct-horse", "correct-horse%"]
 )
 def test_an_address_that_cannot_be_read_is_not_repeated(password: str) -> None:
-    with pytest.raises(CannotApply, match=r"^DATABASE_URL cannot be read; write ") as refusal:
+    with pytest.raises(ApplyError, match=r"^DATABASE_URL cannot be read; write ") as refusal:
         apply(f"postgresql://nobody:{password}@127.0.0.1:9/nothing", passwords={}, test_data=False)
 
     assert "correct-horse" not in str(refusal.value)

@@ -36,12 +36,12 @@ from worker import queries
 from worker.attempts import clear_attempt, record_attempt
 
 QUICK = {"TIME_LIMIT": "6"}  # a statement may take 2 seconds
-AHEAD_LIMIT = "CREATE OR REPLACE FUNCTION public.ahead_limit() RETURNS interval LANGUAGE {}"
-AS_BEFORE = AHEAD_LIMIT.format("sql IMMUTABLE PARALLEL SAFE RETURN interval '5 minutes'")
-SLOW_SERVER = AHEAD_LIMIT.format(
+MAX_CLOCK_SKEW = "CREATE OR REPLACE FUNCTION public.max_clock_skew() RETURNS interval LANGUAGE {}"
+AS_BEFORE = MAX_CLOCK_SKEW.format("sql IMMUTABLE PARALLEL SAFE RETURN interval '5 minutes'")
+SLOW_SERVER = MAX_CLOCK_SKEW.format(
     "plpgsql VOLATILE AS $$ BEGIN PERFORM pg_sleep(5); RETURN interval '5 minutes'; END $$"
 )
-BROKEN_SERVER = AHEAD_LIMIT.format(
+BROKEN_SERVER = MAX_CLOCK_SKEW.format(
     "plpgsql VOLATILE AS $$ BEGIN RETURN interval '5 minutes' / (random() < 0)::integer; END $$"
 )
 
@@ -85,7 +85,7 @@ ONE_ROW = """
             END IF;
             RETURN labels;
         END $$;
-    CREATE OR REPLACE FUNCTION public.latest_results(model_ids uuid[])
+    CREATE OR REPLACE FUNCTION public.newest_label_rows(model_ids uuid[])
     RETURNS TABLE (model_id uuid, id bigint, y_true json, y_pred json, "timestamp" timestamptz, version text)
     LANGUAGE sql STABLE AS $$
         SELECT model_id, id, odd_labels(model_id, y_true), y_pred, "timestamp", xmin::text
@@ -107,7 +107,7 @@ def test_one_row_that_cannot_be_read_while_others_can_is_that_models_error(
 ) -> None:
     ids = list(model_ids(4))
     fill(db, ids)
-    [(as_before,)] = rows(db, "SELECT pg_get_functiondef('latest_results(uuid[])'::regprocedure)")
+    [(as_before,)] = rows(db, "SELECT pg_get_functiondef('newest_label_rows(uuid[])'::regprocedure)")
     run(db, ONE_ROW.format(slow=slow))
     try:
         with worker(env | QUICK, tmp_path):
@@ -130,7 +130,7 @@ def test_a_statement_that_an_administrator_cancels_is_tried_again(
     run(db, SLOW_SERVER.replace("pg_sleep(5)", "pg_sleep(1)"))
     cancel = """
         SELECT pg_cancel_backend(pid) FROM pg_stat_activity
-        WHERE application_name LIKE '%worker%' AND state = 'active' AND query LIKE '%latest_results%'
+        WHERE application_name LIKE '%worker%' AND state = 'active' AND query LIKE '%newest_label_rows%'
     """
     try:
         with worker(env | QUICK, tmp_path) as running:

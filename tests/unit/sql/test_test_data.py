@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score
 
 from sql import generate_test_data
 
-TEXT = generate_test_data.FILE.read_text(encoding="utf-8")
+TEXT = generate_test_data.OUTPUT_FILE.read_text(encoding="utf-8")
 RESULT = re.compile(r"^    \('([^']+)', '(\[[^']+\])', '(\[[^']+\])', '([^']+)'\)", re.MULTILINE)
 SCHEDULE = re.compile(r"^    \('([^']+)', '([^'\[]+)', '([^'\[]+)', '([^']+)'\)", re.MULTILINE)
 STEADY, GETS_WORSE, GETS_BETTER, STRINGS, BOOLEANS, NO_RESULTS = (model.model_id for model in generate_test_data.MODELS)
@@ -22,7 +22,7 @@ def weeks(model_id: str) -> list[tuple[list[Any], list[Any]]]:
 
 
 def test_the_committed_file_is_what_the_script_writes() -> None:
-    assert generate_test_data.script() == TEXT, "run python -m sql.generate_test_data"
+    assert generate_test_data.generate_script() == TEXT, "run python -m sql.generate_test_data"
 
 
 def test_the_seed_model_is_the_one_of_the_readme() -> None:

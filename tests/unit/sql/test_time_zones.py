@@ -4,9 +4,9 @@ from sql import generate_time_zones
 
 
 def test_the_committed_file_is_what_the_script_writes() -> None:
-    text = generate_time_zones.FILE.read_text(encoding="utf-8")
+    text = generate_time_zones.OUTPUT_FILE.read_text(encoding="utf-8")
 
-    assert generate_time_zones.script() == text, "run python -m sql.generate_time_zones"
+    assert generate_time_zones.generate_script() == text, "run python -m sql.generate_time_zones"
 
 
 @pytest.mark.parametrize("name", ["UTC", "Europe/Warsaw", "America/Argentina/Buenos_Aires", "Etc/GMT+3", "US/Eastern"])

@@ -73,12 +73,12 @@ def test_what_is_old_goes_but_for_the_newest_that_counts(
 ) -> None:
     set_clock(db, NOON)
     run(db, ADD, MODEL, ages)
-    newest = one(db, "SELECT id FROM latest_results(%s::uuid[])", [MODEL])
+    newest = one(db, "SELECT id FROM newest_label_rows(%s::uuid[])", [MODEL])
 
     walk(old)
 
     assert [age for (age,) in rows(db, AGES, MODEL)] == left
-    assert one(db, "SELECT id FROM latest_results(%s::uuid[])", [MODEL]) == newest
+    assert one(db, "SELECT id FROM newest_label_rows(%s::uuid[])", [MODEL]) == newest
 
 
 def test_rows_of_no_time_at_all_are_no_obstacle(db: Connection, old: ResultsRetention) -> None:
