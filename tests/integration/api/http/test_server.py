@@ -306,7 +306,9 @@ def test_many_large_bodies_at_once_take_a_bounded_memory(tmp_path: Path) -> None
         before = peak(api)
         connections = [opened.enter_context(api.connect()) for _ in range(100)]
         for connection in connections:
-            connection.sendall(encode_request("PUT /schedule HTTP/1.1", b" " * (MAX_BULK_BODY_SIZE - 1), length=MAX_BULK_BODY_SIZE))
+            connection.sendall(
+                encode_request("PUT /schedule HTTP/1.1", b" " * (MAX_BULK_BODY_SIZE - 1), length=MAX_BULK_BODY_SIZE)
+            )
 
         assert runs_within(lambda: api.response_time("GET /healthz HTTP/1.1"), 2)
         assert peak(api) - before < 3 * MAX_BUFFERED_BYTES // 1_000_000

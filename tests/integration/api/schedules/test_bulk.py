@@ -261,7 +261,7 @@ def test_one_more_than_may_be_at_it_is_asked_to_come_back(
         return save(each), time.monotonic() - started
 
     *answers, (refused, took) = call_while_locked(
-        client, db, database_url, held, *[save] * BULK_AT_ONCE, before_commit=one_more
+        client, db, database_url, held, *[save] * MAX_BULK_REQUESTS, before_commit=one_more
     )
 
     assert [answer.status_code for answer in answers] == [200] * MAX_BULK_REQUESTS
