@@ -8,8 +8,8 @@ from benchmarks.packet_loss import LossyProxy
 from benchmarks.report import LABELS, MINUTE, MODELS, Report, expect, sleep_until, this_minute
 from benchmarks.stack import Stack
 from devstack.services import SCHEDULER, WORKER
-from tests.integration.worker.conftest import big_batch
 from tests.support.databases import one, rows
+from tests.support.workers import insert_large_batch
 
 AWAY = 180  # seconds
 MESSAGES = 2  # of 100 models, the default
@@ -32,7 +32,7 @@ FIRES = "SELECT due_at, fired_at IS NOT NULL, models, messages, skipped FROM fir
 def outage(stack: Stack, report: Report, server: str, how: str, second: int) -> None:
     """From this second of a minute on."""
     what = f"{server} {how} for {AWAY} s"
-    ids = big_batch(stack.db, MODELS, LABELS)
+    ids = insert_large_batch(stack.db, MODELS, LABELS)
     with LossyProxy(stack.databases.server.url if server == "PostgreSQL" else stack.queue.url) as network:
         urls = {"database_url" if server == "PostgreSQL" else "redis_url": network.url} if how == "silent" else {}
         worker = stack.start("worker", WORKER, **urls)

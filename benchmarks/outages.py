@@ -22,7 +22,7 @@ from benchmarks.stack import Stack, running
 from core.queue.batch import Batch
 from devstack.services import WORKER
 from scheduler.queue import Queue
-from tests.integration.worker.conftest import big_batch, children, count
+from tests.support.workers import child_pids, count_models_with_results, insert_large_batch
 
 LONG = 50_000  # labels of each model of a batch that takes some seconds
 BATCH = "batch of a killed worker: last result"
@@ -74,16 +74,16 @@ def tried(scenario: Callable[..., None], *arguments: object) -> Report:
 
 
 def killed_worker(stack: Stack, report: Report, number: int) -> None:
-    ids = big_batch(stack.db, 100, LONG)
+    ids = insert_large_batch(stack.db, 100, LONG)
     workers = [stack.start(f"worker {place}", WORKER) for place in (1, 2)]
     due_at = this_minute()
     Queue(stack.client).send(Batch(ids, due_at).message(due_at))
     victim = expect("a worker", lambda: next((each for each in workers if "] received" in each.output), None))
-    expect("first results", lambda: count(stack.client))
+    expect("first results", lambda: count_models_with_results(stack.client))
     stack.forget(victim)
 
     def kill() -> None:
-        pool = children(victim)
+        pool = child_pids(victim)
         victim.kill()  # first, or it would say what became of its pool
         for child in pool:
             with suppress(ProcessLookupError):

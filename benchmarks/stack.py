@@ -17,9 +17,9 @@ from core.results import codec, keys, repository
 from devstack import postgres as local_postgres
 from devstack import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
-from tests.integration.worker.conftest import children
 from tests.support.databases import Connection, Databases, wait_for
 from tests.support.processes import Service, running_service
+from tests.support.workers import child_pids
 
 IN_HAND = (QUEUE, TAKEN_KEY, UNACKED_INDEX_KEY, "unacked")  # where a message may lie
 
@@ -61,7 +61,7 @@ class Stack:
         self.services[name] = started
         if role == "metrics_worker":
             wait_for(lambda: " ready." in started.output)
-            self._pools[name] = children(started)
+            self._pools[name] = child_pids(started)
         return started
 
     def pool(self, name: str) -> list[int]:

@@ -16,9 +16,9 @@ from benchmarks.stack import Stack
 from core.leader_lock import APPLICATION_NAME
 from devstack import redis as local_redis
 from devstack.services import SCHEDULER, WORKER
-from tests.integration.worker.conftest import big_batch
 from tests.support.databases import one, rows, run
 from tests.support.processes import Service, is_leader
+from tests.support.workers import insert_large_batch
 
 SLOW_RUNS = 2
 KILLED, LOCKED, STOPPED, CUT_OFF = (
@@ -38,7 +38,7 @@ def take_overs(stack: Stack, report: Report, runs: int) -> None:
     engine = local_redis.find_engine()
     print(f"{engine.name} {'.'.join(map(str, engine.version))}; {MODELS} models due every minute;", end=" ")
     print(f"load before {os.getloadavg()[0]:.1f}\n", flush=True)
-    ids = big_batch(stack.db, MODELS, LABELS)
+    ids = insert_large_batch(stack.db, MODELS, LABELS)
     stack.start("worker", WORKER)
     pair = [stack.start(f"scheduler {number}", SCHEDULER) for number in (1, 2)]
     report.figures += [(KILLED, killed(stack, pair)) for _ in range(runs)]
