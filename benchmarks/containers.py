@@ -11,11 +11,11 @@ import sys
 import time
 
 from devstack.ports import free_port
-from tests.compose.docker import BASE, docker, missing, size, size_above_base
-from tests.compose.stack import OURS, Stack
+from tests.support.compose.docker_cli import BASE_IMAGE, docker, image_size, size_above_base, unavailable_reason
+from tests.support.compose.project import APP_SERVICES, ComposeProject
 
 MB = 1_000_000
-BUILT = ("database", *OURS)
+BUILT = ("database", *APP_SERVICES)
 CONTENTS = """
 import json
 from importlib.metadata import distributions
@@ -31,10 +31,10 @@ print(json.dumps([packages, modules]))
 
 def main() -> None:
     """Print all figures; some runs (5 unless told)."""
-    if reason := missing():
+    if reason := unavailable_reason():
         sys.exit(reason)
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    stack = Stack(f"cyclic-metrics-bench-{os.getpid()}", free_port(), {"TEST_DATA": "true"})
+    stack = ComposeProject(f"cyclic-metrics-bench-{os.getpid()}", free_port(), {"TEST_DATA": "true"})
     try:
         stack.compose("build")
         print_images(stack)
@@ -43,14 +43,15 @@ def main() -> None:
         stack.remove()
 
 
-def print_images(stack: Stack) -> None:
-    of_the_base, _ = contents(BASE)
-    print(f"{BASE}: {size(BASE) / MB:.0f} MB\n")
+def print_images(stack: ComposeProject) -> None:
+    of_the_base, _ = contents(BASE_IMAGE)
+    print(f"{BASE_IMAGE}: {image_size(BASE_IMAGE) / MB:.0f} MB\n")
     for service in BUILT:
-        image = f"{stack.project}-{service}"
+        image = f"{stack.name}-{service}"
         packages, modules = contents(image)
         user = docker("image", "inspect", "--format", "{{.Config.User}}", image).strip()
-        print(f"{service}: {size(image) / MB:.0f} MB, {size_above_base(image) / MB:.0f} MB above its base, user {user}")
+        total, added_size = image_size(image) / MB, size_above_base(image) / MB
+        print(f"{service}: {total:.0f} MB, {added_size:.0f} MB above its base, user {user}")
         print(f"    {', '.join(modules)}")
         added = {name: packages[name] for name in packages.keys() - of_the_base.keys()}
         for name, (version, bytes_) in sorted(added.items(), key=lambda found: -found[1][1]):
@@ -66,7 +67,7 @@ def contents(image: str) -> tuple[dict[str, tuple[str, int]], list[str]]:
     return packages, modules
 
 
-def print_starts(stack: Stack, runs: int) -> None:
+def print_starts(stack: ComposeProject, runs: int) -> None:
     took = []
     for _ in range(runs):
         started = time.monotonic()

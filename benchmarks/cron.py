@@ -21,10 +21,10 @@ from core.cron import time_zones, wall_clock
 from core.cron.occurrences import InvalidCron, last_fire, next_fire
 from devstack import postgres as local_postgres
 from sql.apply import PASSWORD_VARIABLES, apply
-from tests.conftest import OLDEST_POSTGRES
 from tests.support import cron_model
 from tests.support.cron_strings import valid
 from tests.support.databases import Connection, one, run
+from tests.support.postgres_servers import OLDEST_POSTGRES
 
 USUAL = [
     "* * * * *", "*/5 * * * *", "*/15 * * * *", "0 * * * *", "30 2 * * *", "0 0 * * *", "0 9 * * mon-fri",
