@@ -22,7 +22,7 @@ from core.cron.occurrences import InvalidCron, last_fire, next_fire
 from devstack import postgres as local_postgres
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.support import cron_model
-from tests.support.cron_strings import valid
+from tests.support.cron_strings import valid_expression
 from tests.support.databases import Connection, one, run
 from tests.support.postgres_servers import OLDEST_POSTGRES
 
@@ -77,7 +77,9 @@ def bench_usual() -> None:
 def bench_slowest() -> None:
     """Random instants from 1970 to 2100, half of them around a shift; best of three with empty caches."""
     chance = random.Random(2)
-    expressions = [text for text in (valid(chance).lower() for _ in range(RANDOM)) if cron_model.accepts(text)]
+    expressions = [
+        text for text in (valid_expression(chance).lower() for _ in range(RANDOM)) if cron_model.is_valid(text)
+    ]
     for function in (next_fire, last_fire):
         timed = [time_cold(function, expression, chance) for expression in [*expressions, *RARE * 20]]
         slowest, expression, zone = max(timed)

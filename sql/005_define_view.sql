@@ -1,5 +1,6 @@
 -- Session-local helper of the following scripts: CREATE OR REPLACE VIEW, executed only if the query has changed.
--- CREATE OR REPLACE VIEW needs a lock that waits for open transactions that have read the view, and blocks later readers.
+-- CREATE OR REPLACE VIEW needs a lock that waits for open transactions that have read the view, and blocks later
+-- readers.
 
 CREATE OR REPLACE PROCEDURE pg_temp.define_view(name text, query text)
 LANGUAGE plpgsql AS $$

@@ -10,7 +10,8 @@ CREATE TABLE IF NOT EXISTS public.time_zones (
 );
 
 CALL pg_temp.describe('TABLE', 'public.time_zones', 'Time zones that a schedule can use.');
-CALL pg_temp.describe('COLUMN', 'public.time_zones.name', 'IANA name in its original letter case, such as Europe/Warsaw.');
+CALL pg_temp.describe('COLUMN', 'public.time_zones.name',
+    'IANA name in its original letter case, such as Europe/Warsaw.');
 
 INSERT INTO public.time_zones (name) VALUES
     ('Africa/Abidjan'), ('Africa/Accra'), ('Africa/Addis_Ababa'), ('Africa/Algiers'), ('Africa/Asmara'),

@@ -1,6 +1,6 @@
--- Functions that validate the five fields of a cron expression. The dialect is Debian's, without everything on which cron
--- implementations disagree (docs/cron.md).
--- All comparisons are bytewise (COLLATE "C"), so that the locale of the database (Turkish, for one) has no influence.
+-- Functions that validate the five fields of a cron expression. The dialect is Debian's, without everything on which
+-- cron implementations disagree (docs/cron.md). All comparisons are bytewise (COLLATE "C"), so that the locale of the
+-- database (Turkish, for one) has no influence.
 
 CREATE OR REPLACE FUNCTION public.normalize_cron(expression text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

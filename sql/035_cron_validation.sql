@@ -120,10 +120,10 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 DECLARE
     problem record;
 BEGIN
-    -- Tens of thousands of expressions consist of a few hundred distinct values and ranges, so each of these is validated
-    -- once, and so are the combinations of day fields and the time zones (MATERIALIZED: otherwise the planner moves the
-    -- validation below the DISTINCT). Cron specs with an invalid part, or that cannot be divided, are suspects and are
-    -- validated as a whole. All joins are with invalid parts, of which there are usually none.
+    -- Tens of thousands of expressions consist of a few hundred distinct values and ranges, so each of these is
+    -- validated once, and so are the combinations of day fields and the time zones (MATERIALIZED: otherwise the
+    -- planner moves the validation below the DISTINCT). Cron specs with an invalid part, or that cannot be divided,
+    -- are suspects and are validated as a whole. All joins are with invalid parts, of which there are usually none.
     WITH spec AS MATERIALIZED (
         SELECT input.*, string_to_array(left(input.cron_expression, 512), ' ') AS fields
         FROM unnest(check_schedules.cron_expressions, check_schedules.timezones) AS input (cron_expression, timezone)

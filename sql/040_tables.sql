@@ -1,6 +1,6 @@
--- Tables. metrics_executions and results are written by the users; crons, fires and leader by the scheduler, and can be
--- read by everyone, to see what is due next and what was published.
--- CREATE INDEX IF NOT EXISTS locks the table even if the index exists, hence the checks before it.
+-- Tables. metrics_executions and results are written by the users; crons, fires and leader by the scheduler, and can
+-- be read by everyone, to see what is due next and what was published. CREATE INDEX IF NOT EXISTS locks the table even
+-- if the index exists, hence the checks before it.
 
 CREATE TABLE IF NOT EXISTS public.metrics_executions (
     id               bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT metrics_executions_pkey PRIMARY KEY,

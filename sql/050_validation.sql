@@ -2,23 +2,23 @@
 -- trigger validates each distinct cron spec that the statement adds, once, and sends a notification.
 -- The trigger writes no table: inserting into crons here would make concurrent users wait for each other.
 
-CREATE OR REPLACE FUNCTION public.is_run_taken_over(model_id uuid, requested_at timestamptz) RETURNS boolean
--- VOLATILE, to see rows that were committed since the statement began. SECURITY DEFINER: roles that write schedules need
--- no privilege to read the run requests of others.
+CREATE OR REPLACE FUNCTION public.is_run_accepted(model_id uuid, requested_at timestamptz) RETURNS boolean
+-- VOLATILE, to see rows that were committed since the statement began. SECURITY DEFINER: roles that write schedules
+-- need no privilege to read the run requests of others.
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
     SELECT EXISTS (
         SELECT FROM public.run_requests AS request
-        WHERE request.model_id = is_run_taken_over.model_id AND request.requested_at = is_run_taken_over.requested_at)
+        WHERE request.model_id = is_run_accepted.model_id AND request.requested_at = is_run_accepted.requested_at)
 $$;
 
-COMMENT ON FUNCTION public.is_run_taken_over(uuid, timestamptz) IS
+COMMENT ON FUNCTION public.is_run_accepted(uuid, timestamptz) IS
     'True for a value of run_requested_at that the scheduler has accepted: it is published, or about to be.';
 
 
 CREATE OR REPLACE FUNCTION public.is_run_pending(model_id uuid, requested_at timestamptz) RETURNS boolean
 LANGUAGE sql VOLATILE AS $$
     SELECT requested_at BETWEEN '1971-01-01' AND public.schedule_now() + interval '1 minute'
-        AND NOT public.is_run_taken_over(model_id, requested_at)
+        AND NOT public.is_run_accepted(model_id, requested_at)
 $$;
 
 COMMENT ON FUNCTION public.is_run_pending(uuid, timestamptz) IS
@@ -31,7 +31,7 @@ DECLARE
     -- The time identifies the request in messages and in Redis, which have a resolution of milliseconds.
     requested_at timestamptz := date_trunc('milliseconds', public.schedule_now());
 BEGIN
-    WHILE public.is_run_taken_over(model_id, requested_at) LOOP
+    WHILE public.is_run_accepted(model_id, requested_at) LOOP
         requested_at := requested_at + interval '1 millisecond';
     END LOOP;
     RETURN requested_at;
@@ -89,8 +89,9 @@ BEGIN
         NEW.run_requested_at := public.new_run_request(NEW.model_id);
     ELSIF TG_OP = 'UPDATE' AND NEW.run_requested_at IS DISTINCT FROM OLD.run_requested_at THEN
         IF public.is_run_pending(OLD.model_id, OLD.run_requested_at)
-            OR public.is_run_taken_over(NEW.model_id, NEW.run_requested_at) THEN
-            -- The time of the pending request has been returned to a user, or a value that was read before is written back.
+            OR public.is_run_accepted(NEW.model_id, NEW.run_requested_at) THEN
+            -- The time of the pending request has been returned to a user, or a value that was read before is written
+            -- back.
             NEW.run_requested_at := OLD.run_requested_at;
         ELSIF NEW.run_requested_at IS NOT NULL THEN
             NEW.run_requested_at := public.new_run_request(NEW.model_id);
@@ -105,7 +106,8 @@ COMMENT ON FUNCTION public.normalize_schedule() IS
     'schedule_now().';
 
 
--- A large import is grouped in memory: with PostgreSQL's default of 4 MB, 300,000 distinct specs would be sorted on disk.
+-- A large import is grouped in memory: with PostgreSQL's default of 4 MB, 300,000 distinct specs would be sorted on
+-- disk.
 CREATE OR REPLACE FUNCTION public.validate_and_notify() RETURNS trigger
 LANGUAGE plpgsql SET work_mem = '64MB' AS $$
 DECLARE
@@ -197,3 +199,4 @@ DROP FUNCTION IF EXISTS public.normalise_schedule();
 DROP FUNCTION IF EXISTS public.check_and_announce();
 DROP FUNCTION IF EXISTS public.cron_field_problem(text, bigint);
 DROP FUNCTION IF EXISTS public.cron_strange_item(text, text, integer, integer, text[]);
+DROP FUNCTION IF EXISTS public.is_run_taken_over(uuid, timestamptz);

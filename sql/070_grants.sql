@@ -11,8 +11,8 @@ GRANT SELECT ON public.crons, public.fires, public.retired_fires, public.leader,
 GRANT SELECT, UPDATE (run_requested_at) ON public.metrics_executions TO metrics_scheduler;
 GRANT SELECT, INSERT, UPDATE, DELETE ON public.crons, public.fires, public.run_requests TO metrics_scheduler;
 GRANT SELECT, UPDATE ON public.leader, public.retired_fires TO metrics_scheduler;
--- For RESULTS_RETENTION, without the labels. SKIP LOCKED requires UPDATE on some column; id, an identity column GENERATED
--- ALWAYS, cannot be set to a chosen value.
+-- For RESULTS_RETENTION, without the labels. SKIP LOCKED requires UPDATE on some column; id, an identity column
+-- GENERATED ALWAYS, cannot be set to a chosen value.
 GRANT SELECT (id, model_id, "timestamp"), UPDATE (id), DELETE ON public.results TO metrics_scheduler;
 
 GRANT SELECT ON public.metrics_executions, public.results TO metrics_worker;

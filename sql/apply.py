@@ -45,8 +45,8 @@ def apply(database_url: str, *, passwords: Mapping[str, str], test_data: bool) -
     """Run every script in the order of their numbers, then set the roles' passwords.
 
     The scripts are idempotent: repeated, they change nothing, or upgrade a database of an earlier version. The user of
-    database_url is the owner of the database, and a superuser or a role with CREATEROLE. Roles that the scripts have not
-    created keep their passwords. Raises ApplyError.
+    database_url owns the database, and is a superuser or has CREATEROLE. Roles that the scripts have not created keep
+    their passwords. Raises ApplyError.
     """
     try:
         with closing(_connect(database_url)) as connection:

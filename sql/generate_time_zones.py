@@ -21,7 +21,8 @@ CREATE TABLE IF NOT EXISTS public.time_zones (
 );
 
 CALL pg_temp.describe('TABLE', 'public.time_zones', 'Time zones that a schedule can use.');
-CALL pg_temp.describe('COLUMN', 'public.time_zones.name', 'IANA name in its original letter case, such as Europe/Warsaw.');
+CALL pg_temp.describe('COLUMN', 'public.time_zones.name',
+    'IANA name in its original letter case, such as Europe/Warsaw.');
 
 INSERT INTO public.time_zones (name) VALUES
 {names}

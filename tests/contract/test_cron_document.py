@@ -44,7 +44,7 @@ def test_a_night_of_daylight_saving(night: str, expression: str, runs: str) -> N
         datetime.fromisoformat(f"{found['day']} {found[name]}").replace(tzinfo=zone) for name in ("start", "end")
     )
 
-    fires = cron_model.fires(expression.strip("`"), found["zone"], start.astimezone(UTC), end.astimezone(UTC))
+    fires = cron_model.fire_times(expression.strip("`"), found["zone"], start.astimezone(UTC), end.astimezone(UTC))
 
     shown = [fire.astimezone(zone).strftime("%H:%M %Z") for fire in fires]
     assert shown == [run for run in runs.split(", ") if run]

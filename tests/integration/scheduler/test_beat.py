@@ -149,6 +149,6 @@ def test_scheduler_publishes_the_due_times_of_the_reference_model_in_nights_with
         expected = [
             (model_id, due_at.isoformat(timespec="milliseconds"))
             for model_id, cron in crons.items()
-            for due_at in cron_model.fires(cron, zone, start + MINUTE, start + 241 * MINUTE)
+            for due_at in cron_model.fire_times(cron, zone, start + MINUTE, start + 241 * MINUTE)
         ]
         assert sorted(published) == sorted(expected)

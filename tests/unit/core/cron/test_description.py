@@ -6,7 +6,7 @@ import pytest
 
 from core.cron.description import describe
 from tests.support import cron_model
-from tests.support.cron_strings import valid
+from tests.support.cron_strings import valid_expression
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def test_different_meanings_have_different_words() -> None:
     chance = random.Random(7)
     meanings: dict[str, object] = {}
     for _ in range(3000):
-        expression = cron_model.normal(valid(chance))
-        if cron_model.accepts(expression):
-            job = cron_model.read(expression)
+        expression = cron_model.normalize(valid_expression(chance))
+        if cron_model.is_valid(expression):
+            job = cron_model.parse(expression)
             minutes, hours, days, months, weekdays = map(sorted, job.fields)
             every_day, every_weekday = len(days) == 31, len(weekdays) == 7
             which: object = (days, weekdays, job.both_days or every_day or every_weekday)

@@ -74,7 +74,7 @@ def test_marks_explain_every_fire_that_is_not_at_a_time_of_its_own(
     minute: str, hour: str, zone: str, hours: int
 ) -> None:
     expression = f"{minute} {hour} * * *"
-    job = cron_model.read(expression)
+    job = cron_model.parse(expression)
 
     for fire in next_occurrences(expression, zone, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hours), 60):
         named = [moment.replace(tzinfo=None) for moment in fire.stands_for]
