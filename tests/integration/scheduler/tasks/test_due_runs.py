@@ -96,8 +96,9 @@ def test_deleted_or_paused_schedule_does_not_run(
     assert published_messages(redis_client) == []
 
 
-def test_edit_by_itself_never_fires(db: Connection, start_leader: StartLeader, redis_client: redis.Redis) -> None:
-    """Neither a new row, nor a resumed one, nor a restart exactly at a due time."""
+def test_insert_resume_or_restart_at_a_due_time_does_not_fire(
+    db: Connection, start_leader: StartLeader, redis_client: redis.Redis
+) -> None:
     set_clock(db, NOON)
     schedule(db, MODEL)
     schedule(db, OTHER)
