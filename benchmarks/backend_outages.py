@@ -9,9 +9,9 @@ from benchmarks.packet_loss import LossyProxy
 from benchmarks.scenario_report import LABELS, MINUTE, MODELS, ScenarioReport, current_minute, expect, sleep_until
 from benchmarks.stack import Stack
 from devstack.services import SCHEDULER, WORKER
-from tests.integration.worker.conftest import big_batch
 from tests.support.databases import one, rows
 from tests.support.processes import Service
+from tests.support.workers import insert_large_batch
 
 DURATION = 180  # seconds
 MESSAGES = 2  # of 100 models, the default
@@ -46,7 +46,7 @@ FIRES = "SELECT due_at, fired_at IS NOT NULL, models, messages, skipped FROM fir
 
 def backend_outage(stack: Stack, report: ScenarioReport, outage: Outage, second: int) -> None:
     """Run an outage that begins at this second of a minute."""
-    model_ids = big_batch(stack.db, MODELS, LABELS)
+    model_ids = insert_large_batch(stack.db, MODELS, LABELS)
     with LossyProxy(stack.databases.server.url if outage.server == "PostgreSQL" else stack.queue.url) as network:
         worker = start_processes(stack, outage, network)
         first = expect("a fire", lambda: one(stack.db, "SELECT min(due_at) FROM fires"), 90)

@@ -74,9 +74,8 @@ def print_images(project: ComposeProject) -> None:
         image = f"{project.name}-{service}"
         contents = Contents.of(image)
         user = docker("image", "inspect", "--format", "{{.Config.User}}", image).strip()
-        print(
-            f"{service}: {image_size(image) / MB:.0f} MB, {size_above_base(image) / MB:.0f} MB above its base, user {user}"
-        )
+        total_size, added_size = image_size(image) / MB, size_above_base(image) / MB
+        print(f"{service}: {total_size:.0f} MB, {added_size:.0f} MB above its base, user {user}")
         print(f"    {', '.join(contents.modules)}")
         added = [package for name, package in contents.packages.items() if name not in base_packages]
         for package in sorted(added, key=lambda package: -package.size):

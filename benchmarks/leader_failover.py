@@ -17,9 +17,9 @@ from benchmarks.stack import Stack
 from core.leader_lock import APPLICATION_NAME
 from devstack import redis as local_redis
 from devstack.services import SCHEDULER, WORKER
-from tests.integration.worker.conftest import big_batch
 from tests.support.databases import one, rows, run
 from tests.support.processes import Service, is_leader
+from tests.support.workers import insert_large_batch
 
 SLOW_RUNS = 2
 KILLED, KILLED_WAITING, STOPPED, CUT_OFF = (
@@ -42,7 +42,7 @@ class Roles(NamedTuple):
 
 def leader_failover(stack: Stack, report: ScenarioReport, runs: int) -> None:
     print_environment(stack)
-    model_ids = big_batch(stack.db, MODELS, LABELS)
+    model_ids = insert_large_batch(stack.db, MODELS, LABELS)
     stack.start("worker", WORKER)
     schedulers = [stack.start(f"scheduler {number}", SCHEDULER) for number in (1, 2)]
     for _ in range(runs):

@@ -22,7 +22,7 @@ from benchmarks.stack import Stack, running
 from core.queue.batch import Batch
 from devstack.services import WORKER
 from scheduler.queue import Queue
-from tests.integration.worker.conftest import big_batch, children, count
+from tests.support.workers import child_pids, count_models_with_results, insert_large_batch
 
 BATCH_LABELS = 50_000  # of each model, so that the batch takes some seconds
 KILLED_WORKER = "batch of a killed worker: last result"
@@ -79,16 +79,16 @@ def run_scenario(scenario: Callable[..., None], *arguments: object) -> ScenarioR
 
 
 def killed_worker(stack: Stack, report: ScenarioReport, number: int) -> None:
-    model_ids = big_batch(stack.db, 100, BATCH_LABELS)
+    model_ids = insert_large_batch(stack.db, 100, BATCH_LABELS)
     workers = [stack.start(f"worker {name}", WORKER) for name in (1, 2)]
     due_at = current_minute()
     Queue(stack.client).send(Batch(model_ids, due_at).message(due_at))
     victim = expect("a worker", lambda: next((worker for worker in workers if "] received" in worker.output), None))
-    expect("first results", lambda: count(stack.client))
+    expect("first results", lambda: count_models_with_results(stack.client))
     stack.unwatch(victim)
 
     def kill() -> None:
-        pool = children(victim)
+        pool = child_pids(victim)
         victim.kill()  # first, otherwise it would log the exits of its pool
         for child in pool:
             with suppress(ProcessLookupError):

@@ -17,9 +17,9 @@ from core.results import codec, keys, repository
 from devstack import postgres as local_postgres
 from devstack import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
-from tests.integration.worker.conftest import children
 from tests.support.databases import Connection, Databases, wait_for
 from tests.support.processes import Service, running_service
+from tests.support.workers import child_pids
 
 MESSAGE_KEYS = (QUEUE, TAKEN_KEY, UNACKED_INDEX_KEY, UNACKED_KEY)
 
@@ -61,7 +61,7 @@ class Stack:
         self.services[name] = process
         if role == "metrics_worker":
             wait_for(lambda: " ready." in process.output)
-            self._pools[name] = children(process)
+            self._pools[name] = child_pids(process)
         return process
 
     def pool(self, name: str) -> list[int]:
