@@ -224,7 +224,7 @@ def test_schedules_are_counted_now_and_then(db: Connection, start: Start, monkey
     first = scrape(client)[ours("schedules", enabled="true")]
     schedule_many(db, 4)
     soon = scrape(client)[ours("schedules", enabled="true")]
-    monkeypatch.setattr(collector, "COUNT_EVERY", 0.0)
+    monkeypatch.setattr(collector, "COUNT_INTERVAL", 0.0)
     other = start()
 
     later = [scrape(other)[ours("schedules", enabled="true")]]
