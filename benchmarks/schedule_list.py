@@ -16,7 +16,7 @@ import psycopg2
 import redis
 
 from api.schedules.listing.cursor import Filters, Position, encode
-from api.schedules.listing.page import STATUSES, page
+from api.schedules.listing.page import STATUSES, read_page
 from core.results.keys import FAILING_KEY
 from core.results.models import Failure
 from core.results.repository import ResultStore
@@ -168,7 +168,7 @@ def bench_pages(db: Connection, results: ResultStore, name: str, kinds: Sequence
             for _ in range(PAGES if number == 0 else 1):
                 began = time.perf_counter()
                 with db.cursor() as statements:
-                    schedules, after = page(statements, lambda: results, filters, after, LIMIT)
+                    schedules, after = read_page(statements, lambda: results, filters, after, LIMIT)
                 took.append((time.perf_counter() - began) * 1e3)
                 found.append(len(schedules))
                 short += after is not None and len(schedules) < LIMIT

@@ -17,7 +17,7 @@ from api.schedules.listing import by_status
 from api.schedules.listing import cursor as cursors
 from api.schedules.listing import page as listing
 from api.schedules.listing.cursor import Filters
-from api.schedules.listing.page import STATUSES, page
+from api.schedules.listing.page import STATUSES, read_page
 from core.results.keys import FAILING_KEY
 from core.results.models import Failure
 from core.results.repository import ResultStore
@@ -46,7 +46,7 @@ def results(redis_client: redis.Redis) -> ResultStore:
 
 
 @pytest.fixture
-def statements(databases: Databases, database_url: str, db: Connection) -> Iterator[cursor]:
+def cur(databases: Databases, database_url: str, db: Connection) -> Iterator[cursor]:
     connection = psycopg2.connect(databases.url_as("metrics_api", database_url))
     connection.autocommit = True
     with connection.cursor() as opened:
@@ -125,10 +125,10 @@ def is_found(search: str | None, name: str | None, model_id: str) -> bool:
     return len(search) >= 4 and model_id.startswith(search)
 
 
-def listed(statements: cursor, results: ResultStore, filters: Filters, limit: int) -> list[str]:
+def listed(cur: cursor, results: ResultStore, filters: Filters, limit: int) -> list[str]:
     found, after = [], None
     while True:
-        schedules, after = page(statements, lambda: results, filters, after, limit)
+        schedules, after = read_page(cur, lambda: results, filters, after, limit)
         assert len(schedules) <= limit
         found += [schedule.model_id for schedule in schedules]
         if after is None:
@@ -139,23 +139,23 @@ def listed(statements: cursor, results: ResultStore, filters: Filters, limit: in
 def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few schedules have to stand for a million."""
     if request.param:
-        monkeypatch.setattr(listing, "PATIENCE", 0)
-        monkeypatch.setattr(listing, "CHUNK", 5)
-        monkeypatch.setattr(listing, "FEW_FAILING", 5)
-        monkeypatch.setattr(by_status, "STEPS", 2)
+        monkeypatch.setattr(listing, "SEARCH_BUDGET", 0)
+        monkeypatch.setattr(listing, "CHUNK_SIZE", 5)
+        monkeypatch.setattr(listing, "MAX_FAILURES_SCANNED", 5)
+        monkeypatch.setattr(by_status, "MAX_STEPS", 2)
         monkeypatch.setattr(by_status, "WINDOW", 2)
-        monkeypatch.setattr(by_status, "SETTLED_PAIRS", 2)
+        monkeypatch.setattr(by_status, "MAX_SETTLED_SPECS", 2)
 
 
 @pytest.mark.usefixtures("bounds")
 @pytest.mark.parametrize("seed", range(3))
 def test_each_combination_of_filters_lists_what_fits(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore, seed: int
+    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore, seed: int
 ) -> None:
     world = World(db, redis_client, seed)
 
     for filters in COMBINATIONS:
-        found = listed(statements, results, filters, world.chance.choice([1, 2, 7, 100]))
+        found = listed(cur, results, filters, world.chance.choice([1, 2, 7, 100]))
 
         assert sorted(found) == sorted(world.fitting(filters)), filters
 
@@ -163,7 +163,7 @@ def test_each_combination_of_filters_lists_what_fits(
 @pytest.mark.usefixtures("bounds")
 @pytest.mark.parametrize("seed", range(3))
 def test_what_fits_throughout_is_listed_once_while_others_come_and_go(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore, seed: int
+    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore, seed: int
 ) -> None:
     world = World(db, redis_client, seed)
 
@@ -172,7 +172,7 @@ def test_what_fits_throughout_is_listed_once_while_others_come_and_go(
         found: list[str] = []
         after = None
         while True:
-            schedules, after = page(statements, lambda: results, filters, after, 2)
+            schedules, after = read_page(cur, lambda: results, filters, after, 2)
             found += [schedule.model_id for schedule in schedules]
             if after is None:
                 break
@@ -182,62 +182,62 @@ def test_what_fits_throughout_is_listed_once_while_others_come_and_go(
         assert len(found) == len(set(found)), filters
 
 
-def test_the_rows_are_those_of_the_view(db: Connection, statements: cursor, results: ResultStore) -> None:
+def test_the_rows_are_those_of_the_view(db: Connection, cur: cursor, results: ResultStore) -> None:
     schedule(db, MODEL, "0 12 * * *", "Europe/Warsaw")
 
-    [found] = page(statements, lambda: results, Filters(), None, 10).schedules
+    [found] = read_page(cur, lambda: results, Filters(), None, 10).schedules
 
     assert (found.model_id, found.cron_expression, found.timezone) == (MODEL, "0 12 * * *", "Europe/Warsaw")
     assert (found.enabled, found.status, found.next_run_at) == (True, "new", None)
 
 
 def test_without_filters_they_come_in_the_order_of_their_models(
-    db: Connection, statements: cursor, results: ResultStore
+    db: Connection, cur: cursor, results: ResultStore
 ) -> None:
     ids = model_ids(5)
     for model_id in reversed(ids):
         schedule(db, model_id)
 
-    assert listed(statements, results, Filters(), 2) == ids
+    assert listed(cur, results, Filters(), 2) == ids
 
 
-def test_cron_is_compared_in_its_normal_form(db: Connection, statements: cursor, results: ResultStore) -> None:
+def test_cron_is_compared_in_its_normal_form(db: Connection, cur: cursor, results: ResultStore) -> None:
     schedule(db, MODEL, "*/5 * * * mon")
     schedule(db, OTHER, "*/5 * * * tue")
 
     for status in (None, "new"):
-        assert listed(statements, results, Filters(cron=" */5  * *\t* MON", status=status), 2) == [MODEL]
+        assert listed(cur, results, Filters(cron=" */5  * *\t* MON", status=status), 2) == [MODEL]
 
 
 def test_the_latest_to_fail_comes_first(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore
+    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore
 ) -> None:
     ids = model_ids(4)
     for model_id in ids:
         schedule(db, model_id)
     redis_client.zadd(FAILING_KEY, {ids[0]: 2, ids[1]: 1, ids[3]: 3})
 
-    assert listed(statements, results, Filters(status="failing"), 1) == [ids[3], ids[0], ids[1]]
+    assert listed(cur, results, Filters(status="failing"), 1) == [ids[3], ids[0], ids[1]]
 
 
 def test_what_is_no_model_keeps_none_that_fails_from_the_list(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore
+    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore
 ) -> None:
     schedule(db)
     redis_client.zadd(FAILING_KEY, {MODEL.encode(): 1, b"junk": 2, b"\xff": 3})
 
-    assert listed(statements, results, Filters(status="failing"), 10) == [MODEL]
+    assert listed(cur, results, Filters(status="failing"), 10) == [MODEL]
 
 
-def test_a_cursor_belongs_to_its_filters(db: Connection, statements: cursor, results: ResultStore) -> None:
+def test_a_cursor_belongs_to_its_filters(db: Connection, cur: cursor, results: ResultStore) -> None:
     for model_id in model_ids(3):
         schedule(db, model_id)
-    after = page(statements, lambda: results, Filters(zone="UTC"), None, 1).following
+    after = read_page(cur, lambda: results, Filters(zone="UTC"), None, 1).next_cursor
     assert after is not None
 
-    assert len(page(statements, lambda: results, Filters(zone="UTC"), after, 10).schedules) == 2
+    assert len(read_page(cur, lambda: results, Filters(zone="UTC"), after, 10).schedules) == 2
     with pytest.raises(InvalidRequest, match=r"^after ") as refused:
-        page(statements, lambda: results, Filters(zone="UTC", enabled=True), after, 10)
+        read_page(cur, lambda: results, Filters(zone="UTC", enabled=True), after, 10)
 
     assert [error.parameter for error in refused.value.errors] == ["after"]
 
@@ -256,24 +256,24 @@ def forged(filters: Filters, *values: Any) -> str:
         forged(Filters(), float("nan"), MODEL), forged(Filters(), "", "", MODEL, 1),
     ],
 )  # fmt: skip
-def test_a_cursor_of_somebody_else_is_refused(statements: cursor, results: ResultStore, after: str) -> None:
+def test_a_cursor_of_somebody_else_is_refused(cur: cursor, results: ResultStore, after: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^after "):
-        page(statements, lambda: results, Filters(), after, 10)
+        read_page(cur, lambda: results, Filters(), after, 10)
 
 
 @pytest.mark.parametrize("since", [float("nan"), float("inf"), "", None])
-def test_a_place_among_the_failures_is_a_number(statements: cursor, results: ResultStore, since: Any) -> None:
+def test_a_place_among_the_failures_is_a_number(cur: cursor, results: ResultStore, since: Any) -> None:
     filters = Filters(status="failing")
 
     with pytest.raises(InvalidRequest, match=r"^after "):
-        page(statements, lambda: results, filters, forged(filters, since, MODEL), 10)
+        read_page(cur, lambda: results, filters, forged(filters, since, MODEL), 10)
 
 
-def test_a_search_begins_at_no_place_among_the_failures(statements: cursor, results: ResultStore) -> None:
+def test_a_search_begins_at_no_place_among_the_failures(cur: cursor, results: ResultStore) -> None:
     filters = Filters(status="failing", search="churn")
 
     with pytest.raises(InvalidRequest, match=r"^after "):
-        page(statements, lambda: results, filters, forged(filters, 1.5, MODEL), 10)
+        read_page(cur, lambda: results, filters, forged(filters, 1.5, MODEL), 10)
 
 
 @pytest.mark.parametrize("position", [cursors.Position("ż 1", "", None), Failure(1764000000.123, MODEL)])
