@@ -15,7 +15,7 @@ from api.middleware import access_control, request_log
 from api.openapi.routes import blueprint as docs
 from api.pages import register as pages
 from api.results.routes import blueprint as results
-from api.schedules.bulk_routes import blueprint as bulk
+from api.schedules.collection_routes import blueprint as bulk
 from api.schedules.routes import blueprint as schedules
 from api.settings import Settings
 from api.status import prometheus

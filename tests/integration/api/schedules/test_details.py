@@ -174,7 +174,7 @@ def test_a_zone_that_only_the_scheduler_knows_has_no_fires_to_show(client: Flask
             "no scheduler has looked for due models since 2026-11-24T11:59:59Z (here:1 led)",
         ),
         (f"{SEEN}; UPDATE leader SET error = 'Redis: gone'", "the scheduler cannot send: Redis: gone"),
-        (SEEN, "the scheduler has not seen it yet"),
+        (SEEN, "the scheduler has not read it yet"),
     ],
 )
 def test_a_new_schedule_says_what_it_waits_for(client: FlaskClient, db: Connection, leader: str, reason: str) -> None:
@@ -206,7 +206,7 @@ def test_a_late_schedule_says_who_is_late(client: FlaskClient, fired: Connection
     answer = ask(client)
 
     assert answer["status"] == "late"
-    assert answer["reason"] == f"its moment 2026-11-24T12:01:00Z has passed: {reason}"
+    assert answer["reason"] == f"its due time 2026-11-24T12:01:00Z has passed: {reason}"
 
 
 def test_before_its_first_moment_there_is_nothing_to_show(client: FlaskClient, db: Connection) -> None:
@@ -220,7 +220,7 @@ def test_before_its_first_moment_there_is_nothing_to_show(client: FlaskClient, d
     assert (answer["status"], answer["last_run_at"], answer["last_fire"], answer["last_result"]) == (
         "scheduled", None, None, None
     )  # fmt: skip
-    assert answer["reason"] == "its first moment since it was made, changed or resumed is 2026-11-24T12:01:00Z"
+    assert answer["reason"] == "its first due time since it was created, changed or resumed is 2026-11-24T12:01:00Z"
 
 
 def test_a_schedule_that_was_made_while_its_pair_was_late_names_the_moment_after(
@@ -234,7 +234,7 @@ def test_a_schedule_that_was_made_while_its_pair_was_late_names_the_moment_after
     answer = ask(client)
 
     assert (answer["status"], answer["next_run_at"]) == ("scheduled", "2026-11-24T12:01:00Z")
-    assert answer["reason"] == "its first moment since it was made, changed or resumed is 2026-11-24T12:01:00Z"
+    assert answer["reason"] == "its first due time since it was created, changed or resumed is 2026-11-24T12:01:00Z"
 
 
 def test_a_run_without_a_result_says_where_its_message_is(
@@ -257,7 +257,7 @@ def test_a_run_without_a_result_says_where_its_message_is(
     assert ask(client)["reason"] is None
 
 
-@pytest.mark.parametrize(("skipped", "words"), [(1, "1 moment was missed"), (3, "3 moments were missed")])
+@pytest.mark.parametrize(("skipped", "words"), [(1, "1 due time was missed"), (3, "3 due times were missed")])
 def test_moments_that_were_missed_are_told(
     client: FlaskClient, fired: Connection, redis_client: redis.Redis, skipped: int, words: str
 ) -> None:
