@@ -54,7 +54,7 @@ def list_schedules(query: ScheduleListQuery) -> Response:
     response = jsonify([schedule_response(schedule) for schedule in page.schedules])
     if page.next_cursor:
         parameters: dict[str, Any] = {**request.args, "after": page.next_cursor}
-        set_next_link(response, url_for("collection.list_schedules", **parameters))
+        set_next_link(response, url_for(".list_schedules", **parameters))
     return response
 
 

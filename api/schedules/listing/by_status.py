@@ -15,15 +15,15 @@ from api.schedules.listing.by_key import KeyRange, parameters, split_at_limit
 from api.schedules.listing.cursor import FIRST_MODEL, Filters, ListedStatus, Position
 from core.cron.spec import CronSpec
 
-SETTLED_STATUSES: tuple[ListedStatus, ...] = ("scheduled", "late", "error")
+RECORDED_STATUSES: tuple[ListedStatus, ...] = ("scheduled", "late", "error")
 
 MAX_STEPS = 200  # of one statement: cron specs, or windows of a large one
 WINDOW = 500  # models of a cron spec that a step reads
-MAX_SETTLED_SPECS = 2500  # after which one statement looks for a new one
+MAX_RECORDED_SPECS = 2500  # after which one statement looks for an unrecorded one
 LAST_SPEC = CronSpec("\U0010ffff", "")
 
-SETTLED = files(__package__).joinpath("settled.sql").read_text()
-NEW = files(__package__).joinpath("new.sql").read_text()
+RECORDED = files(__package__).joinpath("recorded.sql").read_text()
+UNRECORDED = files(__package__).joinpath("unrecorded.sql").read_text()
 # The last of the cron specs that one statement goes through; no row where they are fewer.
 SPEC_AHEAD = """
     SELECT cron_expression, timezone FROM (
@@ -46,7 +46,7 @@ class Step(NamedTuple):
     model_ids: Sequence[str]
 
 
-class SettledStep(NamedTuple):
+class RecordedStep(NamedTuple):
     """The same, and the model at which the cron spec goes on; None at its end."""
 
     cron: str
@@ -55,23 +55,23 @@ class SettledStep(NamedTuple):
     model_ids: Sequence[str]
 
 
-def find_settled(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange:
-    """Return models of cron specs that the scheduler has settled, with one of SETTLED_STATUSES."""
+def find_recorded(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange:
+    """Return models of cron specs that the scheduler has recorded, with one of RECORDED_STATUSES."""
     values = {"status": filters.status, "max_steps": MAX_STEPS, "window": WINDOW, "first_model": FIRST_MODEL}
-    cur.execute(SETTLED, {**parameters(filters, position, count), **values})
-    steps = fetch_records(cur, SettledStep)
+    cur.execute(RECORDED, {**parameters(filters, position, count), **values})
+    steps = fetch_records(cur, RecordedStep)
     last = steps[-1]
     next_position = Position(last.cron, last.zone, last.model_id) if len(steps) > MAX_STEPS else None
     return split_at_limit(_keys(steps), count, next_position)
 
 
-def find_new(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange:
-    """Return models of cron specs that the scheduler has not settled yet."""
-    values = {**parameters(filters, position, count), "max_specs": MAX_SETTLED_SPECS}
+def find_unrecorded(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange:
+    """Return models of cron specs that the scheduler has not recorded yet."""
+    values = {**parameters(filters, position, count), "max_specs": MAX_RECORDED_SPECS}
     cur.execute(SPEC_AHEAD, values)
     ahead = fetch_record(cur, CronSpec)
     until = ahead or LAST_SPEC
-    cur.execute(NEW, {**values, "until_cron": until.cron_expression, "until_zone": until.timezone})
+    cur.execute(UNRECORDED, {**values, "until_cron": until.cron_expression, "until_zone": until.timezone})
     steps = fetch_records(cur, Step)
     if ahead is None:
         return split_at_limit(_keys(steps), count, None)
@@ -80,5 +80,5 @@ def find_new(cur: cursor, filters: Filters, position: Position, count: int) -> K
     return split_at_limit(_keys(steps), count, Position(last.cron_expression, last.timezone, None))
 
 
-def _keys(steps: Sequence[Step] | Sequence[SettledStep]) -> list[Position]:
+def _keys(steps: Sequence[Step] | Sequence[RecordedStep]) -> list[Position]:
     return [Position(step.cron, step.zone, model_id) for step in steps for model_id in step.model_ids]

@@ -9,7 +9,7 @@ from psycopg2.extensions import cursor
 from api.contract.fields import UUID
 from api.rows import fetch_records
 from api.schedules.listing.by_key import find_filtered, find_matching
-from api.schedules.listing.by_status import SETTLED_STATUSES, find_new, find_settled
+from api.schedules.listing.by_status import RECORDED_STATUSES, find_recorded, find_unrecorded
 from api.schedules.listing.cursor import START, Filters, ListedStatus, Position, decode, encode
 from api.schedules.queries import SELECT, Schedule
 from core.results.models import Failure
@@ -92,10 +92,10 @@ def _find_candidates(
     if filters.status == "failing":
         return _find_failing(cur, results, filters, position, count)
     start = _table_position(position)
-    if filters.status in SETTLED_STATUSES:
-        return _Candidates(*find_settled(cur, filters, start, count))
+    if filters.status in RECORDED_STATUSES:
+        return _Candidates(*find_recorded(cur, filters, start, count))
     if filters.status == "new":
-        return _Candidates(*find_new(cur, filters, start, count))
+        return _Candidates(*find_unrecorded(cur, filters, start, count))
     if filters.status == "paused":
         filters = filters._replace(enabled=False)
     return _Candidates(*find_filtered(cur, filters, start, count))

@@ -144,7 +144,7 @@ def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(listing, "MAX_FAILURES_SCANNED", 5)
         monkeypatch.setattr(by_status, "MAX_STEPS", 2)
         monkeypatch.setattr(by_status, "WINDOW", 2)
-        monkeypatch.setattr(by_status, "MAX_SETTLED_SPECS", 2)
+        monkeypatch.setattr(by_status, "MAX_RECORDED_SPECS", 2)
 
 
 @pytest.mark.usefixtures("bounds")

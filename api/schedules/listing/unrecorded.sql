@@ -1,4 +1,4 @@
--- Models with the status new: of cron specs that schedules use and the scheduler has not settled.
+-- Models with the status new: of cron specs that schedules use and the scheduler has not recorded.
 --
 -- The next spec in use after one of crons is usually the next one of crons, and otherwise new. Others may follow a new
 -- one directly, so each step looks after the spec that it is at, and only then after those of crons.
@@ -25,9 +25,9 @@ WITH RECURSIVE scan AS (
     CROSS JOIN LATERAL (
         -- The inner LIMIT keeps the planner from joining all specs.
         SELECT cron_expression, timezone, (
-                SELECT true FROM public.crons AS settled
-                WHERE settled.cron_expression = schedule.cron_expression AND settled.timezone = schedule.timezone
-                    AND (settled.next_due_at IS NOT NULL OR settled.error IS NOT NULL) LIMIT 1
+                SELECT true FROM public.crons AS recorded
+                WHERE recorded.cron_expression = schedule.cron_expression AND recorded.timezone = schedule.timezone
+                    AND (recorded.next_due_at IS NOT NULL OR recorded.error IS NOT NULL) LIMIT 1
             ) IS NULL AS is_new
         FROM public.metrics_executions AS schedule
         WHERE enabled AND CASE
@@ -55,31 +55,31 @@ WITH RECURSIVE scan AS (
                 AND (cron_expression, timezone) <= (%(until_cron)s, %(until_zone)s)
                 AND (%(cron)s IS NULL OR cron_expression = public.normal_cron(%(cron)s))
                 AND (%(zone)s IS NULL OR timezone = %(zone)s)
-         ) AS recorded
+         ) AS existing
          CROSS JOIN LATERAL (
             SELECT cron_expression, timezone, (
-                    SELECT true FROM public.crons AS settled
-                    WHERE settled.cron_expression = schedule.cron_expression AND settled.timezone = schedule.timezone
-                        AND (settled.next_due_at IS NOT NULL OR settled.error IS NOT NULL) LIMIT 1
+                    SELECT true FROM public.crons AS recorded
+                    WHERE recorded.cron_expression = schedule.cron_expression AND recorded.timezone = schedule.timezone
+                        AND (recorded.next_due_at IS NOT NULL OR recorded.error IS NOT NULL) LIMIT 1
                 ) IS NULL AS is_new
             FROM public.metrics_executions AS schedule
             WHERE enabled AND CASE
                     WHEN %(cron)s IS NULL AND %(zone)s IS NULL THEN
-                        (cron_expression, timezone) > (recorded.cron_expression, recorded.timezone)
+                        (cron_expression, timezone) > (existing.cron_expression, existing.timezone)
                     WHEN %(zone)s IS NULL THEN
-                        cron_expression = public.normal_cron(%(cron)s) AND timezone > recorded.timezone
+                        cron_expression = public.normal_cron(%(cron)s) AND timezone > existing.timezone
                     WHEN %(cron)s IS NULL THEN
-                        (timezone, enabled, cron_expression) > (%(zone)s, true, recorded.cron_expression)
+                        (timezone, enabled, cron_expression) > (%(zone)s, true, existing.cron_expression)
                         AND (timezone, enabled) <= (%(zone)s, true)
                     ELSE
                         cron_expression = public.normal_cron(%(cron)s) AND timezone = %(zone)s
-                        AND (cron_expression, timezone) > (recorded.cron_expression, recorded.timezone)
+                        AND (cron_expression, timezone) > (existing.cron_expression, existing.timezone)
                 END
             ORDER BY CASE WHEN %(cron)s IS NULL AND %(zone)s IS NOT NULL THEN timezone END, cron_expression, timezone
             LIMIT 1
          ) AS next_spec
          WHERE NOT nearest.is_new AND next_spec.is_new
-         ORDER BY recorded.cron_expression, recorded.timezone LIMIT 1)
+         ORDER BY existing.cron_expression, existing.timezone LIMIT 1)
     ) AS spec
     CROSS JOIN LATERAL (
         SELECT ARRAY(

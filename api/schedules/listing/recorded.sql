@@ -1,4 +1,5 @@
--- Models with the status scheduled, late or error: of cron specs that the scheduler has settled.
+-- Models with the status scheduled, late or error: of cron specs that the scheduler has recorded with a next due time or
+-- an error.
 --
 -- Goes from spec to spec of crons, and in a large one from window to window: so many steps take their time and no more,
 -- even where hardly any schedule has the status. model_id is where the spec goes on; null when it is done with.
