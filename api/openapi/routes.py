@@ -7,10 +7,10 @@ from flask import Blueprint, Response, current_app, jsonify, render_template
 from pydantic import Field
 
 from api.backends import backends
+from api.contract import conditional_get
 from api.contract.operation import Operation, ResponseSpec, operation
 from api.openapi.document import document
 from api.problems import NotFound
-from api.schedules import etags
 
 blueprint = Blueprint("docs", __name__)
 
@@ -25,14 +25,16 @@ Page = Annotated[str, Field(examples=["<!doctype html>"])]
 @blueprint.get("/openapi.json")
 @operation(
     Operation(
-        {200: ResponseSpec("This document.", Document, etags.TAG), 304: etags.UNCHANGED},
-        headers=etags.NONE_MATCH,
+        {200: ResponseSpec("This document.", Document, conditional_get.ETAG_HEADER), 304: conditional_get.NOT_MODIFIED},
+        headers=conditional_get.IF_NONE_MATCH_HEADER,
         needs_backends=False,
     )
 )
 def openapi() -> Response:
     """Show the contract."""
-    return etags.cacheable(jsonify(document(current_app, tokens_needed=bool(backends().settings.api_tokens))))
+    return conditional_get.make_conditional(
+        jsonify(document(current_app, tokens_needed=bool(backends().settings.api_tokens)))
+    )
 
 
 @blueprint.get("/docs")
@@ -48,4 +50,4 @@ def swagger_ui(name: str) -> Response:
     if name not in SWAGGER_UI:
         raise NotFound(f"there is no {name[:80]}; the page is /docs")
     file, media_type = SWAGGER_UI[name]
-    return etags.cacheable(Response((files("offapi") / file).read_bytes(), mimetype=media_type))
+    return conditional_get.make_conditional(Response((files("offapi") / file).read_bytes(), mimetype=media_type))
