@@ -18,10 +18,7 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 def test_malformed_requests_cause_no_internal_error_and_no_hang(
-    env: dict[str, str],
-    db: Connection,
-    tmp_path: Path,
-    pytestconfig: pytest.Config,
+    env: dict[str, str], db: Connection, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     factor = pytestconfig.getoption("fuzz")
     seed = random.randrange(2**32) if factor else 0
