@@ -23,14 +23,14 @@ ROW_ERROR_CLASSES = ("22", "54", "XX")
 NEWEST_VERSIONS = """
     SELECT schedule.model_id::text, newest.id, newest."timestamp", newest.version, public.schedule_now()
     FROM public.metrics_executions AS schedule
-    CROSS JOIN LATERAL public.latest_results(ARRAY[schedule.model_id]) AS newest
+    CROSS JOIN LATERAL public.newest_label_rows(ARRAY[schedule.model_id]) AS newest
     WHERE schedule.model_id = ANY (%(model_ids)s::uuid[]) AND (schedule.enabled OR %(requested)s)
 """
 NEWEST_ROWS = """
     SELECT schedule.model_id::text, public.schedule_now(), newest.id, newest."timestamp", newest.version,
            newest.y_true::text, newest.y_pred::text
     FROM public.metrics_executions AS schedule
-    LEFT JOIN LATERAL public.latest_results(ARRAY[schedule.model_id]) AS newest ON true
+    LEFT JOIN LATERAL public.newest_label_rows(ARRAY[schedule.model_id]) AS newest ON true
     WHERE schedule.model_id = ANY (%(model_ids)s::uuid[]) AND (schedule.enabled OR %(requested)s)
 """
 
@@ -48,7 +48,7 @@ OTHER_ROWS = """
          ORDER BY schedule.model_id LIMIT 5)
     )
     SELECT length(newest.y_true::text) + length(newest.y_pred::text)
-    FROM other CROSS JOIN LATERAL public.latest_results(ARRAY[other.model_id]) AS newest
+    FROM other CROSS JOIN LATERAL public.newest_label_rows(ARRAY[other.model_id]) AS newest
     LIMIT 1
 """
 

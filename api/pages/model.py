@@ -61,7 +61,7 @@ def chart(model_id: str) -> Response:
 def _drawn(model_id: str) -> Page:
     with backends().database.autocommit() as statements:
         whole = response.look(statements)
-        known = details.find(statements, model_id)
+        known = details.find_details(statements, model_id)
     found = backends().results.newest(model_id, None, DRAWN)
     runs = _runs(known and known.schedule, found[::-1])
     drawn = [
@@ -81,7 +81,7 @@ def _drawn(model_id: str) -> Page:
 def _render(model_id: str, before: datetime | None) -> Page:
     with backends().database.autocommit() as statements:
         whole = response.look(statements)
-        known = details.find(statements, model_id)
+        known = details.find_details(statements, model_id)
     queue = whole.queue
     if queue is None:
         raise ServiceUnavailable("Redis, which has the results, does not answer at present; try again in a moment.")
@@ -92,7 +92,7 @@ def _render(model_id: str, before: datetime | None) -> Page:
     found = backends().results.newest(model_id, before, LISTED + 1)
     runs = _runs(known and known.schedule, found[::-1])[::-1]
     listed = runs[: sum(result is not None for result in found[:LISTED])]
-    schedule = known and serializers.details(known, newest, lambda: queue)
+    schedule = known and serializers.schedule_details(known, newest, lambda: queue)
     detail = backends().results.latest_confusion(model_id)
     return response.rendered(
         "model.html",

@@ -69,7 +69,7 @@ def _render(filters: Filters, given: dict[str, str]) -> Page:
     counting: Counting = current_app.extensions[COUNTING]
     with backends().database.autocommit() as statements:
         whole = response.look(statements)
-        found = listing.page(statements, lambda: backends().results, filters, given.get("after"), SHOWN)
+        found = listing.read_page(statements, lambda: backends().results, filters, given.get("after"), SHOWN)
     census = counting.latest(FIRST_COUNT)
     return response.rendered(
         "overview.html",
@@ -77,7 +77,7 @@ def _render(filters: Filters, given: dict[str, str]) -> Page:
         census=census,
         histogram=census and _histogram(census),
         rows=rows(found.schedules, lambda: backends().results, whole),
-        following=found.following and _address({**given, "after": found.following}),
+        following=found.next_cursor and _address({**given, "after": found.next_cursor}),
         titles=TITLES,
         given=given,
     )

@@ -6,7 +6,7 @@ from typing import NamedTuple, cast
 
 import redis
 
-from api.cron.routes import words
+from api.cron.preview import description
 from api.pages.filters import percent
 from api.pages.snapshot import Whole
 from api.pages.status_badge import UNKNOWN, State, requested_run, state
@@ -15,7 +15,7 @@ from api.schedules import details, serializers
 from api.schedules.details import Details
 from api.schedules.queries import Schedule
 from api.schedules.response_schemas import ScheduleResponse
-from api.status.snapshot import Queue
+from api.status.snapshot import QueueState
 from core.results.models import NO_RESULTS, RecentResults, Result
 from core.results.repository import ResultStore
 
@@ -49,12 +49,12 @@ def rows(schedules: Sequence[Schedule], results: Callable[[], ResultStore], whol
 
 
 def _row(schedule: Schedule, recent: RecentResults, whole: Whole) -> Row:
-    listed = serializers.schedule(schedule)
+    listed = serializers.schedule_response(schedule)
     result, figures = recent.latest, recent.accuracies
     known = [figure for figure in figures if figure is not None]
     return Row(
         schedule=listed,
-        words=words(schedule.cron_expression),
+        words=description(schedule.cron_expression),
         next_run_at=instant(listed["next_run_at"]),
         state=_state(schedule, listed, result, whole),
         run_requested_at=requested_run(schedule, result),
@@ -71,7 +71,7 @@ def _state(schedule: Schedule, listed: ScheduleResponse, result: Result | None, 
     if queue is None and listed["status"] == "scheduled":
         return UNKNOWN
     known = Details(system.now, None, system.leader, schedule)
-    reason = details.reason(listed, known, result, lambda: cast("Queue", queue))
+    reason = details.explain_status(listed, known, result, lambda: cast("QueueState", queue))
     return state(listed, schedule.last_run_at, result, reason, system.now)
 
 

@@ -11,7 +11,7 @@ from psycopg2.extensions import cursor
 
 from api.backends import Backends
 from api.status import diagnosis, snapshot
-from api.status.snapshot import Queue, System
+from api.status.snapshot import QueueState, SystemSnapshot
 
 T = TypeVar("T")
 
@@ -21,8 +21,8 @@ FRESH = 0.25  # seconds
 class Whole(NamedTuple):
     """What PostgreSQL and Redis say."""
 
-    system: System
-    queue: Queue | None  # None where Redis does not answer
+    system: SystemSnapshot
+    queue: QueueState | None  # None where Redis does not answer
     workers: int | None  # None where that cannot be told
     problems: list[str]
     looked_at: float  # by time.monotonic()
@@ -52,9 +52,9 @@ class Looking:
 
 def _look(backends: Backends, statements: cursor) -> Whole:
     looked_at = time.monotonic()
-    found = snapshot.look(statements)
-    queue = _unless_away(lambda: snapshot.queue(backends.redis))
-    workers = _unless_away(lambda: snapshot.workers(backends.redis)) if queue else None
+    found = snapshot.read_snapshot(statements)
+    queue = _unless_away(lambda: snapshot.read_queue(backends.redis))
+    workers = _unless_away(lambda: snapshot.count_workers(backends.redis)) if queue else None
     problems = diagnosis.problems(found, queue, backends.settings.queue_age_limit)
     return Whole(found, queue, workers, problems, looked_at)
 

@@ -74,7 +74,7 @@ class SystemUnderTest:
                 continue
             if not service.exit_expected:
                 service.exit_expected = True
-                self.record_failure(f"{service.name} exited unexpectedly: {service.process.end}")
+                self.record_failure(f"{service.name} exited unexpectedly: {service.process.exit_reason}")
             if service.enabled and self._is_restart_due(service):
                 service.start()
 
@@ -83,10 +83,10 @@ class SystemUnderTest:
         log.error("%s", failure)
 
     def is_postgres_up(self) -> bool:
-        return local_postgres.answers(self.owner_url)
+        return local_postgres.accepts_connections(self.owner_url)
 
     def is_redis_up(self) -> bool:
-        return local_redis.answers(self.redis_url)
+        return local_redis.is_ready(self.redis_url)
 
     def _is_restart_due(self, process: Server | Service) -> bool:
         """Return True after the restart delay, which begins with the first call."""

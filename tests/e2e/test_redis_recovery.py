@@ -52,7 +52,7 @@ class DurableRedis:
             for file in self._folder.rglob("*.aof*"):
                 file.unlink()
         self.server.process.start()
-        wait_for(lambda: local_redis.answers(self.server.url))
+        wait_for(lambda: local_redis.is_ready(self.server.url))
 
     def _append_only_file(self) -> Path:
         [file] = [path for path in self._folder.rglob("*.aof") if not path.name.endswith(".base.aof")]

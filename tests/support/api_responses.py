@@ -1,4 +1,4 @@
-"""Parts of API responses that tests check."""
+"""Parts of API responses that tests compare."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def problem(response: Any) -> tuple[int, str]:
 
 
 def next_page_url(response: Any) -> str | None:
-    """Return the URL of the next page, from the Link header; None on the last page."""
+    """Return the URL of the next page."""
     link: str | None = response.headers.get("Link")
     if link is None:
         return None

@@ -30,6 +30,16 @@ def drain_queue(client: redis.Redis) -> list[dict[str, Any]]:
     return messages
 
 
+def published_models(client: redis.Redis) -> list[str]:
+    """Return the models of all messages in the queue, the oldest first."""
+    return [model_id for message in published_messages(client) for model_id in message["model_ids"]]
+
+
+def drain_runs(client: redis.Redis) -> list[tuple[str, str]]:
+    """Return (model, minute of the due time) for all runs in the queue, the oldest first, and empty it."""
+    return [(model, message["due_at"][11:16]) for message in drain_queue(client) for model in message["model_ids"]]
+
+
 def _decode_messages(client: redis.Redis) -> Iterator[dict[str, Any]]:
     raw_messages: Any = client.lrange(QUEUE, 0, -1)
     for raw in reversed(raw_messages):

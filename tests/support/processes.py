@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from devstack.process import ROOT, leashed
+from devstack.process import ROOT, with_parent_death_signal
 from tests.support.databases import Connection, one
 
 STOP_TIMEOUT = 10  # seconds
@@ -19,7 +19,7 @@ class Service:
     """A process whose output goes to a file."""
 
     def __init__(self, module: list[str], env: Mapping[str, str], log: Path) -> None:
-        self._command = leashed([sys.executable, "-m", *module], death_signal=signal.SIGTERM)
+        self._command = with_parent_death_signal([sys.executable, "-m", *module], death_signal=signal.SIGTERM)
         self.env = {**os.environ, **env}
         self._log = log
         self._offset = self._latest_offset = log.stat().st_size if log.exists() else 0

@@ -1,4 +1,4 @@
-"""HTTP client that sends bytes as no client library would."""
+"""HTTP byte by byte, as no client library would send it."""
 
 import json
 import re
@@ -18,7 +18,7 @@ SOCKET_TIMEOUT = 10.0  # seconds
 
 
 class RawResponse(NamedTuple):
-    """The only response on a connection."""
+    """A response, parsed from the bytes of a connection."""
 
     status: int
     headers: dict[str, str]
@@ -30,7 +30,7 @@ class RawResponse(NamedTuple):
 
 
 class Api(NamedTuple):
-    """A running API."""
+    """A running API process."""
 
     port: int
     service: Service
@@ -48,17 +48,17 @@ class Api(NamedTuple):
             raise
         return connection
 
-    def exchange(self, request: bytes) -> bytes:
-        """Send bytes on a new connection, and return all that is received."""
+    def exchange(self, data: bytes) -> bytes:
+        """Send the data and the end of the stream; return what is received until the server closes, too."""
         with self.connect() as connection:
-            return exchange(connection, request)
+            return exchange(connection, data)
 
     def request(self, head: str, body: bytes = b"") -> RawResponse:
-        """Send one request, with this request line and headers, on a new connection."""
+        """Send one request, of its first line and headers, on a connection of its own."""
         return parse_response(self.exchange(encode_request(head, body)))
 
     def response_time(self, head: str, status: int = 200) -> float:
-        """Return the seconds until the response, which must have the status."""
+        """Return the duration of a request in seconds."""
         started = time.monotonic()
         response = self.request(head)
         assert response.status == status, response
@@ -75,31 +75,33 @@ class Api(NamedTuple):
 @contextmanager
 def running_api(env: dict[str, str], folder: Path, module: str = "api.main") -> Iterator[Api]:
     port = free_port()
-    with running_service([module], {"HOST": HOST, "PORT": str(port), **env}, folder / "api.log") as service:
-        api = Api(port, service)
+    with running_service([module], {"HOST": HOST, "PORT": str(port), **env}, folder / "api.log") as process:
+        api = Api(port, process)
         wait_for(lambda: api.is_alive)
         yield api
 
 
-def encode_request(head: str, body: bytes = b"", *, length: int | None = None) -> bytes:
-    """Return a request; length is its Content-Length if that is not the length of the body."""
+def encode_request(head: str, body: bytes = b"", *, content_length: int | None = None) -> bytes:
+    """Return a request; content_length is that of its header, if it is to differ from the body's."""
     lines = [*head.split("\n"), f"Host: {HOST}"]
-    if body or length:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body) if length is None else length}"]
+    if body or content_length:
+        length = len(body) if content_length is None else content_length
+        lines += ["Content-Type: application/json", f"Content-Length: {length}"]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def exchange(connection: socket.socket, request: bytes) -> bytes:
-    """Send bytes, shut down the sending side, and return all that is received."""
+def exchange(connection: socket.socket, data: bytes) -> bytes:
+    """Send the data and the end of the stream; return what is received until the server closes, too."""
     try:
-        connection.sendall(request)
+        connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
     except OSError:
-        pass  # the server has closed the connection, perhaps after a response
-    return read_until_close(connection)
+        pass  # closed by the server, which may have sent the reason
+    return receive_all(connection)
 
 
-def read_until_close(connection: socket.socket) -> bytes:
+def receive_all(connection: socket.socket) -> bytes:
+    """Return what is received until the server closes the connection."""
     received = bytearray()
     try:
         while data := connection.recv(1 << 16):
@@ -109,15 +111,14 @@ def read_until_close(connection: socket.socket) -> bytes:
     return bytes(received)
 
 
-def parse_statuses(received: bytes) -> list[int]:
-    """Return the status of each response."""
-    return [int(status) for status in STATUS_LINE.findall(received)]
+def statuses(responses: bytes) -> list[int]:
+    return [int(status) for status in STATUS_LINE.findall(responses)]
 
 
-def parse_response(received: bytes) -> RawResponse:
-    """Return the response, which must be the only one."""
-    assert len(parse_statuses(received)) == 1, received
-    head, _, body = received.partition(b"\r\n\r\n")
+def parse_response(response: bytes) -> RawResponse:
+    """Parse bytes that must be exactly one response."""
+    assert len(statuses(response)) == 1, response
+    head, _, body = response.partition(b"\r\n\r\n")
     status_line, *lines = head.decode("latin-1").split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     return RawResponse(int(status_line.split()[1]), headers, body)

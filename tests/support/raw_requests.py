@@ -1,4 +1,4 @@
-"""Random malformed HTTP requests, each as the bytes for one connection."""
+"""Random malformed requests: each is the bytes of one connection."""
 
 import json
 import random
@@ -94,136 +94,140 @@ CHUNKS = [
 ]  # fmt: skip
 
 
-def raw_request(rng: random.Random) -> bytes:
-    """Return one request, or several pipelined ones."""
+def raw_request(choices: random.Random) -> bytes:
+    """Return one request, or several of them on one connection."""
     generators: list[Callable[[random.Random], bytes]] = [
-        _well_formed,
-        _well_formed,
-        _misframed,
-        _malformed_head,
-        _pipelined,
+        _well_framed,
+        _well_framed,
+        _wrong_body_length,
+        _wrong_request_line,
+        _pipeline,
         _mangled,
     ]
-    return rng.choice(generators)(rng)
+    return choices.choice(generators)(choices)
 
 
-def _well_formed(rng: random.Random) -> bytes:
-    """Return a well-formed request with unusual values."""
-    request_line = _request_line(rng)
-    body = _body(rng) if not request_line.startswith(b"GET") or rng.random() < 0.1 else b""
-    length = [b"Content-Length: %d" % len(body)] if body or rng.random() < 0.5 else []
-    return b"\r\n".join([request_line, *_headers(rng), *length, b"", body])
+def _well_framed(choices: random.Random) -> bytes:
+    """Return a request as a client would send it; only the values are odd."""
+    request_line = _request_line(choices)
+    body = _body(choices) if not request_line.startswith(b"GET") or choices.random() < 0.1 else b""
+    content_length = [b"Content-Length: %d" % len(body)] if body or choices.random() < 0.5 else []
+    return b"\r\n".join([request_line, *_headers(choices), *content_length, b"", body])
 
 
-def _request_line(rng: random.Random) -> bytes:
-    """Return the request line, usually of an existing operation."""
-    method, path = rng.choice(OPERATIONS).split(" ")
-    if rng.random() < 0.1:
-        method = rng.choice(METHODS)
-    return method.encode() + b" " + _target(rng, path) + b" " + rng.choice(VERSIONS).encode()
+def _request_line(choices: random.Random) -> bytes:
+    """Return a request line, most often of an existing operation."""
+    method, path = choices.choice(OPERATIONS).split(" ")
+    if choices.random() < 0.1:
+        method = choices.choice(METHODS)
+    return method.encode() + b" " + _target(choices, path) + b" " + choices.choice(VERSIONS).encode()
 
 
-def _misframed(rng: random.Random) -> bytes:
-    """Return a request whose body does not match its Content-Length or Transfer-Encoding."""
-    body = _body(rng)
+def _wrong_body_length(choices: random.Random) -> bytes:
+    """Return a request whose body does not have the length that its headers state."""
+    body = _body(choices)
     framings = [
-        (b"Content-Length: " + _encode(rng.choice(LENGTHS)), body),
-        (b"Content-Length: %d" % (len(body) + rng.choice([1, 10, 10_000])), body),
+        (b"Content-Length: " + _latin1(choices.choice(LENGTHS)), body),
+        (b"Content-Length: %d" % (len(body) + choices.choice([1, 10, 10_000])), body),
         (b"Content-Length: %d" % (len(body) // 2), body),
-        (b"Content-Length: %d\r\nContent-Length: %d" % (len(body), rng.choice([len(body), 0])), body),
-        (b"Transfer-Encoding: chunked", rng.choice(CHUNKS)),
-        (b"Transfer-Encoding: chunked\r\nContent-Length: 5", rng.choice(CHUNKS)),
+        (b"Content-Length: %d\r\nContent-Length: %d" % (len(body), choices.choice([len(body), 0])), body),
+        (b"Transfer-Encoding: chunked", choices.choice(CHUNKS)),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 5", choices.choice(CHUNKS)),
         (
-            b"Transfer-Encoding: " + rng.choice([b"gzip", b"identity", b"\x0bchunked", b"chunked, chunked", b""]),
+            b"Transfer-Encoding: " + choices.choice([b"gzip", b"identity", b"\x0bchunked", b"chunked, chunked", b""]),
             body,
         ),
         (b"Expect: 100-continue\r\nContent-Length: %d" % len(body), body),
     ]
-    framing, payload = rng.choice(framings)
-    return b"\r\n".join([_request_line(rng), *_headers(rng), framing, b"", payload])
+    framing, sent_body = choices.choice(framings)
+    return b"\r\n".join([_request_line(choices), *_headers(choices), framing, b"", sent_body])
 
 
-def _malformed_head(rng: random.Random) -> bytes:
-    method, version = rng.choice(METHODS + ODD_METHODS), rng.choice(VERSIONS + ODD_VERSIONS)
+def _wrong_request_line(choices: random.Random) -> bytes:
+    method, version = choices.choice(METHODS + ODD_METHODS), choices.choice(VERSIONS + ODD_VERSIONS)
     targets = [
         b"/healthz", b"*", b"", b"//", b"http://[", b"http://127.0.0.1/healthz", b"http://a:b@c:99999/", b"a:80",
         b"?",
         b"#", b"/\xff", b"/%", b"/ /", b"/" + b"x" * 20_000, b"/schedule/" + b"%2e" * 999, b"/;/../schedule",
     ]  # fmt: skip
-    request_line = _encode(method) + b" " + rng.choice(targets) + b" " + version.encode()
-    ends = [b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\r\n folded", b"\0\r\n"]
-    broken = rng.choices(BROKEN_HEADERS, k=rng.randint(0, 1))
-    return rng.choice(ends).join([request_line, *_headers(rng), *broken, b"", b""]) + b"\r\n\r\n"
+    request_line = _latin1(method) + b" " + choices.choice(targets) + b" " + version.encode()
+    line_ends = [b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\r\n folded", b"\0\r\n"]
+    broken = choices.choices(BROKEN_HEADERS, k=choices.randint(0, 1))
+    return choices.choice(line_ends).join([request_line, *_headers(choices), *broken, b"", b""]) + b"\r\n\r\n"
 
 
-def _pipelined(rng: random.Random) -> bytes:
-    generators = [_well_formed, _well_formed, _misframed, _malformed_head]
-    return b"".join(rng.choice(generators)(rng) for _ in range(rng.randint(2, 6)))
+def _pipeline(choices: random.Random) -> bytes:
+    generators = [_well_framed, _well_framed, _wrong_body_length, _wrong_request_line]
+    return b"".join(choices.choice(generators)(choices) for _ in range(choices.randint(2, 6)))
 
 
-def _mangled(rng: random.Random) -> bytes:
-    """Return a request with some bytes replaced or removed."""
-    request = bytearray(_well_formed(rng))
-    for _ in range(rng.randint(1, 4)):
-        start = rng.randrange(max(1, min(len(request), 400)))
-        request[start : start + rng.randint(0, 3)] = rng.choice([b"", *JUNK_BYTES, b"\r", b"\n", b"\r\n\r\n", b":"])
+def _mangled(choices: random.Random) -> bytes:
+    """Return a request some of whose bytes are replaced or missing."""
+    request = bytearray(_well_framed(choices))
+    for _ in range(choices.randint(1, 4)):
+        index = choices.randrange(max(1, min(len(request), 400)))
+        request[index : index + choices.randint(0, 3)] = choices.choice(
+            [b"", *JUNK_BYTES, b"\r", b"\n", b"\r\n\r\n", b":"]
+        )
     return bytes(request)
 
 
-def _target(rng: random.Random, path: str) -> bytes:
-    if rng.random() < 0.1:
-        path += "/" + _quoted(rng)
-    if rng.random() < 0.4:
-        path = path.replace(MODEL, _quoted(rng))
-    if rng.random() < 0.5:
-        pairs = [f"{_quoted(rng, PARAMETERS)}={_quoted(rng)}" for _ in range(rng.randint(1, 3))]
+def _target(choices: random.Random, path: str) -> bytes:
+    if choices.random() < 0.1:
+        path += "/" + _quoted(choices)
+    if choices.random() < 0.4:
+        path = path.replace(MODEL, _quoted(choices))
+    if choices.random() < 0.5:
+        pairs = [f"{_quoted(choices, PARAMETERS)}={_quoted(choices)}" for _ in range(choices.randint(1, 3))]
         path += "?" + "&".join(pairs)
-    return _encode(path)
+    return _latin1(path)
 
 
-def _quoted(rng: random.Random, texts: list[str] = TEXTS) -> str:
-    """Return a percent-encoded text, sometimes one that is not UTF-8."""
-    if rng.random() < 0.1:
-        return rng.choice(["%ff", "%C0%80", "%ed%a0%80", "%", "%2", "%zz", "%00", "%0a", "%0d%0aX:1", "+", "%u1234"])
-    return quote(rng.choice(texts).encode("utf-8", "surrogatepass"), safe="")
+def _quoted(choices: random.Random, texts: list[str] = TEXTS) -> str:
+    """Return a percent-encoded text, or sometimes an invalid encoding."""
+    if choices.random() < 0.1:
+        return choices.choice(
+            ["%ff", "%C0%80", "%ed%a0%80", "%", "%2", "%zz", "%00", "%0a", "%0d%0aX:1", "+", "%u1234"]
+        )
+    return quote(choices.choice(texts).encode("utf-8", "surrogatepass"), safe="")
 
 
-def _headers(rng: random.Random) -> list[bytes]:
-    headers = [b"Host: 127.0.0.1"] if rng.random() < 0.95 else []
-    if rng.random() < 0.9:
+def _headers(choices: random.Random) -> list[bytes]:
+    headers = [b"Host: 127.0.0.1"] if choices.random() < 0.95 else []
+    if choices.random() < 0.9:
         headers.append(b"Content-Type: application/json")
-    others = range(rng.choice([0, 0, 0, 0, 0, 1, 1, 2, 200]))
-    return [*headers, *(_encode(f"{rng.choice(HEADERS)}: {rng.choice(HEADER_VALUES)}") for _ in others)]
+    others = range(choices.choice([0, 0, 0, 0, 0, 1, 1, 2, 200]))
+    return [*headers, *(_latin1(f"{choices.choice(HEADERS)}: {choices.choice(HEADER_VALUES)}") for _ in others)]
 
 
-def _body(rng: random.Random) -> bytes:
-    kind = rng.random()
+def _body(choices: random.Random) -> bytes:
+    kind = choices.random()
     if kind < 0.15:
         return b""
     if kind < 0.3:
-        return rng.choice(JUNK_JSON).encode()
-    body = _value(rng, depth=0)
-    if rng.random() < 0.2:
-        body = "[" + ",".join([body] * rng.choice([0, 1, 3])) + "]"
+        return choices.choice(JUNK_JSON).encode()
+    body = _value(choices, depth=0)
+    if choices.random() < 0.2:
+        body = "[" + ",".join([body] * choices.choice([0, 1, 3])) + "]"
     encoded = body.encode("utf-8", "surrogatepass")
-    if rng.random() < 0.2:
-        offset = rng.randrange(len(encoded) + 1)
-        encoded = encoded[:offset] + rng.choice(JUNK_BYTES) + encoded[offset:]
+    if choices.random() < 0.2:
+        index = choices.randrange(len(encoded) + 1)
+        encoded = encoded[:index] + choices.choice(JUNK_BYTES) + encoded[index:]
     return encoded
 
 
-def _value(rng: random.Random, depth: int) -> str:
-    """Return JSON; the top level is usually an object that resembles a schedule."""
-    kind = rng.random()
+def _value(choices: random.Random, depth: int) -> str:
+    """Return JSON: at the top level, most often an object that resembles a schedule."""
+    kind = choices.random()
     if depth == 0 or (kind < 0.1 and depth < 3):
-        fields = {"model_id": f'"{MODEL}"', "cron_expression": '"0 0 1 1 *"'}
-        for _ in range(rng.randint(0, 3)):
-            fields[rng.choice(FIELDS)] = _value(rng, depth + 1)
-        return "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in fields.items()) + "}"
+        members = {"model_id": f'"{MODEL}"', "cron_expression": '"0 0 1 1 *"'}
+        for _ in range(choices.randint(0, 3)):
+            members[choices.choice(FIELDS)] = _value(choices, depth + 1)
+        return "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in members.items()) + "}"
     if kind < 0.7:
-        return json.dumps(rng.choice(TEXTS), ensure_ascii=rng.random() < 0.5)
-    return rng.choice([*NUMBERS, "null", "true", "false", "[]", "{}", "[[]]"])
+        return json.dumps(choices.choice(TEXTS), ensure_ascii=choices.random() < 0.5)
+    return choices.choice([*NUMBERS, "null", "true", "false", "[]", "{}", "[[]]"])
 
 
-def _encode(text: str) -> bytes:
+def _latin1(text: str) -> bytes:
     return text.encode("latin-1", "replace")

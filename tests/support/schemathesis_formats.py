@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from core.results.models import Result
 from core.results.repository import ResultStore
 from tests.support import cron_model
-from tests.support.cron_strings import valid
+from tests.support.cron_strings import valid_expression
 from tests.support.databases import MODEL, Connection, model_ids, run, schedule
 
 TIME_ZONES = re.findall(r"\('([^']+)'\)", Path("sql/020_time_zones.sql").read_text())
@@ -24,7 +24,9 @@ MODELS_WITH_RESULTS = SCHEDULED_MODELS[:6]
 def register_formats(cursor: str) -> None:
     """Register a generator for each format; cursor is a valid pagination cursor."""
     rng = random.Random(7)
-    crons = [cron for cron in (valid(rng) for _ in range(2000)) if cron_model.accepts(cron_model.normal(cron))]
+    crons = [
+        cron for cron in (valid_expression(rng) for _ in range(2000)) if cron_model.is_valid(cron_model.normalize(cron))
+    ]
     schemathesis.openapi.format("cron", st.sampled_from(crons))
     schemathesis.openapi.format("iana-time-zone", st.sampled_from(TIME_ZONES))
     schemathesis.openapi.format("uuid", st.sampled_from(SCHEDULED_MODELS) | st.uuids().map(str))
@@ -37,9 +39,9 @@ def insert_test_data(db: Connection, results: ResultStore) -> None:
     for model_id in SCHEDULED_MODELS:
         schedule(db, model_id)
     run(db, "UPDATE leader SET name = 'scheduler-1:7', since = now(), looked_at = now() + interval '1 hour'")
-    minutes = [NOON + timedelta(minutes=minute) for minute in range(5)]
+    due_times = [NOON + timedelta(minutes=minute) for minute in range(5)]
     results.save(
-        Result(model_id, minute, minute, status="ok", accuracy=0.9, samples=10, result_id=1, data_timestamp=NOON)
+        Result(model_id, due_at, due_at, status="ok", accuracy=0.9, samples=10, result_id=1, data_timestamp=NOON)
         for model_id in MODELS_WITH_RESULTS
-        for minute in minutes
+        for due_at in due_times
     )

@@ -1,10 +1,9 @@
 """API with a short client timeout: python -m tests.support.short_timeout_api."""
 
-import api.http.connection
+from api.http.limits import Limits
 from api.main import main
 
-CLIENT_TIMEOUT = 1.5  # seconds
+LIMITS = Limits(client_timeout=1.5)
 
 if __name__ == "__main__":
-    api.http.connection.CLIENT_TIMEOUT = CLIENT_TIMEOUT  # type: ignore[attr-defined]  # it imports it from limits
-    main()
+    main(LIMITS)

@@ -1,4 +1,4 @@
-"""The database's own tests run on both ends of the supported versions, where both are installed."""
+"""Fixtures: tests of the database run on the oldest and the newest supported PostgreSQL, if both are installed."""
 
 from collections.abc import Iterator
 from pathlib import Path

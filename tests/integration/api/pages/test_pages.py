@@ -116,10 +116,10 @@ def test_the_state_has_a_reason(
 def test_states_of_the_schedule_come_first(client: FlaskClient, db: Connection, redis_client: redis.Redis) -> None:
     schedule(db)
     save(redis_client, 0.5)
-    assert "new the scheduler has not seen it yet" in row(client)
+    assert "new the scheduler has not read it yet" in row(client)
 
     sent(db, following="11:58")
-    assert "late its moment 2026-11-24T11:58:00Z has passed" in row(client)
+    assert "late its due time 2026-11-24T11:58:00Z has passed" in row(client)
     assert "1 problem" in text_of(page(client))
 
     run(db, "UPDATE crons SET error = 'the zone is unknown'")

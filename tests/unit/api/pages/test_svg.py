@@ -6,7 +6,7 @@ from api.pages.confusion import DARKEST, heat
 from api.pages.filters import duration, exact, label, number, percent, points
 from api.pages.svg import bars, sparkline
 from tests.support.databases import MODEL
-from tests.unit.core.cron.test_preview import at
+from tests.support.timestamps import utc
 
 
 @pytest.mark.parametrize(
@@ -65,10 +65,10 @@ def test_a_cell_is_the_darker_the_more_it_has_of_its_row() -> None:
         (label(None), "others"),
         (label(True), "true"),
         (label("1"), "1"),
-        (exact(at("2026-11-24 12:00")), "Tue 24 Nov 2026, 12:00:00 UTC"),
-        (exact(at("2026-11-24 12:00"), "Europe/Warsaw"), "Tue 24 Nov 2026, 13:00:00 Europe/Warsaw (12:00 UTC)"),
-        (exact(at("2026-11-24 12:00"), MODEL), "Tue 24 Nov 2026, 12:00:00 UTC"),  # no such zone
-        (exact(at("9999-12-31 23:00"), "Asia/Tokyo"), "Fri 31 Dec 9999, 23:00:00 UTC"),
+        (exact(utc("2026-11-24 12:00")), "Tue 24 Nov 2026, 12:00:00 UTC"),
+        (exact(utc("2026-11-24 12:00"), "Europe/Warsaw"), "Tue 24 Nov 2026, 13:00:00 Europe/Warsaw (12:00 UTC)"),
+        (exact(utc("2026-11-24 12:00"), MODEL), "Tue 24 Nov 2026, 12:00:00 UTC"),  # no such zone
+        (exact(utc("9999-12-31 23:00"), "Asia/Tokyo"), "Fri 31 Dec 9999, 23:00:00 UTC"),
     ],
 )
 def test_words(written: str, expected: str) -> None:
