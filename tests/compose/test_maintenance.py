@@ -51,33 +51,42 @@ SELECT 'busy';
 IS_WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'results'::regclass AND NOT granted)"
 
 
+@contextmanager
+def large_models(project: ComposeProject) -> Iterator[set[str]]:
+    """Models with many labels, without schedules; their rows are deleted after the block."""
+    ids = set(project.sql(INSERT_LARGE_LABELS.format(count=LARGE_MODELS)).split())
+    try:
+        yield ids
+    finally:
+        project.sql(DELETE_LARGE.format(ids=",".join(ids), name=LARGE_NAME))
+
+
 def test_stop_during_calculation_loses_nothing(project: ComposeProject, tmp_path: Path) -> None:
     stop, _ = code_blocks("docs/docker.md", "Stop")[0]
-    large = set(project.sql(INSERT_LARGE_LABELS.format(count=LARGE_MODELS)).split())
-    ids = ",".join(large)
-    # Scheduled after the clock is set: a minute skipped by it would be made up, and the results of this one unchanged.
-    minute = project.start_minute(in_seconds=10)
-    project.sql(INSERT_LARGE_SCHEDULES.format(ids=ids, name=LARGE_NAME))
-    member_of_minute = f" [{minute.due_at.timestamp():.0f}000,"
+    with large_models(project) as large:
+        # Scheduled after the clock is set: a minute skipped by it would be made up, and the results of this one
+        # unchanged.
+        minute = project.start_minute(in_seconds=10)
+        project.sql(INSERT_LARGE_SCHEDULES.format(ids=",".join(large), name=LARGE_NAME))
+        member_of_minute = f" [{minute.due_at.timestamp():.0f}000,"
 
-    def calculated_models() -> list[str]:
-        """Return the large models with a result of the minute, each once per result."""
-        keys = [result.split()[0] for result in project.results() if member_of_minute in result]
-        return [model_id for key in keys if (model_id := key.removeprefix("metrics:results:")) in large]
+        def calculated_models() -> list[str]:
+            """Return the large models with a result of the minute, each once per result."""
+            keys = [result.split()[0] for result in project.results() if member_of_minute in result]
+            return [model_id for key in keys if (model_id := key.removeprefix("metrics:results:")) in large]
 
-    wait_for(calculated_models)
-    project.shell([stop], tmp_path)
-    exit_codes = {service_of(container): container["State"]["ExitCode"] for container in project.containers()}
-    project.up("redis")
-    before = len(calculated_models())
-    project.up()
+        wait_for(calculated_models)
+        project.shell([stop], tmp_path)
+        exit_codes = {service_of(container): container["State"]["ExitCode"] for container in project.containers()}
+        project.up("redis")
+        before = len(calculated_models())
+        project.up()
 
-    assert exit_codes == dict.fromkeys((*SERVICES, "database"), 0)  # 137: SIGTERM was not handled, or not in time
-    assert 0 < before < LARGE_MODELS
-    wait_for(lambda: len(calculated_models()) >= LARGE_MODELS, seconds=180)
-    assert set(calculated_models()) == large
-    assert len(calculated_models()) == LARGE_MODELS
-    project.sql(DELETE_LARGE.format(ids=ids, name=LARGE_NAME))
+        assert exit_codes == dict.fromkeys((*SERVICES, "database"), 0)  # 137: SIGTERM was not handled, or not in time
+        assert 0 < before < LARGE_MODELS
+        wait_for(lambda: len(calculated_models()) >= LARGE_MODELS, seconds=180)
+        assert set(calculated_models()) == large
+        assert len(calculated_models()) == LARGE_MODELS
 
 
 def test_down_and_up_keep_schedules_and_results(project: ComposeProject, models: list[str], tmp_path: Path) -> None:
