@@ -18,7 +18,10 @@ ALL = """
     SELECT cron_expression AS cron, timezone AS zone, model_id FROM public.metrics_executions
     WHERE model_id >= %(from_model)s ORDER BY model_id LIMIT %(limit)s
 """
-FILTERED = files(__package__).joinpath("by_key.sql").read_text()
+# One index holds the enabled schedules, another one the paused ones: a rare kind is found among many of the other.
+ENABLED = files(__package__).joinpath("enabled.sql").read_text()
+PAUSED = files(__package__).joinpath("paused.sql").read_text()
+ENABLED_AND_PAUSED = f"({ENABLED}) UNION ALL ({PAUSED}) ORDER BY cron, zone, model_id LIMIT %(limit)s"
 # The condition on the name is that of an index which has all names, in the order of the list.
 MATCHING = """
     SELECT '' AS cron, '' AS zone, model_id FROM (
@@ -43,8 +46,7 @@ class KeyRange(NamedTuple):
 
 def find_filtered(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange:
     """Return schedules that match the filters of cron, zone and enabled."""
-    is_filtered = filters.enabled is not None or filters.cron is not None or filters.zone is not None
-    cur.execute(FILTERED if is_filtered else ALL, parameters(filters, position, count))
+    cur.execute(_statement(filters), parameters(filters, position, count))
     return split_at_limit(fetch_records(cur, Position), count, None)
 
 
@@ -64,12 +66,17 @@ def find_matching(cur: cursor, filters: Filters, position: Position, count: int)
     return split_at_limit(fetch_records(cur, Position), count, None)
 
 
+def _statement(filters: Filters) -> str:
+    if filters.enabled is not None:
+        return ENABLED if filters.enabled else PAUSED
+    return ALL if filters.cron is None and filters.zone is None else ENABLED_AND_PAUSED
+
+
 def parameters(filters: Filters, position: Position, count: int) -> Mapping[str, Any]:
     """Return the values that all statements have in common; the limit is one more, to see if others follow."""
     return {
         "cron": filters.cron,
         "zone": filters.zone,
-        "enabled": filters.enabled,
         "from_cron": position.cron,
         "from_zone": position.zone,
         "from_model": position.model_id,
