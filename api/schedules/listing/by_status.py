@@ -47,7 +47,7 @@ class Step(NamedTuple):
 
 
 class RecordedStep(NamedTuple):
-    """The same, and the model at which the cron spec goes on; None at its end."""
+    """The same, and the model at which the cron spec continues; None at its end."""
 
     cron: str
     zone: str
