@@ -58,7 +58,7 @@ def create_or_replace_schedule(body: ScheduleCreate) -> ResponseReturnValue:
 def put_schedule(model_id: str, body: ScheduleReplace) -> ResponseReturnValue:
     """Create or replace the schedule of a model; idempotent."""
     if body.get("model_id", model_id) != model_id:
-        detail = f"model_id is {body['model_id']}, and the address says {model_id}; leave it out, or write the same"
+        detail = f"model_id is {body['model_id']}, and the path has {model_id}; leave it out, or write the same"
         raise InvalidRequest(detail, FieldError(detail, "#/model_id"))
     values: dict[str, Any] = {**body, "model_id": model_id}
     return _save(NewSchedule(**values))

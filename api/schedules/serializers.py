@@ -6,7 +6,6 @@ from typing import cast
 
 from api.contract.response_fields import format_timestamp
 from api.cron.preview import description, next_due_times
-from api.cron.schemas import DueTime
 from api.results.schemas import ResultResponse
 from api.schedules.details import Details, explain_status
 from api.schedules.queries import Schedule
@@ -47,19 +46,20 @@ def schedule_details(details: Details, result: Result | None, read_queue: Callab
     """Return a schedule with its details and its last result; read_queue() is called only where it matters."""
     schedule, last_fire = details.schedule, details.last_fire
     response = schedule_response(schedule)
+    start = _start_of_next_fires(schedule, details.now)
+    has_next = response["next_run_at"] is not None
     return {
         **response,
         "description": description(schedule.cron_expression),
-        "next_fires": _next_fires(schedule, details.now) if response["next_run_at"] else [],
+        "next_fires": list(next_due_times(schedule.cron_expression, schedule.timezone, start)) if has_next else [],
         "last_fire": fire_response(last_fire) if last_fire else None,
         "last_result": cast("ResultResponse", result.as_dict()) if result else None,
         "reason": explain_status(response, details, result, read_queue),
     }
 
 
-def _next_fires(schedule: Schedule, now: datetime) -> list[DueTime]:
-    """Return the next due times, which are calculated once until the first of them has passed."""
-    next_run_at = schedule.next_run_at if schedule.next_run_at and schedule.next_run_at > now else None
-    # Due times are at full minutes.
-    after = next_run_at - MINUTE if next_run_at else now.replace(second=0, microsecond=0)
-    return list(next_due_times(schedule.cron_expression, schedule.timezone, after))
+def _start_of_next_fires(schedule: Schedule, now: datetime) -> datetime:
+    """Return an instant before the next due time that stays the same until then, so that the due times are cached."""
+    if schedule.next_run_at and schedule.next_run_at > now:
+        return schedule.next_run_at - MINUTE  # due times are at full minutes
+    return now.replace(second=0, microsecond=0)

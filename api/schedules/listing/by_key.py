@@ -7,12 +7,13 @@ order is that of the models; with one it is (cron, zone, model).
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from psycopg2.extensions import cursor
 
 from api.rows import fetch_records
 from api.schedules.listing.cursor import Filters, Position
+from core.results.models import Failure
 
 ALL = """
     SELECT cron_expression AS cron, timezone AS zone, model_id FROM public.metrics_executions
@@ -37,20 +38,23 @@ MATCHING = """
 ID_PREFIX = re.compile("[0-9a-f]{4,32}")  # without the hyphens
 
 
-class KeyRange(NamedTuple):
+Key = TypeVar("Key", Position, Failure)
+
+
+class KeyRange(NamedTuple, Generic[Key]):
     """Keys of schedules in their order, and where the search continues, also after few keys; None: at the end."""
 
-    keys: Sequence[Position]
-    next_position: Position | None
+    keys: Sequence[Key]
+    next_position: Key | None
 
 
-def find_filtered(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange:
+def find_filtered(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange[Position]:
     """Return schedules that match the filters of cron, zone and enabled."""
     cur.execute(_statement(filters), parameters(filters, position, count))
     return split_at_limit(fetch_records(cur, Position), count, None)
 
 
-def find_matching(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange:
+def find_matching(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange[Position]:
     """Return schedules whose name contains the search text, ignoring case, or whose id begins with it."""
     assert filters.search is not None
     escaped = re.sub(r"([\\%_])", r"\\\1", filters.search)
@@ -84,6 +88,6 @@ def parameters(filters: Filters, position: Position, count: int) -> Mapping[str,
     }
 
 
-def split_at_limit(keys: Sequence[Position], count: int, next_position: Position | None) -> KeyRange:
+def split_at_limit(keys: Sequence[Key], count: int, next_position: Key | None) -> KeyRange[Key]:
     """Return the first keys, and the position of the one after them; next_position if there is none."""
     return KeyRange(keys[:count], keys[count] if len(keys) > count else next_position)

@@ -47,7 +47,7 @@ class Step(NamedTuple):
 
 
 class RecordedStep(NamedTuple):
-    """The same, and the model at which the cron spec goes on; None at its end."""
+    """The same, and the model at which the cron spec continues; None at its end."""
 
     cron: str
     zone: str
@@ -55,7 +55,7 @@ class RecordedStep(NamedTuple):
     model_ids: Sequence[str]
 
 
-def find_recorded(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange:
+def find_recorded(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange[Position]:
     """Return models of cron specs that the scheduler has recorded, with one of RECORDED_STATUSES."""
     values = {"status": filters.status, "max_steps": MAX_STEPS, "window": WINDOW, "first_model": FIRST_MODEL}
     cur.execute(RECORDED, {**parameters(filters, position, count), **values})
@@ -65,7 +65,7 @@ def find_recorded(cur: cursor, filters: Filters, position: Position, count: int)
     return split_at_limit(_keys(steps), count, next_position)
 
 
-def find_unrecorded(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange:
+def find_unrecorded(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange[Position]:
     """Return models of cron specs that the scheduler has not recorded yet."""
     values = {**parameters(filters, position, count), "max_specs": MAX_RECORDED_SPECS}
     cur.execute(SPEC_AHEAD, values)

@@ -8,7 +8,7 @@ from psycopg2.extensions import cursor
 
 from api.contract.fields import UUID
 from api.rows import fetch_records
-from api.schedules.listing.by_key import find_filtered, find_matching
+from api.schedules.listing.by_key import KeyRange, find_filtered, find_matching, split_at_limit
 from api.schedules.listing.by_status import RECORDED_STATUSES, find_recorded, find_unrecorded
 from api.schedules.listing.cursor import START, Filters, ListedStatus, Position, decode, encode
 from api.schedules.queries import SELECT, Schedule
@@ -41,11 +41,7 @@ class Page(NamedTuple):
     next_cursor: str | None  # for ?after=; None on the last page
 
 
-class _Candidates(NamedTuple):
-    """Keys of schedules that may match, and where the search continues."""
-
-    keys: Sequence[Position | Failure]
-    next_position: Position | Failure | None
+_Candidates = KeyRange[Position] | KeyRange[Failure]
 
 
 def read_page(cur: cursor, results: Callable[[], ResultStore], filters: Filters, after: str | None, limit: int) -> Page:
@@ -93,12 +89,12 @@ def _find_candidates(
         return _find_failing(cur, results, filters, position, count)
     start = _table_position(position)
     if filters.status in RECORDED_STATUSES:
-        return _Candidates(*find_recorded(cur, filters, start, count))
+        return find_recorded(cur, filters, start, count)
     if filters.status == "new":
-        return _Candidates(*find_unrecorded(cur, filters, start, count))
+        return find_unrecorded(cur, filters, start, count)
     if filters.status == "paused":
         filters = filters._replace(enabled=False)
-    return _Candidates(*find_filtered(cur, filters, start, count))
+    return find_filtered(cur, filters, start, count)
 
 
 def _find_searched(
@@ -107,7 +103,7 @@ def _find_searched(
     """Start from those that match the search text, which are usually few."""
     has_other_filters = filters != Filters(search=filters.search)
     keys, next_position = find_matching(cur, filters, start, CHUNK_SIZE if has_other_filters else count)
-    return _Candidates(_filter_failing(results, keys) if filters.status == "failing" else keys, next_position)
+    return KeyRange(_filter_failing(results, keys) if filters.status == "failing" else keys, next_position)
 
 
 def _find_failing(
@@ -125,11 +121,10 @@ def _find_failing(
         by_schedule = isinstance(position, Position)
     if by_schedule:
         keys, next_position = find_filtered(cur, filters, _table_position(position), CHUNK_SIZE)
-        return _Candidates(_filter_failing(results, keys), next_position)
+        return KeyRange(_filter_failing(results, keys), next_position)
     start = position if isinstance(position, Failure) else None
     size = count if filters == Filters(status="failing") else CHUNK_SIZE
-    failures = results().failing(start, size + 1)
-    return _Candidates(failures[:size], failures[size] if len(failures) > size else None)
+    return split_at_limit(results().failing(start, size + 1), size, None)
 
 
 def _filter_failing(results: Callable[[], ResultStore], keys: Sequence[Position]) -> Sequence[Position]:

@@ -1,8 +1,8 @@
 -- Models with the status scheduled, late or error: of cron specs that the scheduler has recorded with a next due time or
 -- an error.
 --
--- Goes from spec to spec of crons, and in a large one from window to window: so many steps take their time and no more,
--- even where hardly any schedule has the status. model_id is where the spec goes on; null when it is done with.
+-- The scan goes from spec to spec of crons, and in a large one from window to window: the number of steps limits its
+-- duration even where hardly any schedule has the status. model_id is where the spec continues; null at its end.
 -- psycopg2 writes the values into the statement, so the planner removes the conditions on absent filters and on other
 -- statuses.
 WITH RECURSIVE scan AS (

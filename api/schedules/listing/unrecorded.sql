@@ -1,7 +1,7 @@
 -- Models with the status new: of cron specs that schedules use and the scheduler has not recorded.
 --
 -- The next spec in use after one of crons is usually the next one of crons, and otherwise new. Others may follow a new
--- one directly, so each step looks after the spec that it is at, and only then after those of crons.
+-- one directly, so each step searches after its own spec first, and only then after those of crons.
 -- psycopg2 writes the values into the statement, so the planner removes the conditions on absent filters.
 WITH RECURSIVE scan AS (
     SELECT start.*, %(limit)s - cardinality(start.model_ids) AS remaining
