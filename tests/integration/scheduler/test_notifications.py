@@ -35,12 +35,12 @@ def notify(db: Connection, payload: str) -> None:
 @pytest.fixture
 def unprivileged_session(db: Connection, database_url: str) -> Iterator[Connection]:
     """A session of a role that may connect, and nothing else."""
-    run(db, "DROP ROLE IF EXISTS stranger; CREATE ROLE stranger LOGIN")
+    run(db, "DROP ROLE IF EXISTS unprivileged; CREATE ROLE unprivileged LOGIN")
     with closing(psycopg2.connect(database_url)) as connection:
         connection.autocommit = True
-        run(connection, "SET SESSION AUTHORIZATION stranger")
+        run(connection, "SET SESSION AUTHORIZATION unprivileged")
         yield connection
-    run(db, "DROP ROLE stranger")
+    run(db, "DROP ROLE unprivileged")
 
 
 @pytest.mark.parametrize("payload", UNREADABLE)

@@ -335,16 +335,16 @@ def test_trigger_of_users_that_refuses_clearing_delays_neither_new_schedules_nor
 
 def test_role_without_privileges_on_run_requests_can_request_a_run(db: Connection, database_url: str) -> None:
     schedule(db)
-    run(db, "DROP ROLE IF EXISTS asker; CREATE ROLE asker LOGIN;"
-            " GRANT SELECT, UPDATE (run_requested_at) ON metrics_executions TO asker")  # fmt: skip
+    run(db, "DROP ROLE IF EXISTS requester; CREATE ROLE requester LOGIN;"
+            " GRANT SELECT, UPDATE (run_requested_at) ON metrics_executions TO requester")  # fmt: skip
     try:
         with closing(psycopg2.connect(database_url)) as session:
-            run(session, "SET SESSION AUTHORIZATION asker")
+            run(session, "SET SESSION AUTHORIZATION requester")
             run(session, "UPDATE metrics_executions SET run_requested_at = now()")
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                 rows(session, "SELECT * FROM run_requests")
     finally:
-        run(db, "DROP OWNED BY asker; DROP ROLE asker")
+        run(db, "DROP OWNED BY requester; DROP ROLE requester")
 
 
 def test_many_requests_are_published_and_cleared_in_batches_without_delaying_a_due_time(
