@@ -35,7 +35,7 @@ class Lines(logging.Handler):
         self.written: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.threadName != "census":  # of an application of a test before this one
+        if record.threadName != "statistics":  # of an application of a test before this one
             self.written.append(self.format(record))
 
 
