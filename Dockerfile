@@ -1,12 +1,12 @@
-# One target per service. Each image has core/ and the package of its service.
+# One target per service. Each image contains core/ and the package of its service.
 
 FROM python:3.13-slim AS base
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin cyclic
-# The root file system may be read-only, so there is nowhere to put new .pyc files.
+# The root file system may be read-only, so that .pyc files cannot be written.
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /app
-# From here on, COPY --chmod: a checkout that only its owner can read must not make an image that nobody can run.
+# COPY --chmod: the image must work even if only the owner can read the files of the checkout.
 
 
 FROM base AS database
@@ -25,7 +25,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY --chmod=755 core/ core/
 COPY --chmod=755 api/ api/
 USER cyclic
-# What a large body took goes back to the system; otherwise malloc keeps it, for each thread, and some 120 MB add up.
+# Return the memory of large request bodies to the system; otherwise malloc keeps some 120 MB in its arenas.
 ENV HOST=0.0.0.0 PORT=5000 MALLOC_MMAP_THRESHOLD_=131072
 EXPOSE 5000
 CMD ["python", "-m", "api.main"]

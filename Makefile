@@ -2,7 +2,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 FUZZ ?= 80
 FUZZ_MINUTES ?= 5
-BENCH ?= fires schedules jobs bulk newest api pages schedule_list
+BENCH ?= fires scheduler_overhead end_to_end bulk_writes label_row_reads api_throughput pages schedule_list
 RUNS ?= 5
 UPGRADE ?=
 MINUTES ?= 10
@@ -20,22 +20,22 @@ COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --gener
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/installed-devstack ## Start everything here: PostgreSQL, Redis, worker, scheduler, API (PORT, DATA_DIR, TEST_DATA, DATABASE_URL, REDIS_URL)
+run: $(VENV)/installed-devstack ## Start the whole stack: PostgreSQL, Redis, worker, scheduler, API (PORT, DATA_DIR, TEST_DATA, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python -m devstack
 
-test: $(VENV)/installed-dev ## Run the tests, three at a time, since most of them wait (PYTEST_ARGS="-k words")
+test: $(VENV)/installed-dev ## Run the tests in three processes, since most tests wait (PYTEST_ARGS="-k words")
 	@exec $(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(PYTEST_ARGS)
 
-fuzz: $(VENV)/installed-dev ## Compare with the reference model: new examples each time (FUZZ=80 times as many as in make test; 7 minutes)
+fuzz: $(VENV)/installed-dev ## Compare cron and the validation trigger with a reference model on new random examples (FUZZ=80 times as many as make test; 7 minutes)
 	@exec $(BIN)/python -m pytest --fuzz $(FUZZ) --timeout 3600 tests/unit/core/cron/test_daylight_saving.py tests/integration/sql/test_validation_trigger_fuzz.py $(PYTEST_ARGS)
 
-fuzz-api: $(VENV)/installed-dev ## Call the API in all ways that its contract allows, and others: new ones each time (FUZZ_MINUTES=5)
+fuzz-api: $(VENV)/installed-dev ## Send new random requests to the API, valid and invalid by its contract (FUZZ_MINUTES=5)
 	@exec $(BIN)/python -m pytest --minutes $(FUZZ_MINUTES) --timeout 36000 -rP tests/contract/test_schemathesis.py $(PYTEST_ARGS)
 
-test-browser: $(VENV)/installed-dev ## Use the pages in a real browser (needs Chromium; 1 minute)
+test-browser: $(VENV)/installed-dev ## Test the pages in a real browser (needs Chromium; 1 minute)
 	@BROWSER_TESTS=1 exec $(BIN)/python -m pytest --numprocesses 2 tests/browser $(PYTEST_ARGS)
 
-test-compose: $(VENV)/installed-dev ## Try the containers: build, start, scale, kill, restore (needs Docker; 3 minutes)
+test-compose: $(VENV)/installed-dev ## Test the containers: build, start, scale, kill, restore (needs Docker; 3 minutes)
 	@COMPOSE_TESTS=1 exec $(BIN)/python -m pytest tests/compose $(PYTEST_ARGS)
 
 check: $(VENV)/installed-dev ## Check format, lint, types and imports
@@ -44,44 +44,44 @@ check: $(VENV)/installed-dev ## Check format, lint, types and imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-chaos: $(VENV)/installed-dev ## Break everything at random for MINUTES=10, then count the results (SEED=1 repeats a run; FAULTS=junk has that alone; LOSSES=1 also loses data)
+chaos: $(VENV)/installed-dev ## Inject random faults for MINUTES=10, then verify all results (SEED=1 repeats a run; FAULTS=junk selects faults; LOSSES=1 also loses data)
 	@MINUTES="$(MINUTES)" SEED="$(SEED)" FAULTS="$(FAULTS)" LOSSES="$(LOSSES)" exec $(BIN)/python -m tests.chaos
 
-bench: $(VENV)/installed-dev ## Measure how soon models run and edits count, large fires, a million schedules, the API, its list, the pages (28 minutes; BENCH=api one of them)
+bench: $(VENV)/installed-dev ## Benchmark fires, scheduler overhead, the path to the results, bulk writes, label reads, API, pages, list (28 minutes; BENCH=fires runs one)
 	@for name in $(BENCH); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
-bench-cron: $(VENV)/installed-dev ## Measure what a cron expression costs, and the gate (12 minutes)
+bench-cron: $(VENV)/installed-dev ## Benchmark cron expressions and the validation trigger (12 minutes)
 	@exec $(BIN)/python -m benchmarks.cron
 
-bench-compose: $(VENV)/installed-dev ## Measure the images, list what is in them, time the start (needs Docker; 1 minute)
+bench-compose: $(VENV)/installed-dev ## Measure the images and the start time of the containers, and list the contents of the images (needs Docker; 1 minute)
 	@exec $(BIN)/python -m benchmarks.containers
 
-bench-outages: $(VENV)/installed-dev ## Measure how soon things go on after failures of leader, worker, PostgreSQL, Redis (RUNS=5; 7 minutes)
+bench-outages: $(VENV)/installed-dev ## Measure the recovery after failures of leader, worker, PostgreSQL, Redis (RUNS=5; 7 minutes)
 	@exec $(BIN)/python -m benchmarks.outages $(RUNS)
 
-screenshots: $(VENV)/installed-dev ## Take pictures of the pages into .local/screenshots, and the one for the README (needs Chromium)
+screenshots: $(VENV)/installed-dev ## Save screenshots of the pages in .local/screenshots, and the one of the README (needs Chromium)
 	@$(BIN)/python -m tests.browser.screenshots .local/screenshots
 	@cp .local/screenshots/overview-light-wide.png docs/overview.png
 
-requirements: $(VENV)/installed-dev ## Pin what requirements/*.in ask for (UPGRADE=--upgrade takes newer versions)
+requirements: $(VENV)/installed-dev ## Pin the requirements of requirements/*.in (UPGRADE=--upgrade for newer versions)
 	cd requirements && $(COMPILE) dev.in -o dev.txt
 	cd requirements && for name in api scheduler worker database devstack; do \
 		$(COMPILE) -c dev.txt $$name.in -o $$name.txt || exit 1; done
 
-clean: ## Remove the virtual environment and the caches; the data in .local stay
+clean: ## Remove the virtual environment and the caches, and keep the data in .local
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name .local -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
-# Installing adds and never removes, so that run and test share one environment.
+# Installation only adds packages, so that run and test share one environment.
 $(VENV)/installed-%: requirements/%.txt $(VENV)/made
 	@echo "Installing $<"
 	@{ test -x $(BIN)/uv && $(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r $<; } \
 		|| $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-# uv is only faster than pip: where it cannot be had, pip does it all.
+# uv is optional, and faster: without it, pip installs everything.
 $(VENV)/made:
-	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11 or newer" >&2; exit 1; }
 	@$(PYTHON) devstack/python_version.py
 	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null \
 		|| { echo "$(PYTHON) has no venv module: install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }

@@ -134,7 +134,7 @@ class UnknownHost(Problem):
 class InvalidRequest(Problem):
     """A value in the request is invalid; the detail names the field, the value and the remedy."""
 
-    name, status, title = "invalid", 422, "InvalidRequest value"
+    name, status, title = "invalid", 422, "Invalid value"
     example = 'enabled is "yes"; write true or false'
 
 
@@ -163,7 +163,7 @@ class ServiceUnavailable(Problem):
     """PostgreSQL or Redis is unavailable; the detail names it."""
 
     name, status, title = "unavailable", 503, "Service unavailable"
-    example = "Redis does not respond at present; try again in a moment."
+    example = "Redis does not answer at present; try again in a moment."
 
 
 class Overloaded(Problem):

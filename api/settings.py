@@ -1,4 +1,4 @@
-"""What the environment says to the API."""
+"""API configuration from environment variables."""
 
 import ipaddress
 import os
@@ -10,29 +10,28 @@ from typing import Self
 
 from api import tokens
 from api.tokens import Token
-from core.environment import at_least, database_url, positive, redis_url
+from core.environment import at_least, boolean, database_url, positive, redis_url
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 HOST_NAME = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]|\*")
-SWITCHES = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Read once, at start; the README lists the variables."""
+    """Settings, read once at start; the README lists the variables."""
 
     database_url: str
     redis_url: str
     host: str
     port: int
-    queue_age_limit: timedelta  # a message that waits, or is being worked on, for longer is a problem
-    model_metrics: int  # models whose quality /metrics shows
+    queue_age_limit: timedelta  # a message that waits, or is processed, for longer is reported
+    model_metrics: int  # models whose results /metrics exports
     api_tokens: list[Token]
     allowed_hosts: frozenset[str]  # in lower case, without ports; "*" allows all
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Raises KeyError or ValueError, naming the variable."""
+        """Return the settings. Raises KeyError or ValueError, naming the variable."""
         settings = cls(
             database_url=database_url(env["DATABASE_URL"]),
             redis_url=redis_url(env["REDIS_URL"]),
@@ -43,10 +42,8 @@ class Settings:
             api_tokens=tokens.parse(env.get("API_TOKENS", "")),
             allowed_hosts=_host_names(env.get("ALLOWED_HOSTS", "")) or LOOPBACK_NAMES,
         )
-        anonymous = env.get("ALLOW_ANONYMOUS") or "false"
-        if anonymous not in SWITCHES:
-            raise ValueError(f'ALLOW_ANONYMOUS is "{anonymous}"; write true or false')
-        if not (settings.api_tokens or settings.is_loopback or SWITCHES[anonymous]):
+        allow_anonymous = boolean(env, "ALLOW_ANONYMOUS", default=False)
+        if not (settings.api_tokens or settings.is_loopback or allow_anonymous):
             raise ValueError(
                 f'HOST is "{settings.host}", where others could change schedules; set API_TOKENS'
                 " (python -m api.tokens NAME makes one), or HOST=127.0.0.1, or ALLOW_ANONYMOUS=true"
@@ -55,7 +52,7 @@ class Settings:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach the API."""
+        """Return True if only this machine can reach the API."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -65,7 +62,7 @@ class Settings:
 def _host_names(text: str) -> frozenset[str]:
     names = frozenset(filter(None, re.split(r"[,\s]+", text.lower())))
     for name in sorted(names):
-        if not HOST_NAME.fullmatch(name):  # it would never be met
+        if not HOST_NAME.fullmatch(name):  # no Host header can match it
             raise ValueError(
                 f'ALLOWED_HOSTS has "{name}"; write names without scheme and port, [::1] in brackets, or *'
             )

@@ -1,7 +1,7 @@
-"""Tokens of the API: `python -m api.tokens NAME [--read-only]` makes one.
+"""API tokens: `python -m api.tokens NAME [--read-only]` generates one.
 
-API_TOKENS holds their names, what they may do, and their hashes. A token is 256 random bits, which nobody can guess
-from its hash, however fast that is: a slow hash is for passwords.
+API_TOKENS holds their names, access and hashes. A token is 256 random bits, which cannot be guessed from its hash,
+however fast that is: a slow hash is for passwords.
 """
 
 import argparse
@@ -12,13 +12,13 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
-PREFIX = "cm_"  # by which people and scanners for secrets know one
-SHAPE = re.compile(f"{PREFIX}[A-Za-z0-9_-]{{43}}")
-ENTRY = re.compile(r"([A-Za-z0-9._-]{1,64}):(read|write):([0-9a-f]{64})")
+PREFIX = "cm_"  # lets people and secret scanners recognise a token
+TOKEN_PATTERN = re.compile(f"{PREFIX}[A-Za-z0-9_-]{{43}}")
+ENTRY_PATTERN = re.compile(r"([A-Za-z0-9._-]{1,64}):(read|write):([0-9a-f]{64})")
 
 
 class Token(NamedTuple):
-    """A token that the API takes."""
+    """A token that the API accepts."""
 
     name: str
     may_write: bool
@@ -26,10 +26,10 @@ class Token(NamedTuple):
 
 
 def parse(entries: str) -> list[Token]:
-    """Return the tokens of API_TOKENS; raises ValueError, naming the entry by its number: it may be a secret."""
+    """Return the tokens of API_TOKENS; raises ValueError, which names the entry by its number: it may be a secret."""
     tokens: list[Token] = []
     for number, entry in enumerate(filter(None, re.split(r"[,\s]+", entries)), 1):
-        match = ENTRY.fullmatch(entry)
+        match = ENTRY_PATTERN.fullmatch(entry)
         if not match:
             raise ValueError(
                 f"entry {number} of API_TOKENS is not name:read|write:hash; python -m api.tokens NAME makes one"
@@ -42,27 +42,27 @@ def parse(entries: str) -> list[Token]:
 
 
 def find(tokens: Sequence[Token], presented: str) -> Token | None:
-    """Return the token that was presented; how long it takes does not tell how close a wrong one is."""
+    """Return the token that was presented, in a time that does not depend on how similar a wrong one is."""
     digest = hashlib.sha256(presented.encode("utf-8", "surrogateescape")).hexdigest()
-    found = None
-    for token in tokens:  # all of them, so that neither does the place of the right one
+    match = None
+    for token in tokens:  # all of them, so that the time does not depend on the index of the match either
         if hmac.compare_digest(token.digest, digest):
-            found = token
-    return found
+            match = token
+    return match
 
 
 def make(name: str, *, may_write: bool) -> tuple[str, str]:
-    """Return a new token, and its entry of API_TOKENS; raises ValueError for a name that no entry can have."""
+    """Return a new token, and its entry for API_TOKENS; raises ValueError for an invalid name."""
     token = PREFIX + secrets.token_urlsafe(32)
     digest = hashlib.sha256(token.encode()).hexdigest()
     entry = f"{name}:{'write' if may_write else 'read'}:{digest}"
-    if not ENTRY.fullmatch(entry):
+    if not ENTRY_PATTERN.fullmatch(entry):
         raise ValueError(f'the name "{name}" cannot be used; write 1 to 64 of A-Z a-z 0-9 . _ -')
     return token, entry
 
 
 def main() -> None:
-    """Make a token and print it; nothing keeps it."""
+    """Generate a token and print it; it is not stored."""
     parser = argparse.ArgumentParser(prog="python -m api.tokens", description="Make a token for the API.")
     parser.add_argument("name", help="who will use it; shown in the log")
     parser.add_argument("--read-only", action="store_true", help="it may not change anything")

@@ -1,7 +1,7 @@
-"""The images, and how soon the containers are healthy: python -m benchmarks.containers [RUNS].
+"""Sizes of the images, and the start time of the containers: python -m benchmarks.containers [RUNS].
 
-Prints what each image adds to its base and what is in it, and then, with all images there,
-how long `docker compose up` takes from nothing (no container, no volume) to healthy.
+Prints the size and contents that each image adds to its base, and then, when all images exist, the time of
+`docker compose up` from nothing (no container, no volume) to healthy.
 """
 
 import json
@@ -9,72 +9,89 @@ import os
 import statistics
 import sys
 import time
+from typing import NamedTuple, Self
 
 from devstack.ports import free_port
-from tests.compose.docker import BASE, docker, missing, size, size_above_base
-from tests.compose.stack import OURS, Stack
+from tests.support.compose.docker_cli import BASE_IMAGE, docker, image_size, size_above_base, unavailable_reason
+from tests.support.compose.project import APP_SERVICES, ComposeProject
 
 MB = 1_000_000
-BUILT = ("database", *OURS)
-CONTENTS = """
+BUILT_SERVICES = ("database", *APP_SERVICES)
+LIST_CONTENTS = """
 import json
 from importlib.metadata import distributions
 from pathlib import Path
-packages = {
-    found.name: [found.version, sum(file.locate().stat().st_size for file in found.files if file.locate().is_file())]
-    for found in distributions()
-}
+packages = [
+    [package.name, package.version,
+     sum(file.locate().stat().st_size for file in package.files if file.locate().is_file())]
+    for package in distributions()
+]
 modules = sorted(".".join(file.with_suffix("").parts) for file in Path().rglob("*.py"))
-print(json.dumps([packages, modules]))
+print(json.dumps({"packages": packages, "modules": modules}))
 """
 
 
+class Package(NamedTuple):
+    """An installed package."""
+
+    name: str
+    version: str
+    size: int  # bytes
+
+
+class Contents(NamedTuple):
+    """Packages in an image, and modules in its working folder."""
+
+    packages: dict[str, Package]
+    modules: list[str]
+
+    @classmethod
+    def of(cls, image: str) -> Self:
+        output = docker("run", "--rm", "--workdir=/app", "--entrypoint=python", image, "-c", LIST_CONTENTS)
+        fields = json.loads(output)
+        packages = [Package(*package) for package in fields["packages"]]
+        return cls({package.name: package for package in packages}, fields["modules"])
+
+
 def main() -> None:
-    """Print all figures; some runs (5 unless told)."""
-    if reason := missing():
+    """Print all figures; the default is 5 runs."""
+    if reason := unavailable_reason():
         sys.exit(reason)
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    stack = Stack(f"cyclic-metrics-bench-{os.getpid()}", free_port(), {"TEST_DATA": "true"})
+    project = ComposeProject(f"cyclic-metrics-bench-{os.getpid()}", free_port(), {"TEST_DATA": "true"})
     try:
-        stack.compose("build")
-        print_images(stack)
-        print_starts(stack, runs)
+        project.compose("build")
+        print_images(project)
+        print_start_times(project, runs)
     finally:
-        stack.remove()
+        project.remove()
 
 
-def print_images(stack: Stack) -> None:
-    of_the_base, _ = contents(BASE)
-    print(f"{BASE}: {size(BASE) / MB:.0f} MB\n")
-    for service in BUILT:
-        image = f"{stack.project}-{service}"
-        packages, modules = contents(image)
+def print_images(project: ComposeProject) -> None:
+    base_packages = Contents.of(BASE_IMAGE).packages
+    print(f"{BASE_IMAGE}: {image_size(BASE_IMAGE) / MB:.0f} MB\n")
+    for service in BUILT_SERVICES:
+        image = f"{project.name}-{service}"
+        contents = Contents.of(image)
         user = docker("image", "inspect", "--format", "{{.Config.User}}", image).strip()
-        print(f"{service}: {size(image) / MB:.0f} MB, {size_above_base(image) / MB:.0f} MB above its base, user {user}")
-        print(f"    {', '.join(modules)}")
-        added = {name: packages[name] for name in packages.keys() - of_the_base.keys()}
-        for name, (version, bytes_) in sorted(added.items(), key=lambda found: -found[1][1]):
-            print(f"    {bytes_ / MB:6.1f} MB  {name} {version}")
+        total_size, added_size = image_size(image) / MB, size_above_base(image) / MB
+        print(f"{service}: {total_size:.0f} MB, {added_size:.0f} MB above its base, user {user}")
+        print(f"    {', '.join(contents.modules)}")
+        added = [package for name, package in contents.packages.items() if name not in base_packages]
+        for package in sorted(added, key=lambda package: -package.size):
+            print(f"    {package.size / MB:6.1f} MB  {package.name} {package.version}")
         print()
 
 
-def contents(image: str) -> tuple[dict[str, tuple[str, int]], list[str]]:
-    """Return the packages with their versions and bytes, and the modules in the working folder."""
-    packages, modules = json.loads(
-        docker("run", "--rm", "--workdir=/app", "--entrypoint=python", image, "-c", CONTENTS)
-    )
-    return packages, modules
-
-
-def print_starts(stack: Stack, runs: int) -> None:
-    took = []
+def print_start_times(project: ComposeProject, runs: int) -> None:
+    times = []
     for _ in range(runs):
-        started = time.monotonic()
-        stack.up()
-        took.append(time.monotonic() - started)
-        stack.compose("down", "--volumes")
-    print(f"from nothing to healthy: median {statistics.median(took):.1f} s,", end=" ")
-    print(f"{min(took):.1f} to {max(took):.1f} s, {runs} runs")
+        started_at = time.monotonic()
+        project.up()
+        times.append(time.monotonic() - started_at)
+        project.compose("down", "--volumes")
+    print(f"from nothing to healthy: median {statistics.median(times):.1f} s,", end=" ")
+    print(f"{min(times):.1f} to {max(times):.1f} s, {runs} runs")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What a cron expression costs, and what the gate costs: python -m benchmarks.cron [RUNS].
+"""Duration of next_fire and last_fire, and of the validation trigger: python -m benchmarks.cron [RUNS].
 
-next_fire and last_fire over usual expressions, and over the slowest of many random ones; then
-300,000 rows in one statement with and without the triggers, on each PostgreSQL that is installed.
+Usual expressions, and the slowest of many random ones; then 300,000 rows in one statement with
+and without the triggers, on each installed version of PostgreSQL.
 """
 
 import platform
@@ -13,137 +13,155 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg2
 
+from benchmarks.measurements import Stopwatch
 from core.cron import expression as expressions
 from core.cron import time_zones, wall_clock
 from core.cron.occurrences import InvalidCron, last_fire, next_fire
 from devstack import postgres as local_postgres
 from sql.apply import PASSWORD_VARIABLES, apply
-from tests.conftest import OLDEST_POSTGRES
 from tests.support import cron_model
-from tests.support.cron_strings import valid
+from tests.support.cron_strings import valid_expression
 from tests.support.databases import Connection, one, run
+from tests.support.postgres_servers import OLDEST_POSTGRES
 
-USUAL = [
+USUAL_EXPRESSIONS = [
     "* * * * *", "*/5 * * * *", "*/15 * * * *", "0 * * * *", "30 2 * * *", "0 0 * * *", "0 9 * * mon-fri",
     "15 14 1 * *", "0 22 * * 1-5", "23 0-20/2 * * *", "5 4 * * sun", "0 0 1,15 * 1", "0 0 1 1 *", "@hourly", "@daily",
     "@weekly", "@monthly", "0 0 29 2 *", "59 23 31 12 *", "0,30 8-18 * * mon-fri",
 ]  # fmt: skip
-# Few and far between, and one that Warsaw's daylight saving always leaves out.
-RARE = ["0 0 31 2,4,6,9,11 mon", "0 0 29 2 */7", "0 0 31 2 1", "59 2 29 2 */7", "* 2 25 3 */7", "* 2 25-31 3 */7"]
-ZONES = ["UTC", "Europe/Warsaw", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Pacific/Apia"]
-RANDOM = 3000
+# With years between occurrences, and one that daylight saving in Warsaw always skips.
+RARE_EXPRESSIONS = [
+    "0 0 31 2,4,6,9,11 mon",
+    "0 0 29 2 */7",
+    "0 0 31 2 1",
+    "59 2 29 2 */7",
+    "* 2 25 3 */7",
+    "* 2 25-31 3 */7",
+]
+TIME_ZONES = ["UTC", "Europe/Warsaw", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Pacific/Apia"]
+RANDOM_EXPRESSIONS = 3000
 
 ROWS = 300_000
-PAIRS = {
-    "1 pair": "'*/5 * * * *'",
-    "1,440 pairs": "n % 60 || ' ' || n / 60 % 24 || ' * * *'",
-    "36,000 pairs": "n % 60 || ' ' || n / 60 % 24 || ' ' || n / 1440 % 25 + 1 || ' * *'",
-    "300,000 pairs": "n % 60 || ' ' || n / 60 % 24 || ' ' || n / 1440 % 28 + 1 || ' ' || n / 40320 + 1 || ' *'",
+CRON_EXPRESSIONS = {  # in SQL, by the number of cron specs
+    "1 cron spec": "'*/5 * * * *'",
+    "1,440 cron specs": "n % 60 || ' ' || n / 60 % 24 || ' * * *'",
+    "36,000 cron specs": "n % 60 || ' ' || n / 60 % 24 || ' ' || n / 1440 % 25 + 1 || ' * *'",
+    "300,000 cron specs": "n % 60 || ' ' || n / 60 % 24 || ' ' || n / 1440 % 28 + 1 || ' ' || n / 40320 + 1 || ' *'",
 }
+SETTINGS = {"autovacuum": "off", "shared_buffers": "512MB", "max_wal_size": "4GB"}
 INSERT = """
     INSERT INTO metrics_executions (model_id, cron_expression)
     SELECT gen_random_uuid(), {expression} FROM generate_series(0, {rows} - 1) AS n
 """
 
-
-# What a new process lacks.
+# Empty in a new process.
 CACHES = (expressions.parse, expressions._values, expressions._weekdays, wall_clock._day, time_zones._transitions)  # noqa: SLF001
+
+OccurrenceFunction = Callable[[str, str, datetime], datetime]
+
+
+class ColdCall(NamedTuple):
+    """A call with empty caches."""
+
+    seconds: float
+    expression: str
+    timezone: str
 
 
 def main() -> None:
-    """Run the bench, each statement several times (5 unless told)."""
+    """Run the benchmark, each statement several times (default 5)."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     print(f"{platform.machine()}, Python {platform.python_version()}, tzdata {time_zones.TZDATA_VERSION}\n")
-    bench_usual()
-    bench_slowest()
+    measure_usual_expressions()
+    measure_slowest_expressions()
     for binaries in (None, OLDEST_POSTGRES):
         if binaries is None or binaries.is_dir():
-            bench_gate(binaries, runs)
+            measure_validation_trigger(binaries, runs)
 
 
-def bench_usual() -> None:
-    chance = random.Random(1)
-    took = []
-    for expression in USUAL * 200:
-        after = datetime(2026, 5, 1, tzinfo=UTC) + timedelta(seconds=chance.randrange(86400 * 60))
-        took.append(seconds(next_fire, expression, chance.choice(ZONES), after))
-    print(f"next_fire, usual expressions, no shift near: median {statistics.median(took) * 1e6:.0f} µs", end=" ")
-    print(f"({len(took)} calls)")
+def measure_usual_expressions() -> None:
+    rng = random.Random(1)
+    times = []
+    for expression in USUAL_EXPRESSIONS * 200:
+        after = datetime(2026, 5, 1, tzinfo=UTC) + timedelta(seconds=rng.randrange(86400 * 60))
+        times.append(seconds(next_fire, expression, rng.choice(TIME_ZONES), after))
+    print(f"next_fire, usual expressions, no transition near: median {statistics.median(times) * 1e6:.0f} µs", end=" ")
+    print(f"({len(times)} calls)")
 
 
-def bench_slowest() -> None:
-    """Random instants from 1970 to 2100, half of them around a shift; best of three with empty caches."""
-    chance = random.Random(2)
-    expressions = [text for text in (valid(chance).lower() for _ in range(RANDOM)) if cron_model.accepts(text)]
+def measure_slowest_expressions() -> None:
+    """Measure at random instants from 1970 to 2100, half of them around a transition; best of three calls."""
+    rng = random.Random(2)
+    expressions = [
+        text for text in (valid_expression(rng).lower() for _ in range(RANDOM_EXPRESSIONS)) if cron_model.is_valid(text)
+    ]
     for function in (next_fire, last_fire):
-        timed = [time_cold(function, expression, chance) for expression in [*expressions, *RARE * 20]]
-        slowest, expression, zone = max(timed)
-        median = statistics.median(took for took, _, _ in timed)
+        calls = [measure_cold(function, expression, rng) for expression in [*expressions, *RARE_EXPRESSIONS * 20]]
+        slowest = max(calls)
+        median = statistics.median(call.seconds for call in calls)
         print(f"{function.__name__}, random and rare expressions, empty caches: median {median * 1e6:.0f} µs,", end=" ")
-        print(f'slowest {slowest * 1e3:.1f} ms ("{expression}", {zone}; {len(timed)} calls)')
+        print(f'max {slowest.seconds * 1e3:.1f} ms ("{slowest.expression}", {slowest.timezone}; {len(calls)} calls)')
 
 
-def time_cold(
-    function: Callable[[str, str, datetime], datetime], expression: str, chance: random.Random
-) -> tuple[float, str, str]:
-    zone = chance.choice(ZONES)
-    instant = datetime(1970, 1, 1) + timedelta(seconds=chance.randrange(131 * 365 * 86400))  # noqa: DTZ001  # naive UTC
-    shift = time_zones.first_transition(zone, instant, instant + timedelta(days=400))
-    if shift and chance.random() < 0.5:
-        instant = shift.at + timedelta(minutes=chance.randrange(-180, 180))
-    took = []
+def measure_cold(function: OccurrenceFunction, expression: str, rng: random.Random) -> ColdCall:
+    timezone = rng.choice(TIME_ZONES)
+    instant = datetime(1970, 1, 1) + timedelta(seconds=rng.randrange(131 * 365 * 86400))  # noqa: DTZ001  # naive UTC
+    transition = time_zones.first_transition(timezone, instant, instant + timedelta(days=400))
+    if transition and rng.random() < 0.5:
+        instant = transition.at + timedelta(minutes=rng.randrange(-180, 180))
+    times = []
     for _ in range(3):
         for cache in CACHES:
             cache.cache_clear()
-        took.append(seconds(function, expression, zone, instant.replace(tzinfo=UTC)))
-    return min(took), expression, zone
+        times.append(seconds(function, expression, timezone, instant.replace(tzinfo=UTC)))
+    return ColdCall(min(times), expression, timezone)
 
 
-def seconds(function: Callable[[str, str, datetime], datetime], expression: str, zone: str, instant: datetime) -> float:
-    started = time.perf_counter()
+def seconds(function: OccurrenceFunction, expression: str, timezone: str, instant: datetime) -> float:
+    """Return the duration of a call."""
+    started_at = time.perf_counter()
     try:
-        function(expression, zone, instant)
+        function(expression, timezone, instant)
     except InvalidCron:
-        assert expression in RARE
-    return time.perf_counter() - started
+        assert expression in RARE_EXPRESSIONS
+    return time.perf_counter() - started_at
 
 
-def bench_gate(binaries: Path | None, runs: int) -> None:
-    settings = {"autovacuum": "off", "shared_buffers": "512MB", "max_wal_size": "4GB"}
-    with local_postgres.running(binaries=binaries, settings=settings) as server:
+def measure_validation_trigger(binaries: Path | None, runs: int) -> None:
+    with local_postgres.running(binaries=binaries, settings=SETTINGS) as server:
         apply(server.url, passwords={role: secrets.token_urlsafe(9) for role in PASSWORD_VARIABLES}, test_data=False)
         db = psycopg2.connect(server.url)
         db.autocommit = True
         print(f"\nPostgreSQL {one(db, 'SHOW server_version')}: {ROWS:,} rows in one statement, medians of {runs} runs")
-        for name, expression in PAIRS.items():
+        for label, expression in CRON_EXPRESSIONS.items():
             statements = {
                 "insert": INSERT.format(expression=expression, rows=ROWS),
                 "update of name": "UPDATE metrics_executions SET name = 'x'",
                 "update of timezone": "UPDATE metrics_executions SET timezone = 'Europe/Warsaw'",
             }
-            plain = time_statements(db, "DISABLE", statements, runs)
-            gated = time_statements(db, "ENABLE", statements, runs)
-            for what, took in gated.items():
-                print(
-                    f"{name:13} {what:18} {took:.2f} s, without triggers {plain[what]:.2f} s: {took / plain[what]:.2f}"
-                )
+            without_triggers = measure_statements(db, "DISABLE", statements, runs)
+            with_triggers = measure_statements(db, "ENABLE", statements, runs)
+            for name, slow in with_triggers.items():
+                fast = without_triggers[name]
+                print(f"{label:18} {name:18} {slow:.2f} s, without triggers {fast:.2f} s: {slow / fast:.2f} times")
         db.close()
 
 
-def time_statements(db: Connection, triggers: str, statements: dict[str, str], runs: int) -> dict[str, float]:
+def measure_statements(db: Connection, triggers: str, statements: dict[str, str], runs: int) -> dict[str, float]:
     """Return the median of each statement in seconds, with the triggers enabled or disabled."""
-    took: dict[str, list[float]] = {what: [] for what in statements}
+    times: dict[str, list[float]] = {name: [] for name in statements}
     for _ in range(runs):
         run(db, f"TRUNCATE metrics_executions; ALTER TABLE metrics_executions {triggers} TRIGGER USER; CHECKPOINT")
-        for what, statement in statements.items():
-            started = time.perf_counter()
-            run(db, statement)
-            took[what].append(time.perf_counter() - started)
+        for name, statement in statements.items():
+            with Stopwatch() as stopwatch:
+                run(db, statement)
+            times[name].append(stopwatch.seconds)
             run(db, "VACUUM metrics_executions")
-    return {what: statistics.median(times) for what, times in took.items()}
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""How long a page of the list takes with 1,000,000 schedules: python -m benchmarks.schedule_list [ROWS].
+"""Duration of a page of the list of 1,000,000 schedules: python -m benchmarks.schedule_list [ROWS].
 
-Each filter in each of some tables, first pages and pages from random places on, as the API asks for them but
-without HTTP. Before that, what the list's indexes cost an INSERT of all the rows.
+Each filter in several tables, first pages and pages from random cursors, with the queries of the API but without
+HTTP. Before that, the cost of the list's indexes in an INSERT of all rows.
 """
 
 import platform
@@ -9,14 +9,14 @@ import random
 import secrets
 import statistics
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import psycopg2
 import redis
 
 from api.schedules.listing.cursor import Filters, Position, encode
-from api.schedules.listing.page import STATUSES, page
+from api.schedules.listing.page import STATUSES, read_page
+from benchmarks.measurements import Stopwatch
 from core.results.keys import FAILING_KEY
 from core.results.models import Failure
 from core.results.repository import ResultStore
@@ -26,11 +26,11 @@ from sql.apply import PASSWORD_VARIABLES, apply
 from tests.support.databases import Connection, one, rows, run
 
 LIMIT = 100
-PAGES = 10  # from the beginning on, and as many from random places
-HOURS_AGO = "now() - interval '2 hours'"
+PAGES = 10  # from the first one, and as many from random cursors
+TWO_HOURS_AGO = "now() - interval '2 hours'"
 
-# Half of the rows have one of 5 crons, the others 36,000 pairs; 5 % are paused.
-USUAL = {
+# Half of the rows have one of 5 cron specs, the others 36,000; 5 % are paused.
+USUAL_COLUMNS = {
     "model_id": "gen_random_uuid()",
     "cron_expression": """CASE WHEN n = 1 THEN '7 7 7 7 *'
         WHEN n % 2 = 0 THEN
@@ -39,36 +39,37 @@ USUAL = {
     "timezone": """CASE WHEN n < 3 THEN 'Pacific/Apia' WHEN n % 2 = 0 OR n / 2 % 5 < 4 THEN 'UTC'
         ELSE 'Europe/Warsaw' END""",
     "enabled": "n % 20 <> 7",
-    "active_since": HOURS_AGO,
+    "active_since": TWO_HOURS_AGO,
 }
-TABLES = {
-    "usual": {},
-    "model ids by time, one zone after the other": {
+USUAL = "usual"
+TABLES: dict[str, dict[str, str]] = {  # columns that differ from the usual ones
+    USUAL: {},
+    "time-ordered model ids, one zone after the other": {
         "model_id": "lpad(to_hex(n), 32, '0')::uuid",
         "timezone": "(ARRAY['UTC', 'Europe/Warsaw', 'Pacific/Apia'])[1 + 3 * n / {rows}]",
     },
     "nearly all paused": {"enabled": "n % 1000 = 0"},
-    "nearly all of one pair, edited since it is late": {
+    "nearly all with one cron spec, which is late, and edited since": {
         "cron_expression": "CASE WHEN n % 1000 > 0 THEN '*/5 * * * *' ELSE n / 1000 % 60 || ' 1 1 1 *' END",
         "timezone": "'UTC'",
-        "active_since": f"CASE WHEN n % 1000 > 0 THEN now() ELSE {HOURS_AGO} END",
+        "active_since": f"CASE WHEN n % 1000 > 0 THEN now() ELSE {TWO_HOURS_AGO} END",
     },
 }
 INSERT = """
     INSERT INTO metrics_executions ({columns}) SELECT {expressions} FROM generate_series(0, {rows} - 1) AS n
 """
-# One pair of 1,000 is late, one of 2,000 in error, and one not there yet.
-CRONS = """
+# One cron spec of 1,000 is late, one of 2,000 in error, and one new.
+FILL_CRONS = """
     TRUNCATE crons;
     INSERT INTO crons (cron_expression, timezone, next_due_at, error, tzdata_version)
     SELECT cron_expression, timezone, CASE WHEN number % 2000 <> 1 THEN
             now() + CASE WHEN number % 1000 = 0 OR count > 500000 THEN -1 ELSE 60 END * interval '1 minute' END,
         CASE WHEN number % 2000 = 1 THEN 'bad' END, 'x'
     FROM (SELECT cron_expression, timezone, count(*), row_number() OVER () AS number
-          FROM metrics_executions WHERE enabled GROUP BY cron_expression, timezone) AS pair
+          FROM metrics_executions WHERE enabled GROUP BY cron_expression, timezone) AS spec
     WHERE number <> 3
 """
-FILTERS = [
+ALL_FILTERS = [
     Filters(),
     Filters(enabled=True),
     Filters(enabled=False),
@@ -83,58 +84,68 @@ FILTERS = [
     *(Filters(zone=zone, status=status) for status in STATUSES for zone in (None, "UTC", "Pacific/Apia")),
     *(Filters(cron="*/5 * * * *", status=status) for status in STATUSES),
 ]
-NOW = "metrics_executions_enabled, metrics_executions_paused, metrics_executions_zone"
-BEFORE = """
-    CREATE INDEX before ON metrics_executions (cron_expression, timezone) INCLUDE (model_id, active_since) WHERE enabled
+LIST_INDEXES = "metrics_executions_enabled, metrics_executions_paused, metrics_executions_zone"
+CREATE_DUE_INDEX = """
+    CREATE INDEX due_models ON metrics_executions (cron_expression, timezone)
+        INCLUDE (model_id, active_since) WHERE enabled
 """
-# Without ANALYZE: the statistics are those of an hour ago.
-AWAY = "UPDATE crons SET next_due_at = now() - interval '1 minute' WHERE next_due_at IS NOT NULL"
+# Without ANALYZE: the statistics are outdated, as during an outage of the scheduler.
+MAKE_ALL_LATE = "UPDATE crons SET next_due_at = now() - interval '1 minute' WHERE next_due_at IS NOT NULL"
+SETTINGS = {"autovacuum": "off", "shared_buffers": "512MB", "max_wal_size": "4GB"}
 
 
 def main() -> None:
-    """Run the bench, with 1,000,000 rows unless told."""
+    """Run the benchmark; the default is 1,000,000 rows."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    settings = {"autovacuum": "off", "shared_buffers": "512MB", "max_wal_size": "4GB"}
-    with local_postgres.running(settings=settings) as server, local_redis.running() as store:
+    with local_postgres.running(settings=SETTINGS) as server, local_redis.running() as redis_server:
         apply(server.url, passwords={role: secrets.token_urlsafe(9) for role in PASSWORD_VARIABLES}, test_data=False)
         db = psycopg2.connect(server.url)
         db.autocommit = True
-        client = redis.Redis.from_url(store.url)
+        client = redis.Redis.from_url(redis_server.url)
         print(f"{platform.machine()}, PostgreSQL {one(db, 'SHOW server_version')}, {count:,} schedules")
-        bench_indexes(db, count)
+        measure_indexes(db, count)
         run(db, "ALTER TABLE metrics_executions DISABLE TRIGGER USER")
         for name, columns in TABLES.items():
             fill(db, columns, count)
-            fail(client, db, 0.05 if name == "usual" else 1)
-            bench_pages(db, ResultStore(client), name, FILTERS)
-            if name == "usual":
-                run(db, AWAY)
-                by_status = [it for it in FILTERS if it.status in {"scheduled", "new", "late"}]
-                bench_pages(db, ResultStore(client), "usual, the scheduler is away: all late", by_status)
-                run(db, "TRUNCATE crons")
-                bench_pages(db, ResultStore(client), "usual, imported just now: all new", by_status)
+            fill_crons_and_failures(client, db, failing_share=0.05 if name == USUAL else 1)
+            measure_pages(db, ResultStore(client), name, ALL_FILTERS)
+            if name == USUAL:
+                measure_without_scheduler(db, ResultStore(client))
         client.close()
         db.close()
 
 
-def bench_indexes(db: Connection, count: int) -> None:
-    """Insert everything through the gate, with the list's indexes and with the one of before."""
-    took = {"with the list's indexes": seconds(lambda: fill(db, {}, count))}
+def measure_without_scheduler(db: Connection, results: ResultStore) -> None:
+    by_status = [filters for filters in ALL_FILTERS if filters.status in {"scheduled", "new", "late"}]
+    run(db, MAKE_ALL_LATE)
+    measure_pages(db, results, "usual, no scheduler running: all late", by_status)
+    run(db, "TRUNCATE crons")
+    measure_pages(db, results, "usual, just imported: all new", by_status)
+
+
+def measure_indexes(db: Connection, count: int) -> None:
+    """Insert all rows with the validation trigger, with the list's indexes and with that of the due models only."""
+    with Stopwatch() as with_indexes:
+        fill(db, {}, count)
     size = one(db, "SELECT pg_indexes_size('metrics_executions')")
-    definitions = [row[0] for row in rows(db, "SELECT pg_get_indexdef(unnest(%s::regclass[]))", NOW.split(", "))]
-    run(db, f"DROP INDEX {NOW}; {BEFORE}")
-    took["with the index of due models alone"] = seconds(lambda: fill(db, {}, count))
-    before = one(db, "SELECT pg_indexes_size('metrics_executions')")
-    run(db, "TRUNCATE metrics_executions; DROP INDEX before")
+    definitions = [
+        row[0] for row in rows(db, "SELECT pg_get_indexdef(unnest(%s::regclass[]))", LIST_INDEXES.split(", "))
+    ]
+    run(db, f"DROP INDEX {LIST_INDEXES}; {CREATE_DUE_INDEX}")
+    with Stopwatch() as without_indexes:
+        fill(db, {}, count)
+    size_without = one(db, "SELECT pg_indexes_size('metrics_executions')")
+    run(db, "TRUNCATE metrics_executions; DROP INDEX due_models")
     for definition in definitions:
         run(db, definition)
-    for what, spent in took.items():
-        print(f"insert {what}: {spent:.1f} s")
-    print(f"size of all indexes: {size / 1e6:.0f} MB, before {before / 1e6:.0f} MB")
+    print(f"insert with the list's indexes: {with_indexes.seconds:.1f} s")
+    print(f"insert with only the index of the due models: {without_indexes.seconds:.1f} s")
+    print(f"size of all indexes: {size / 1e6:.0f} MB, without those of the list {size_without / 1e6:.0f} MB")
 
 
 def fill(db: Connection, columns: dict[str, str], count: int) -> None:
-    expressions = {**USUAL, **columns}
+    """Replace all rows."""
+    expressions = {**USUAL_COLUMNS, **columns}
     run(db, "TRUNCATE metrics_executions RESTART IDENTITY")
     statement = INSERT.format(
         columns=", ".join(expressions), expressions=", ".join(expressions.values()), rows="{rows}"
@@ -142,62 +153,57 @@ def fill(db: Connection, columns: dict[str, str], count: int) -> None:
     run(db, statement.format(rows=count))
 
 
-def fail(client: redis.Redis, db: Connection, share: float) -> None:
-    """Let a share of the models fail since one moment or another, or all of them since the same."""
+def fill_crons_and_failures(client: redis.Redis, db: Connection, failing_share: float) -> None:
+    """Fill table crons, and make a share of the models fail since various times, or all of them since the same."""
     client.flushall()
-    run(db, CRONS)
+    run(db, FILL_CRONS)
     run(db, "VACUUM ANALYZE metrics_executions, crons")
     models = [model_id for (model_id,) in rows(db, "SELECT model_id::text FROM metrics_executions")]
-    chance = random.Random(4)
-    failing = chance.sample(models, int(len(models) * share))
+    rng = random.Random(4)
+    failing = rng.sample(models, int(len(models) * failing_share))
     for start in range(0, len(failing), 10_000):
-        part = failing[start : start + 10_000]
-        client.zadd(FAILING_KEY, {it: chance.randrange(1000) if share < 1 else 1764000000 for it in part})
+        batch = failing[start : start + 10_000]
+        client.zadd(
+            FAILING_KEY, {model_id: rng.randrange(1000) if failing_share < 1 else 1764000000 for model_id in batch}
+        )
 
 
-def bench_pages(db: Connection, results: ResultStore, name: str, kinds: Sequence[Filters]) -> None:
-    print(f"\n{name}\n{'filter':68} {'median':>7} {'worst':>7} ms {'first':>5} {'pages':>5} short")
-    overall: list[float] = []
-    for filters in kinds:
-        took: list[float] = []
-        found: list[int] = []
+def measure_pages(db: Connection, results: ResultStore, table: str, filter_list: Sequence[Filters]) -> None:
+    """Print the duration of pages with each of the filters; "short" are pages that are neither full nor the last."""
+    print(f"\n{table}\n{'filter':68} {'median':>7} {'max':>7} ms {'first':>5} {'pages':>5} short")
+    all_times: list[float] = []
+    for filters in filter_list:
+        times: list[float] = []
+        sizes: list[int] = []
         short = 0
-        starts = [None, *places(db, filters)]
-        for number, start in enumerate(starts):
-            after = start
+        for number, start in enumerate([None, *random_cursors(db, filters)]):
+            next_cursor = start
             for _ in range(PAGES if number == 0 else 1):
-                began = time.perf_counter()
-                with db.cursor() as statements:
-                    schedules, after = page(statements, lambda: results, filters, after, LIMIT)
-                took.append((time.perf_counter() - began) * 1e3)
-                found.append(len(schedules))
-                short += after is not None and len(schedules) < LIMIT
-                if after is None:
+                with Stopwatch() as stopwatch, db.cursor() as cursor:
+                    schedules, next_cursor = read_page(cursor, lambda: results, filters, next_cursor, LIMIT)
+                times.append(stopwatch.seconds * 1e3)
+                sizes.append(len(schedules))
+                short += next_cursor is not None and len(schedules) < LIMIT
+                if next_cursor is None:
                     break
-        overall += took
+        all_times += times
         label = " ".join(f"{key}={value}" for key, value in filters._asdict().items() if value is not None) or "none"
-        figures = f"{statistics.median(took):7.1f} {max(took):7.1f}"
-        print(f"{label:68} {figures}    {found[0]:5} {len(took):5} {short:5}")
-    print(f"{'all':68} {statistics.median(overall):7.1f} {max(overall):7.1f}")
+        figures = f"{statistics.median(times):7.1f} {max(times):7.1f}"
+        print(f"{label:68} {figures}    {sizes[0]:5} {len(times):5} {short:5}")
+    print(f"{'all':68} {statistics.median(all_times):7.1f} {max(all_times):7.1f}")
 
 
-def places(db: Connection, filters: Filters) -> list[str]:
-    """Return cursors deep in the table, or among the failures."""
-    chance = random.Random(5)
+def random_cursors(db: Connection, filters: Filters) -> list[str]:
+    """Return cursors deep in the table, or among the failing models."""
+    rng = random.Random(5)
     count = one(db, "SELECT max(id) FROM metrics_executions")
-    ids = [chance.randint(1, count) for _ in range(PAGES)]
-    found = rows(
-        db, "SELECT cron_expression, timezone, model_id::text FROM metrics_executions WHERE id = ANY (%s)", ids
-    )
+    ids = [rng.randint(1, count) for _ in range(PAGES)]
+    query = "SELECT cron_expression, timezone, model_id::text FROM metrics_executions WHERE id = ANY (%s)"
+    keys = rows(db, query, ids)
     if filters.status == "failing" and filters.cron is None and filters.zone is None:
-        return [encode(filters, Failure(chance.choice([1.0, 500.0, 1764000000.0]), row[2])) for row in found]
-    return [encode(filters, Position(*row)) for row in found]
-
-
-def seconds(action: Callable[[], None]) -> float:
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
+        failures = [Failure(rng.choice([1.0, 500.0, 1764000000.0]), model_id) for _, _, model_id in keys]
+        return [encode(filters, failure) for failure in failures]
+    return [encode(filters, Position(*key)) for key in keys]
 
 
 if __name__ == "__main__":

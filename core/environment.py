@@ -11,6 +11,8 @@ from redis.connection import parse_url
 
 T = TypeVar("T")
 
+BOOLEANS = {"true": True, "false": False}
+
 
 def read(from_env: Callable[[], T]) -> T:
     """Return the settings, or end the process with a line that names the variable and what is wrong."""
@@ -58,3 +60,11 @@ def at_least(minimum: int, env: Mapping[str, str], name: str, default: int) -> i
     if not text.isdecimal() or int(text) < minimum:
         raise ValueError(f'{name} is "{text}"; write a whole number of at least {minimum}')
     return int(text)
+
+
+def boolean(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """Return a variable that is true or false; raises ValueError, naming the variable."""
+    text = env.get(name) or str(default).lower()
+    if text not in BOOLEANS:
+        raise ValueError(f'{name} is "{text}"; write true or false')
+    return BOOLEANS[text]

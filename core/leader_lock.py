@@ -7,14 +7,14 @@ from psycopg2.extensions import cursor
 APPLICATION_NAME = "cyclic-metrics scheduler "  # start of application_name of a scheduler's session; its name follows
 LEADER_LOCK = 7236_3051  # of pg_advisory_lock; any number that other programs in the database do not use
 
-LOCK_HOLDER = """
-    SELECT activity.pid, activity.usename, activity.application_name
+LOCK_SESSIONS = """
     FROM pg_catalog.pg_locks AS lock
     JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
     WHERE lock.locktype = 'advisory' AND lock.granted
         AND lock.classid = 0 AND lock.objid = %(lock)s AND lock.objsubid = 1
         AND lock.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
 """
+LOCK_HOLDER = "SELECT activity.pid, activity.usename, activity.application_name" + LOCK_SESSIONS
 
 
 class LockHolder(NamedTuple):

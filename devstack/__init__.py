@@ -1,1 +1,1 @@
-"""The whole stack on one machine without Docker: python -m devstack."""
+"""The whole stack on one machine, without Docker: python -m devstack."""

@@ -1,13 +1,13 @@
-"""Starts the whole stack on this machine: python -m devstack."""
+"""Entry point of the development stack: python -m devstack."""
 
 import sys
 
-# Stands before the other imports, for they cannot even be parsed by an old Python.
+# Precedes the other imports, which an old Python cannot even parse.
 import devstack.python_version  # noqa: F401  # imported for its effect
 
 try:
     from devstack.launcher import main
 
     sys.exit(main())
-except KeyboardInterrupt:  # Ctrl-C before the launcher listens to signals: nothing is running yet
+except KeyboardInterrupt:  # Ctrl-C before the launcher handles signals: nothing is running yet
     sys.exit(0)

@@ -1,28 +1,27 @@
-"""TCP ports of this machine: a free one, and whether a given one is free."""
+"""TCP ports of this machine: free ones, and the reason why one is unavailable."""
 
 import random
 import socket
 
 HOST = "127.0.0.1"
-# Below the range that the kernel takes for outgoing connections, so that none of them
-# sits on a server's port while that server is being started again.
-FIRST, LAST = 20_000, 32_000
+# Below the ephemeral ports of the kernel: no outgoing connection occupies a server's port during its restart.
+MIN_PORT, MAX_PORT = 20_000, 32_000
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
+    """Return a port without a listener."""
     while True:
-        port = random.randint(FIRST, LAST)  # noqa: S311  # not a secret
-        if why_not(port) is None:
+        port = random.randint(MIN_PORT, MAX_PORT)  # noqa: S311  # not a secret
+        if unavailable_reason(port) is None:
             return port
 
 
-def why_not(port: int) -> str | None:
-    """Say why a server cannot listen on the port; None if it can."""
+def unavailable_reason(port: int) -> str | None:
+    """Return the reason why a server cannot listen on the port; None if it can."""
     try:
-        # Asked as a browser would ask, IPv6 included: a server there would get our users' requests.
+        # As a browser connects, IPv6 included: a server there would get the requests of our users.
         with socket.create_connection(("localhost", port), timeout=1):
-            return "another program answers there"
+            return "another program listens there"
     except OSError:
         pass
     with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL of one's own, without root and without Docker."""
+"""A PostgreSQL server, without root and without Docker."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,14 +12,14 @@ from devstack.cluster import prepare
 from devstack.ports import free_port
 from devstack.process import CannotStart, Process, wait_until
 
-READY_SECONDS = 30.0
+START_TIMEOUT = 30.0  # seconds
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers; url is its owner's, a superuser."""
+    """A running server."""
 
-    url: str
+    url: str  # of the owner, who is a superuser
     process: Process
 
 
@@ -31,9 +31,9 @@ def running(
     binaries: Path | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """Run a server; without a folder in one that is deleted afterwards, without a port on a free one."""
+    """Run a server; the default folder is a temporary one, the default port a free one."""
     with tempfile.TemporaryDirectory(prefix="cyclic-metrics-", ignore_cleanup_errors=True) as temporary:
-        Path(temporary).chmod(0o711)  # the account "nobody" must get through
+        Path(temporary).chmod(0o711)  # the account "nobody" needs to pass through
         cluster = prepare(folder or Path(temporary), binaries)
         port = port or free_port()
         process = cluster.server(port, settings or {})
@@ -46,14 +46,14 @@ def running(
 
 
 def wait_for_start(process: Process, url: str) -> None:
-    """Return when the server lets the URL's user in; raises CannotStart if it ends, or takes too long."""
-    answered = wait_until(lambda: answers(url) or not process.alive, seconds=READY_SECONDS)
-    if not answered or not process.alive:
-        raise CannotStart(f"PostgreSQL does not answer: {process.end}")
+    """Return when the server accepts connections; raises CannotStart if it exits, or after START_TIMEOUT."""
+    is_over = wait_until(lambda: accepts_connections(url) or not process.alive, seconds=START_TIMEOUT)
+    if not is_over or not process.alive:
+        raise CannotStart(f"PostgreSQL does not accept connections: {process.exit_reason}")
 
 
-def answers(url: str) -> bool:
-    """Whether a server lets the URL's user in."""
+def accepts_connections(url: str) -> bool:
+    """Return True if a server accepts a connection with the URL."""
     try:
         psycopg2.connect(url, connect_timeout=2).close()
     except psycopg2.OperationalError:

@@ -1,4 +1,4 @@
-"""The three processes of the project, each with its own account in PostgreSQL."""
+"""Processes of the three services, each with its own role in PostgreSQL."""
 
 import os
 import sys
@@ -8,14 +8,14 @@ from urllib.parse import quote, urlsplit
 from devstack.ports import HOST
 from devstack.process import Process
 
-# What `python -m` is given.
+# Arguments of `python -m`.
 WORKER = ["worker", "--concurrency=2"]
 SCHEDULER = ["scheduler"]
 API = ["api.main"]
 
 
 def services(owner_url: str, redis_url: str, passwords: Mapping[str, str], port: int) -> list[Process]:
-    """Return the processes in the order of their start: who sends comes after who receives."""
+    """Return the processes in the order of their start: receivers of messages before their senders."""
     common = {**os.environ, "REDIS_URL": redis_url, "PYTHONUNBUFFERED": "1"}
 
     def service(name: str, module: list[str], **env: str) -> Process:
@@ -31,7 +31,7 @@ def services(owner_url: str, redis_url: str, passwords: Mapping[str, str], port:
 
 
 def url_as(owner_url: str, role: str, password: str) -> str:
-    """Return the same database's URL for another role."""
+    """Return the URL of the same database for another role."""
     parts = urlsplit(owner_url)
     address = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=f"{role}:{quote(password, safe='')}@{address}").geturl()

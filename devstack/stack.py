@@ -1,4 +1,4 @@
-"""The processes of the stack, together: kept running until a signal says stop, stopped in order."""
+"""The processes of the stack: supervised until a signal requests a stop, then stopped in order."""
 
 import logging
 import signal
@@ -8,61 +8,62 @@ from time import monotonic
 from typing import Self
 
 from devstack.process import Process, wait_until
-from devstack.supervisor import Keeper
+from devstack.supervisor import Supervisor
 
 log = logging.getLogger("stack")
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Stopped(Exception):
-    """A signal asked the stack to stop."""
+class StopRequested(Exception):
+    """A signal requested the stack to stop."""
 
 
 @dataclass
 class Stack:
-    """Processes in the order of their start; use it as a context manager, in the main thread."""
+    """Supervised processes in the order of their start: a context manager for the main thread."""
 
-    _keepers: list[Keeper] = field(default_factory=list)
+    _supervisors: list[Supervisor] = field(default_factory=list)
     _stop_requested: bool = False
 
     def __enter__(self) -> Self:
-        """From here on a signal makes tend() raise Stopped."""
+        """Handle signals: from now on, poll() raises StopRequested after one."""
         for number in STOP_SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
                 signal.signal(number, self._request_stop)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop everything, the last started first, whatever other signals arrive."""
+        """Stop all processes in reverse order, regardless of further signals."""
         for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        for keeper in reversed(self._keepers):
-            log.info("stopping %s", keeper.process.name)
-            keeper.process.stop()
+        for supervisor in reversed(self._supervisors):
+            process = supervisor.process
+            process.stop()
+            log.info("%s stopped (%s)", process.name, process.exit_reason)
 
     def add(self, process: Process) -> None:
-        """Start a process, and keep it running."""
-        keeper = Keeper(process)
-        self._keepers.append(keeper)
-        keeper.start(monotonic())
+        """Start a process and supervise it."""
+        supervisor = Supervisor(process)
+        self._supervisors.append(supervisor)
+        supervisor.start(monotonic())
 
     def pids(self) -> dict[str, int]:
-        """Return the process id of each process, by name."""
-        return {keeper.process.name: keeper.process.pid for keeper in self._keepers}
+        """Return the process ids by the names of the processes."""
+        return {supervisor.process.name: supervisor.process.pid for supervisor in self._supervisors}
 
-    def tend(self) -> bool:
-        """Start again what has ended; whether anything was. Raises Stopped after a signal."""
+    def poll(self) -> bool:
+        """Restart processes that have exited; True if there were any. Raises StopRequested after a signal."""
         if self._stop_requested:
-            raise Stopped
+            raise StopRequested
         now = monotonic()
-        started = [keeper.look(now) for keeper in self._keepers]
-        return any(started)
+        restarted = [supervisor.poll(now) for supervisor in self._supervisors]
+        return any(restarted)
 
     def wait_until(self, condition: Callable[[], bool], *, seconds: float) -> bool:
-        """Tend until the condition is true; False if it has not come true in time."""
-        return wait_until(condition, seconds=seconds, meanwhile=self.tend)
+        """Supervise the processes until the condition is true; False after so many seconds."""
+        return wait_until(condition, seconds=seconds, meanwhile=self.poll)
 
     def _request_stop(self, *_: object) -> None:
-        # No more than this: a signal may come while a process is half started.
+        # Only a flag: the signal may arrive while a process is being started.
         self._stop_requested = True

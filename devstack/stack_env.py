@@ -1,4 +1,4 @@
-"""Says where everything is: a file for shells (. .local/stack.env), and lines for the terminal."""
+"""URLs and process ids of the stack: a file for shells (. .local/stack.env), and a text for the terminal."""
 
 import shlex
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 from devstack.cluster import embedded_binaries
 from devstack.private_files import write_private
 
-WELCOME = """Cyclic Metrics is ready. Ctrl-C stops it.
+WELCOME_TEXT = """Cyclic Metrics is ready. Ctrl-C stops it.
 
     API          {url}/docs
     health       {url}/status
@@ -28,13 +28,13 @@ WELCOME = """Cyclic Metrics is ready. Ctrl-C stops it.
 
 
 def write_stack_env(path: Path, urls: Mapping[str, str], pids: Mapping[str, int]) -> None:
-    """Write the URLs by variable, and the process ids by process."""
+    """Write the URLs, and the process ids as NAME_PID."""
     variables = {**urls, **{f"{name.upper()}_PID": str(pid) for name, pid in sorted(pids.items())}}
     write_private(path, "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items()))
 
 
-def welcome(port: int, stack_env: Path) -> str:
-    """Return what to look at and what to try, with a psql that exists."""
+def welcome_text(port: int, stack_env: Path) -> str:
+    """Return the addresses of the stack and commands to try, with the path of psql unless it is on PATH."""
     psql = "psql" if shutil.which("psql") else shlex.quote(str(embedded_binaries() / "psql"))
     path = stack_env if "/" in str(stack_env) else f"./{stack_env}"
-    return WELCOME.format(url=f"http://localhost:{port}", stack_env=shlex.quote(str(path)), psql=psql)
+    return WELCOME_TEXT.format(url=f"http://localhost:{port}", stack_env=shlex.quote(str(path)), psql=psql)

@@ -1,4 +1,4 @@
-"""Starts a process again when it ends by itself."""
+"""Restarts a process that exits, with backoff."""
 
 import logging
 from dataclasses import dataclass
@@ -7,40 +7,40 @@ from devstack.process import Process
 
 log = logging.getLogger("stack")
 
-FIRST_PAUSE = 0.5  # seconds
-LONGEST_PAUSE = 15.0
-SETTLED = 60.0  # seconds after which an earlier crash no longer counts
+MIN_BACKOFF = 0.5  # seconds
+MAX_BACKOFF = 15.0  # seconds
+BACKOFF_RESET_TIME = 60.0  # seconds of uptime after which earlier exits no longer count
 
 
 @dataclass
-class Keeper:
-    """Keeps one process running, with pauses that grow while it goes on ending."""
+class Supervisor:
+    """Keeps one process running; the backoff doubles with each exit. Times are monotonic seconds."""
 
     process: Process
-    _pause: float = FIRST_PAUSE
+    _backoff: float = MIN_BACKOFF
     _started_at: float = 0.0
-    _start_at: float | None = None  # while it waits for its next start
+    _restart_at: float | None = None  # during the backoff
 
     def start(self, now: float) -> None:
-        """Start the process; now is monotonic seconds, here and below."""
+        """Start the process."""
         self.process.start()
         self._started_at = now
-        self._start_at = None
+        self._restart_at = None
 
-    def look(self, now: float) -> bool:
-        """Note an end, or start again what has paused long enough; whether it was started."""
+    def poll(self, now: float) -> bool:
+        """Detect an exit, or restart the process after the backoff; True if it was restarted."""
         if self.process.alive:
             return False
-        if self._start_at is None:
-            self._note_end(now)
-        elif now >= self._start_at:
+        if self._restart_at is None:
+            self._back_off(now)
+        elif now >= self._restart_at:
             self.start(now)
             return True
         return False
 
-    def _note_end(self, now: float) -> None:
-        if now - self._started_at > SETTLED:
-            self._pause = FIRST_PAUSE
-        log.warning("%s ended (%s), starts again in %s s", self.process.name, self.process.end, self._pause)
-        self._start_at = now + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+    def _back_off(self, now: float) -> None:
+        if now - self._started_at > BACKOFF_RESET_TIME:
+            self._backoff = MIN_BACKOFF
+        log.warning("%s exited (%s), restart in %s s", self.process.name, self.process.exit_reason, self._backoff)
+        self._restart_at = now + self._backoff
+        self._backoff = min(2 * self._backoff, MAX_BACKOFF)

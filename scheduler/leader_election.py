@@ -4,7 +4,7 @@ import logging
 
 from psycopg2.extensions import connection
 
-from core.leader_lock import APPLICATION_NAME, LEADER_LOCK
+from core.leader_lock import APPLICATION_NAME, LEADER_LOCK, LOCK_SESSIONS
 from scheduler.queries import rows
 
 log = logging.getLogger(__name__)
@@ -14,17 +14,15 @@ LEADER_TIMEOUT = 8  # seconds without a statement; a leader runs one every few s
 TRY_TO_LEAD = "SELECT pg_try_advisory_lock(%(lock)s)"
 
 # Keep-alives do not detect a stopped process or a host that is only cut off, and its session would keep the lock.
-TERMINATE_UNRESPONSIVE_LEADER = """
-    SELECT activity.application_name, pg_terminate_backend(activity.pid, 1000)
-    FROM pg_catalog.pg_locks AS lock
-    JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
-    WHERE lock.locktype = 'advisory' AND lock.granted
-        AND lock.classid = 0 AND lock.objid = %(lock)s AND lock.objsubid = 1
-        AND lock.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+TERMINATE_UNRESPONSIVE_LEADER = (
+    "SELECT activity.application_name, pg_terminate_backend(activity.pid, 1000)"
+    + LOCK_SESSIONS
+    + """
         AND activity.state_change < clock_timestamp() - make_interval(secs => %(timeout)s)
         -- A session that runs a statement is alive, unless its client does not read the result.
         AND (activity.state <> 'active' OR activity.wait_event_type = 'Client')
 """
+)
 
 STANDBYS = """
     SELECT count(*) FROM pg_catalog.pg_stat_activity

@@ -1,6 +1,6 @@
--- The roles of the services and of the users' own programs, each with the least that it needs (grants: 070).
--- A role that exists already is left as it is: who made it decides its password and options. The comment marks the
--- roles that were made here, and only those are given a password by sql/apply.py.
+-- Roles of the services and of the users' own programs, with the least privileges each needs (grants: 070).
+-- An existing role stays unchanged: its creator decides on its password and options. The comment marks the roles that
+-- this script has created; sql/apply.py sets the passwords of these only.
 
 DO $$
 DECLARE
@@ -19,7 +19,7 @@ BEGIN
             EXECUTE format('CREATE ROLE %I LOGIN', role.name);
             EXECUTE format('COMMENT ON ROLE %I IS %L', role.name, role.comment);
         EXCEPTION WHEN duplicate_object OR unique_violation THEN
-            NULL;  -- roles belong to the whole server: another database of it was set up in the same instant
+            NULL;  -- roles belong to the whole server: another of its databases is being set up at the same time
         END;
     END LOOP;
 END;

@@ -1,8 +1,9 @@
--- The clock of the whole system.
+-- Clock of the whole system.
 
 CREATE OR REPLACE FUNCTION public.schedule_now() RETURNS timestamptz
 LANGUAGE sql VOLATILE PARALLEL SAFE
 RETURN clock_timestamp();
 
 COMMENT ON FUNCTION public.schedule_now() IS
-    'The clock of the whole system. Scheduler and triggers ask it, so clocks of other hosts cannot move a fire; a test sets the time by replacing it.';
+    'The clock of the whole system, read by the scheduler and the triggers, so that clocks of other hosts cannot shift a '
+    'fire. Tests set the time by replacing this function.';

@@ -1,6 +1,6 @@
--- The tables. metrics_executions and results are the users'; crons, fires and leader are the scheduler's, open to
--- anybody who wants to know what will happen next and what has happened.
--- CREATE INDEX locks its table even where IF NOT EXISTS finds nothing to do, hence the questions before it.
+-- Tables. metrics_executions and results are written by the users; crons, fires and leader by the scheduler, and can
+-- be read by everyone, to see what is due next and what was published. CREATE INDEX IF NOT EXISTS locks the table even
+-- if the index exists, hence the checks before it.
 
 CREATE TABLE IF NOT EXISTS public.metrics_executions (
     id               bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT metrics_executions_pkey PRIMARY KEY,
@@ -15,17 +15,32 @@ CREATE TABLE IF NOT EXISTS public.metrics_executions (
     updated_at       timestamptz NOT NULL DEFAULT public.schedule_now()
 );
 
-CALL pg_temp.describe('TABLE', 'public.metrics_executions', 'One row per model: when its quality is calculated. Insert, update and delete it at will; what is committed before a moment counts for that moment.');
-CALL pg_temp.describe('COLUMN', 'public.metrics_executions.id', 'Number of the row, given by the database.');
-CALL pg_temp.describe('COLUMN', 'public.metrics_executions.model_id', 'The model, as in results.model_id. One schedule per model.');
-CALL pg_temp.describe('COLUMN', 'public.metrics_executions.name', 'What people call the model; free text of at most 200 characters, or null.');
-CALL pg_temp.describe('COLUMN', 'public.metrics_executions.cron_expression', 'When: minute hour day-of-month month day-of-week, or an alias such as @daily. Stored in lower case with single blanks.');
-CALL pg_temp.describe('COLUMN', 'public.metrics_executions.timezone', 'The IANA zone whose wall clock the cron expression means; one of time_zones.');
-CALL pg_temp.describe('COLUMN', 'public.metrics_executions.enabled', 'False pauses the schedule; the row and its results stay.');
-CALL pg_temp.describe('COLUMN', 'public.metrics_executions.active_since', 'Set by a trigger when model_id, cron_expression, timezone or enabled change: the row counts for the moments after this time.');
-CALL pg_temp.describe('COLUMN', 'public.metrics_executions.run_requested_at', 'Set it to now() to run the model at once, paused or not. A trigger replaces the value by the time of the request, which is the time of its result; a request that is not sent yet stands for later ones, and stays. The scheduler sets it to null some seconds after the run was sent. A value that was read and is written back is no new request.');
-CALL pg_temp.describe('COLUMN', 'public.metrics_executions.created_at', 'When the row was inserted; kept by a trigger.');
-CALL pg_temp.describe('COLUMN', 'public.metrics_executions.updated_at', 'When a user last changed the row; kept by a trigger.');
+CALL pg_temp.describe('TABLE', 'public.metrics_executions',
+    'The schedules: one row per model, with the cron spec of its runs. Users insert, update and delete rows at any '
+    'time; a change that is committed before a due time applies to it.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.id', 'Row number, generated.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.model_id',
+    'The model, as in results.model_id. One schedule per model.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.name',
+    'Display name of the model: free text of at most 200 characters, or null.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.cron_expression',
+    'Five fields (minute hour day-of-month month day-of-week) or an alias such as @daily. Stored in lower case with '
+    'single blanks.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.timezone',
+    'IANA time zone in which the cron expression is evaluated; one of time_zones.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.enabled',
+    'False pauses the schedule; the row and its results are kept.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.active_since',
+    'Set by a trigger when model_id, cron_expression, timezone or enabled change: the schedule runs at due times after '
+    'this one.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.run_requested_at',
+    'Set to now() to run the model immediately, paused or not. A trigger replaces the value by the time of the '
+    'request, which is the time of its result. While a request is not yet published, further requests are merged into '
+    'it. The scheduler sets the column to null some seconds after publishing the run. Writing back a value that was '
+    'read before is no new request.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.created_at', 'Time of the insert; maintained by a trigger.');
+CALL pg_temp.describe('COLUMN', 'public.metrics_executions.updated_at',
+    'Time of the last change by a user; maintained by a trigger.');
 
 
 CREATE TABLE IF NOT EXISTS public.run_requests (
@@ -35,10 +50,14 @@ CREATE TABLE IF NOT EXISTS public.run_requests (
     CONSTRAINT run_requests_pkey PRIMARY KEY (model_id, requested_at)
 );
 
-CALL pg_temp.describe('TABLE', 'public.run_requests', 'Values of metrics_executions.run_requested_at that the scheduler has taken over, each before it is sent; kept for a day. Only the scheduler writes it; the row trigger reads it.');
+CALL pg_temp.describe('TABLE', 'public.run_requests',
+    'Values of metrics_executions.run_requested_at that the scheduler has accepted, recorded before they are published '
+    'and kept for a day. Written by the scheduler only; read by the row trigger.');
 CALL pg_temp.describe('COLUMN', 'public.run_requests.model_id', 'As in metrics_executions.');
-CALL pg_temp.describe('COLUMN', 'public.run_requests.requested_at', 'The time of the request, and of its result.');
-CALL pg_temp.describe('COLUMN', 'public.run_requests.delivered_at', 'When the message had been in Redis for some seconds, which it survives; null before. A new leader sends those again that are null.');
+CALL pg_temp.describe('COLUMN', 'public.run_requests.requested_at', 'Time of the request and of its result.');
+CALL pg_temp.describe('COLUMN', 'public.run_requests.delivered_at',
+    'When the message had been in Redis for some seconds, after which Redis has persisted it; null before. A new '
+    'leader publishes the requests without it again.');
 
 
 CREATE OR REPLACE FUNCTION public.check_labels(y_true json, y_pred json) RETURNS boolean
@@ -48,15 +67,18 @@ DECLARE
 BEGIN
     IF json_typeof(y_true) <> 'array' THEN
         RAISE EXCEPTION 'y_true is a JSON %, not an array', json_typeof(y_true)
-            USING ERRCODE = 'check_violation', HINT = 'Write the labels as a JSON array, such as [0, 1, 1].', COLUMN = 'y_true';
+            USING ERRCODE = 'check_violation', HINT = 'Write the labels as a JSON array, such as [0, 1, 1].',
+                  COLUMN = 'y_true';
     ELSIF json_typeof(y_pred) <> 'array' THEN
         RAISE EXCEPTION 'y_pred is a JSON %, not an array', json_typeof(y_pred)
-            USING ERRCODE = 'check_violation', HINT = 'Write the labels as a JSON array, such as [0, 1, 1].', COLUMN = 'y_pred';
+            USING ERRCODE = 'check_violation', HINT = 'Write the labels as a JSON array, such as [0, 1, 1].',
+                  COLUMN = 'y_pred';
     END IF;
     lengths := ARRAY[json_array_length(y_true), json_array_length(y_pred)];
     IF lengths[1] <> lengths[2] THEN
         RAISE EXCEPTION 'y_true has % labels and y_pred has %', lengths[1], lengths[2]
-            USING ERRCODE = 'check_violation', HINT = 'Write one predicted label for each true label, in the same order.', COLUMN = 'y_pred';
+            USING ERRCODE = 'check_violation', HINT = 'Write one predicted label for each true label, in the same order.',
+                  COLUMN = 'y_pred';
     END IF;
     RETURN true;
 END;
@@ -75,12 +97,20 @@ CREATE TABLE IF NOT EXISTS public.results (
     CONSTRAINT results_labels_check CHECK (public.check_labels(y_true, y_pred))
 );
 
-CALL pg_temp.describe('TABLE', 'public.results', 'What models predicted and what was true, logged by the users'' programs. The newest row of a model is the one that is scored.');
-CALL pg_temp.describe('COLUMN', 'public.results.id', 'Number of the row, given by the database; of two rows with one timestamp the higher id is newer.');
-CALL pg_temp.describe('COLUMN', 'public.results.model_id', 'The model, as in metrics_executions.model_id; it needs no schedule.');
-CALL pg_temp.describe('COLUMN', 'public.results.y_true', 'True labels: a JSON array of strings, booleans or whole numbers, all of one kind.');
-CALL pg_temp.describe('COLUMN', 'public.results.y_pred', 'Predicted labels: a JSON array as long as y_true, in the same order.');
-CALL pg_temp.describe('COLUMN', 'public.results."timestamp"', 'When the predictions were made. More than 5 minutes ahead of the clock: does not count until then.');
+CALL pg_temp.describe('TABLE', 'public.results',
+    'The label rows: true labels and predictions of the models, inserted by the users'' programs. The newest row of a '
+    'model is scored.');
+CALL pg_temp.describe('COLUMN', 'public.results.id',
+    'Row number, generated; of two rows with the same timestamp, the one with the higher id is newer.');
+CALL pg_temp.describe('COLUMN', 'public.results.model_id',
+    'The model, as in metrics_executions.model_id; a schedule is not required.');
+CALL pg_temp.describe('COLUMN', 'public.results.y_true',
+    'True labels: a JSON array of strings, booleans or integers, all of one type.');
+CALL pg_temp.describe('COLUMN', 'public.results.y_pred',
+    'Predicted labels: a JSON array of the same length as y_true, in the same order.');
+CALL pg_temp.describe('COLUMN', 'public.results."timestamp"',
+    'Time of the predictions. A row that is more than 5 minutes ahead of the clock is ignored until the clock is '
+    'within 5 minutes of it.');
 
 
 CREATE TABLE IF NOT EXISTS public.crons (
@@ -93,13 +123,19 @@ CREATE TABLE IF NOT EXISTS public.crons (
     CONSTRAINT crons_pkey PRIMARY KEY (cron_expression, timezone)
 );
 
-CALL pg_temp.describe('TABLE', 'public.crons', 'The scheduler''s memory: each distinct pair of cron expression and time zone in use, and when it is due. Only the scheduler writes it.');
+CALL pg_temp.describe('TABLE', 'public.crons',
+    'State of the scheduler: each distinct cron spec (cron expression and time zone) in use, with its due times. '
+    'Written by the scheduler only.');
 CALL pg_temp.describe('COLUMN', 'public.crons.cron_expression', 'As in metrics_executions.');
 CALL pg_temp.describe('COLUMN', 'public.crons.timezone', 'As in metrics_executions.');
-CALL pg_temp.describe('COLUMN', 'public.crons.next_due_at', 'The next moment; in the past, it is late and still to be sent. Null when the pair has an error.');
-CALL pg_temp.describe('COLUMN', 'public.crons.last_due_at', 'The last moment that was sent to the workers; null before the first.');
-CALL pg_temp.describe('COLUMN', 'public.crons.error', 'Why the scheduler cannot fire this pair; null when it can.');
-CALL pg_temp.describe('COLUMN', 'public.crons.tzdata_version', 'The time-zone data that next_due_at was worked out with.');
+CALL pg_temp.describe('COLUMN', 'public.crons.next_due_at',
+    'Next due time; if in the past, it is late and still to be published. Null if the cron spec has an error.');
+CALL pg_temp.describe('COLUMN', 'public.crons.last_due_at',
+    'Last due time that was published to the workers; null before the first.');
+CALL pg_temp.describe('COLUMN', 'public.crons.error',
+    'Why the scheduler cannot compute a due time for this cron spec; null if it can.');
+CALL pg_temp.describe('COLUMN', 'public.crons.tzdata_version',
+    'Version of the time-zone data from which next_due_at was computed.');
 
 
 CREATE TABLE IF NOT EXISTS public.fires (
@@ -115,7 +151,7 @@ CREATE TABLE IF NOT EXISTS public.fires (
 
 DO $$
 BEGIN
-    -- Asked first, as for the indexes: ALTER TABLE locks its table even where IF NOT EXISTS finds nothing to do.
+    -- Checked first, as for the indexes: ALTER TABLE locks the table even if the columns exist.
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = 'public.fires'::regclass AND attname = 'lag') THEN
         ALTER TABLE public.fires
             ADD COLUMN lag interval GENERATED ALWAYS AS (fired_at - due_at) STORED,
@@ -124,17 +160,24 @@ BEGIN
 END;
 $$;
 
-CALL pg_temp.describe('TABLE', 'public.fires', 'A log, one row per moment: how late, how long, how many. When Redis has lost its last messages, it says which. Old rows are deleted (FIRES_RETENTION).');
-CALL pg_temp.describe('COLUMN', 'public.fires.due_at', 'The moment that the cron expressions name.');
-CALL pg_temp.describe('COLUMN', 'public.fires.fired_at', 'When sending began, the first time. Null when the moment was only counted as skipped.');
+CALL pg_temp.describe('TABLE', 'public.fires',
+    'Log of the fires, one row per due time: lag, duration and counts. After a loss of data in Redis, it names the '
+    'messages to publish again. Old rows are deleted (FIRES_RETENTION).');
+CALL pg_temp.describe('COLUMN', 'public.fires.due_at', 'The due time.');
+CALL pg_temp.describe('COLUMN', 'public.fires.fired_at',
+    'When publishing began, the first time. Null if the due time was only counted as skipped.');
 CALL pg_temp.describe('COLUMN', 'public.fires.finished_at', 'When the last message was in Redis, the last time.');
-CALL pg_temp.describe('COLUMN', 'public.fires.crons', 'Pairs of cron expression and time zone that were due.');
-CALL pg_temp.describe('COLUMN', 'public.fires.models', 'Models that were due.');
-CALL pg_temp.describe('COLUMN', 'public.fires.messages', 'Messages sent to the workers.');
-CALL pg_temp.describe('COLUMN', 'public.fires.skipped', 'Earlier moments, counted per pair, that an outage left unsent and that this one stands for.');
-CALL pg_temp.describe('COLUMN', 'public.fires.leader', 'The scheduler that sent it last.');
-CALL pg_temp.describe('COLUMN', 'public.fires.lag', 'How late sending began: fired_at less due_at. Null when the moment was only counted as skipped.');
-CALL pg_temp.describe('COLUMN', 'public.fires.duration', 'How long sending took: finished_at less fired_at. Of a moment that was sent more than once, from the first beginning to the last end.');
+CALL pg_temp.describe('COLUMN', 'public.fires.crons', 'Number of cron specs that were due.');
+CALL pg_temp.describe('COLUMN', 'public.fires.models', 'Number of models that were due.');
+CALL pg_temp.describe('COLUMN', 'public.fires.messages', 'Number of messages published to the workers.');
+CALL pg_temp.describe('COLUMN', 'public.fires.skipped',
+    'Number of earlier due times, counted per cron spec, that were missed during an outage and are made up by this '
+    'one.');
+CALL pg_temp.describe('COLUMN', 'public.fires.leader', 'The scheduler that published it last.');
+CALL pg_temp.describe('COLUMN', 'public.fires.lag',
+    'fired_at - due_at. Null if the due time was only counted as skipped.');
+CALL pg_temp.describe('COLUMN', 'public.fires.duration',
+    'finished_at - fired_at. For a due time that was published more than once: from the first start to the last end.');
 
 
 CREATE TABLE IF NOT EXISTS public.retired_fires (
@@ -148,9 +191,11 @@ CREATE TABLE IF NOT EXISTS public.retired_fires (
 
 INSERT INTO public.retired_fires DEFAULT VALUES ON CONFLICT DO NOTHING;
 
-CALL pg_temp.describe('TABLE', 'public.retired_fires', 'One row: sums over the rows of fires that the scheduler has deleted. With those over the rows that are there, they never go down.');
-CALL pg_temp.describe('COLUMN', 'public.retired_fires.singleton', 'Always true: there is one row.');
-CALL pg_temp.describe('COLUMN', 'public.retired_fires.fires', 'Moments that were sent: rows with fired_at.');
+CALL pg_temp.describe('TABLE', 'public.retired_fires',
+    'One row: totals of the deleted rows of fires. Added to the totals of the existing rows, they give counters that '
+    'never decrease.');
+CALL pg_temp.describe('COLUMN', 'public.retired_fires.singleton', 'Always true: the table has one row.');
+CALL pg_temp.describe('COLUMN', 'public.retired_fires.fires', 'Number of published due times: rows with fired_at.');
 CALL pg_temp.describe('COLUMN', 'public.retired_fires.models', 'Sum of fires.models.');
 CALL pg_temp.describe('COLUMN', 'public.retired_fires.messages', 'Sum of fires.messages.');
 CALL pg_temp.describe('COLUMN', 'public.retired_fires.skipped', 'Sum of fires.skipped.');
@@ -166,22 +211,23 @@ CREATE TABLE IF NOT EXISTS public.leader (
 
 INSERT INTO public.leader DEFAULT VALUES ON CONFLICT DO NOTHING;
 
-CALL pg_temp.describe('TABLE', 'public.leader', 'One row: which scheduler leads. Standbys are not listed.');
-CALL pg_temp.describe('COLUMN', 'public.leader.singleton', 'Always true: there is one row.');
+CALL pg_temp.describe('TABLE', 'public.leader', 'One row: the scheduler that leads. Standbys are not listed.');
+CALL pg_temp.describe('COLUMN', 'public.leader.singleton', 'Always true: the table has one row.');
 CALL pg_temp.describe('COLUMN', 'public.leader.name', 'Host and process of the leader; null before the first one.');
-CALL pg_temp.describe('COLUMN', 'public.leader.since', 'When it took over.');
-CALL pg_temp.describe('COLUMN', 'public.leader.looked_at', 'When it last looked for due moments; it does so every few seconds.');
-CALL pg_temp.describe('COLUMN', 'public.leader.error', 'What keeps it from sending at present; null when nothing does.');
+CALL pg_temp.describe('COLUMN', 'public.leader.since', 'When it became the leader.');
+CALL pg_temp.describe('COLUMN', 'public.leader.looked_at',
+    'Last heartbeat: when it last checked for due times, every few seconds.');
+CALL pg_temp.describe('COLUMN', 'public.leader.error', 'Why it cannot publish at present; null if it can.');
 
 
 DO $$
 BEGIN
     IF to_regclass('public.metrics_executions_enabled') IS NULL THEN
-        -- Finds the models of a due pair, and the distinct pairs, without touching the table.
+        -- For index-only scans of the models of a due cron spec, and of the distinct cron specs.
         CREATE INDEX metrics_executions_enabled ON public.metrics_executions (cron_expression, timezone, model_id)
             INCLUDE (active_since) WHERE enabled;
     END IF;
-    -- The API lists schedules page by page: those that are paused, and those of a zone.
+    -- For the paginated lists of the API: paused schedules, and schedules of a time zone.
     IF to_regclass('public.metrics_executions_paused') IS NULL THEN
         CREATE INDEX metrics_executions_paused ON public.metrics_executions (cron_expression, timezone, model_id)
             WHERE NOT enabled;
@@ -189,7 +235,7 @@ BEGIN
     IF to_regclass('public.metrics_executions_zone') IS NULL THEN
         CREATE INDEX metrics_executions_zone ON public.metrics_executions (timezone, enabled, cron_expression, model_id);
     END IF;
-    -- A search for part of a name reads all names, and nothing else.
+    -- A search for part of a name reads all names; an index-only scan reads nothing else.
     IF to_regclass('public.metrics_executions_named') IS NULL THEN
         CREATE INDEX metrics_executions_named ON public.metrics_executions (model_id) INCLUDE (name) WHERE name IS NOT NULL;
     END IF;

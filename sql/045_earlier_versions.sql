@@ -1,5 +1,6 @@
--- What earlier versions had. A script of its own: dropping an index must wait for all that use the table, and would undo,
--- where it waits too long, the building of the indexes of 040, which takes a while for a large table.
+-- Removes indexes of earlier versions. A separate script, and so a separate transaction: DROP INDEX waits for all
+-- transactions that use the table, and its lock timeout must not roll back the new indexes of 040, which take a while
+-- to build for a large table.
 
--- Without metrics_executions.model_id among its keys; metrics_executions_enabled has taken its place.
+-- Replaced by metrics_executions_enabled, which has model_id among its keys.
 DROP INDEX IF EXISTS public.metrics_executions_due;

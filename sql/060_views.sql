@@ -1,6 +1,6 @@
--- What readers may rely on: the tables behind these functions and this view may change.
+-- Stable interface for readers: the tables behind these functions and this view may change.
 -- The two set-returning functions are plain SQL, STABLE, without SECURITY DEFINER and without SET, so that the planner
--- inlines them and the first row comes at once.
+-- inlines them and the first row is returned without delay.
 
 CREATE OR REPLACE FUNCTION public.due_models(due_at timestamptz) RETURNS TABLE (model_id uuid)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
@@ -11,43 +11,36 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 
 COMMENT ON FUNCTION public.due_models(timestamptz) IS
-    'Models that are to be calculated for this moment: enabled, unchanged since before it, and due at it.';
+    'Models that are due at this due time: enabled, and unchanged since before it.';
 
 
-CREATE OR REPLACE FUNCTION public.ahead_limit() RETURNS interval
+CREATE OR REPLACE FUNCTION public.max_clock_skew() RETURNS interval
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN interval '5 minutes';
 
-COMMENT ON FUNCTION public.ahead_limit() IS
-    'How far ahead of the clock the timestamp of a row of results may be; one that is further ahead does not count yet.';
+COMMENT ON FUNCTION public.max_clock_skew() IS
+    'How far the timestamp of a label row may be ahead of the clock; a row further ahead is ignored until it is within '
+    'this limit.';
 
 
-DO $$
-BEGIN
-    -- Of an earlier version, without the last column; CREATE OR REPLACE cannot add one.
-    IF pg_get_function_result(to_regprocedure('public.latest_results(uuid[])')) NOT LIKE '%version%' THEN
-        DROP FUNCTION public.latest_results(uuid[]);
-    END IF;
-END;
-$$;
-
-CREATE OR REPLACE FUNCTION public.latest_results(model_ids uuid[])
+CREATE OR REPLACE FUNCTION public.newest_label_rows(model_ids uuid[])
 RETURNS TABLE (model_id uuid, id bigint, y_true json, y_pred json, "timestamp" timestamptz, version text)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT newest.model_id, newest.id, newest.y_true, newest.y_pred, newest."timestamp", newest.xmin::text
-    FROM unnest(latest_results.model_ids) AS wanted (model_id)
+    FROM unnest(newest_label_rows.model_ids) AS model (model_id)
     CROSS JOIN LATERAL (
-        SELECT result.*, result.xmin FROM public.results AS result
-        WHERE result.model_id = wanted.model_id
-            -- a row of a clock that runs ahead must not be the newest for ever
-            AND result."timestamp" <= (SELECT public.schedule_now() + public.ahead_limit())
-        ORDER BY result."timestamp" DESC, result.id DESC
+        SELECT label_row.*, label_row.xmin FROM public.results AS label_row
+        WHERE label_row.model_id = model.model_id
+            -- otherwise a row of a program whose clock is ahead would stay the newest one
+            AND label_row."timestamp" <= (SELECT public.schedule_now() + public.max_clock_skew())
+        ORDER BY label_row."timestamp" DESC, label_row.id DESC
         LIMIT 1
     ) AS newest
 $$;
 
-COMMENT ON FUNCTION public.latest_results(uuid[]) IS
-    'The newest row of results of each model; none for a model without rows. version: another one after each change of the row.';
+COMMENT ON FUNCTION public.newest_label_rows(uuid[]) IS
+    'The newest label row of each model (table results); no row for a model without label rows. version changes with every '
+    'change of the row.';
 
 
 CREATE OR REPLACE FUNCTION public.late_after() RETURNS interval
@@ -55,7 +48,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN interval '30 seconds';
 
 COMMENT ON FUNCTION public.late_after() IS
-    'How long after its moment a pair of cron expression and time zone that is still to be sent counts as late.';
+    'How long after its due time a cron spec that is not yet published counts as late.';
 
 
 CALL pg_temp.define_view('public.schedule_status', $$
@@ -88,18 +81,25 @@ CALL pg_temp.define_view('public.schedule_status', $$
     LEFT JOIN public.crons AS cron USING (cron_expression, timezone)
 $$);
 
-CALL pg_temp.describe('VIEW', 'public.schedule_status', 'Each schedule with what the scheduler knows of it.');
+CALL pg_temp.describe('VIEW', 'public.schedule_status',
+    'Each schedule with its status, its next and last due time and its error.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.model_id', 'As in metrics_executions.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.name', 'As in metrics_executions.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.cron_expression', 'As in metrics_executions.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.timezone', 'As in metrics_executions.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.enabled', 'As in metrics_executions.');
-CALL pg_temp.describe('COLUMN', 'public.schedule_status.status', 'scheduled; new: the scheduler has not seen it yet; late: its moment passed more than late_after() ago; paused; error: see error.');
-CALL pg_temp.describe('COLUMN', 'public.schedule_status.next_run_at', 'The next moment; null when paused, in error, or not yet worked out.');
-CALL pg_temp.describe('COLUMN', 'public.schedule_status.last_run_at', 'The last moment that was sent to the workers since the schedule became active.');
-CALL pg_temp.describe('COLUMN', 'public.schedule_status.error', 'Why the scheduler cannot fire it.');
+CALL pg_temp.describe('COLUMN', 'public.schedule_status.status',
+    'scheduled; new: not yet processed by the scheduler; late: not published late_after() after its due time; paused; '
+    'error: see error.');
+CALL pg_temp.describe('COLUMN', 'public.schedule_status.next_run_at',
+    'Next due time; null if paused, in error or not yet computed.');
+CALL pg_temp.describe('COLUMN', 'public.schedule_status.last_run_at',
+    'Last due time that was published to the workers since active_since.');
+CALL pg_temp.describe('COLUMN', 'public.schedule_status.error', 'Why the scheduler cannot compute its due times.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.active_since', 'As in metrics_executions.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.run_requested_at', 'As in metrics_executions.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.created_at', 'As in metrics_executions.');
 CALL pg_temp.describe('COLUMN', 'public.schedule_status.updated_at', 'As in metrics_executions.');
-CALL pg_temp.describe('COLUMN', 'public.schedule_status.requested_run_at', 'The newest requested run, of the last hour if it was sent: the time of its result, which may be there already.');
+CALL pg_temp.describe('COLUMN', 'public.schedule_status.requested_run_at',
+    'Time of the newest requested run, and of its result, which may exist already. A published one is listed for an '
+    'hour.');

@@ -1,4 +1,4 @@
-"""Applies the scripts of this folder to a database: python -m sql.apply."""
+"""Command that applies the scripts of this folder to a database: python -m sql.apply."""
 
 import logging
 import os
@@ -24,47 +24,46 @@ PASSWORD_VARIABLES = {
     "metrics_worker": "METRICS_WORKER_PASSWORD",
     "metrics_client": "METRICS_CLIENT_PASSWORD",
 }
-ADVISORY_LOCK = 7236_3050  # any number that other programs of the database do not use for theirs
-LOCK_TIMEOUT = "1s"  # a script that waits for a lock makes everybody queue up behind it
-STATEMENT_TIMEOUT = "10min"  # building an index of a large table takes its time
-ATTEMPTS = 120
-PAUSE = 1.0  # seconds between attempts
+ADVISORY_LOCK = 7236_3050  # any number that no other program of the database uses
+LOCK_TIMEOUT = "1s"  # later statements of other sessions queue behind a script that waits for a lock
+STATEMENT_TIMEOUT = "10min"  # building an index of a large table may take minutes
+MAX_ATTEMPTS = 120
+RETRY_DELAY = 1.0  # seconds
 
-MADE_HERE = """
+IS_MANAGED_ROLE = """
     SELECT shobj_description(oid, 'pg_authid') LIKE 'Cyclic Metrics: %%'
     FROM pg_roles
     WHERE rolname = %(role)s
 """
 
 
-class CannotApply(Exception):
-    """The database is away, or refuses a script; the message is one line on what it said."""
+class ApplyError(Exception):
+    """The database is unavailable or rejects a script; the message is a single line with the reason."""
 
 
 def apply(database_url: str, *, passwords: Mapping[str, str], test_data: bool) -> None:
     """Run every script in the order of their numbers, then set the roles' passwords.
 
-    The scripts are idempotent: running them again changes nothing, or brings a
-    database of an earlier version up to date. database_url is the owner's, a
-    superuser or a role that may create roles. Roles that were not made by the
-    scripts keep the passwords they have. Raises CannotApply.
+    The scripts are idempotent: repeated, they change nothing, or upgrade a database of an earlier version. The user of
+    database_url owns the database, and is a superuser or has CREATEROLE. Roles that the scripts have not created keep
+    their passwords. Raises ApplyError.
     """
     try:
         with closing(_connect(database_url)) as connection:
-            # One at a time: two that create the same table at once would get in each other's way.
-            _retry(connection, f"SELECT pg_advisory_lock({ADVISORY_LOCK:d})", "the lock of sql/apply.py")
+            # One process at a time: concurrent CREATE TABLE IF NOT EXISTS statements conflict.
+            _execute_with_retry(connection, f"SELECT pg_advisory_lock({ADVISORY_LOCK:d})", "the lock of sql/apply.py")
             for script in sorted(SCRIPTS.glob("[0-9]*.sql")):
                 if script.name != TEST_DATA or test_data:
-                    _retry(connection, script.read_text(encoding="utf-8"), script.name)
+                    _execute_with_retry(connection, script.read_text(encoding="utf-8"), script.name)
             for role, password in passwords.items():
                 _set_password(connection, role, password)
     except psycopg2.Error as error:
-        raise CannotApply(f"the scripts of sql/ cannot be applied: {' '.join(str(error).split())}") from error
+        raise ApplyError(f"the scripts of sql/ cannot be applied: {' '.join(str(error).split())}") from error
 
 
 def _connect(database_url: str) -> Connection:
-    if not _is_readable(database_url):
-        raise CannotApply(
+    if not _is_unambiguous(database_url):
+        raise ApplyError(
             "DATABASE_URL cannot be read; write postgresql://role:password@host:port/database, @ as %40 and / as %2F"
         )
     connection = psycopg2.connect(database_url, connect_timeout=10, application_name="cyclic-metrics sql")
@@ -76,8 +75,8 @@ def _connect(database_url: str) -> Connection:
     return connection
 
 
-def _is_readable(database_url: str) -> bool:
-    """Whether libpq will take no part of the password for something else, which it would put into its messages."""
+def _is_unambiguous(database_url: str) -> bool:
+    """Return False if libpq would parse a part of the password as host or database, which its messages show."""
     try:
         address = parse_dsn(database_url)
     except psycopg2.ProgrammingError:
@@ -85,16 +84,16 @@ def _is_readable(database_url: str) -> bool:
     return "@" not in address.get("host", "") + address.get("dbname", "")
 
 
-def _retry(connection: Connection, statements: str, name: str) -> None:
-    for attempt in range(1, ATTEMPTS + 1):
+def _execute_with_retry(connection: Connection, statements: str, name: str) -> None:
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             with connection.cursor() as cursor:
                 cursor.execute(statements)
         except (LockNotAvailable, DeadlockDetected):
-            if attempt == ATTEMPTS:
+            if attempt == MAX_ATTEMPTS:
                 raise
-            log.warning("%s waits for a lock that somebody else holds (attempt %s of %s)", name, attempt, ATTEMPTS)
-            time.sleep(PAUSE)
+            log.warning("%s: waiting for a lock of another session (attempt %s of %s)", name, attempt, MAX_ATTEMPTS)
+            time.sleep(RETRY_DELAY)
         else:
             log.info("applied %s", name)
             return
@@ -102,18 +101,18 @@ def _retry(connection: Connection, statements: str, name: str) -> None:
 
 def _set_password(connection: Connection, role: str, password: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(MADE_HERE, {"role": role})
+        cursor.execute(IS_MANAGED_ROLE, {"role": role})
         row = cursor.fetchone()
         if row is None or not row[0]:
-            log.warning("role %s was not made by sql/: its password stays as it is", role)
+            log.warning("role %s was not created by sql/: password not changed", role)
             return
-        # Hashed here, so that the password itself reaches neither the server nor its log.
+        # Hashed here, so that the plain password is never sent to the server and its log.
         verifier = encrypt_password(password, role, connection, "scram-sha-256")
         cursor.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier)))
 
 
 def main(env: Mapping[str, str] = os.environ) -> None:
-    """Apply to DATABASE_URL, with the passwords and TEST_DATA (true or false) of the environment."""
+    """Apply the scripts to DATABASE_URL, with the passwords and TEST_DATA (true or false) of the environment."""
     logging.basicConfig(level="INFO", format="%(message)s", stream=sys.stdout)
     test_data = env.get("TEST_DATA", "false")
     if test_data not in {"true", "false"}:
@@ -123,7 +122,7 @@ def main(env: Mapping[str, str] = os.environ) -> None:
     passwords = {role: env[name] for role, name in PASSWORD_VARIABLES.items() if env.get(name)}
     try:
         apply(env["DATABASE_URL"], passwords=passwords, test_data=test_data == "true")
-    except CannotApply as error:
+    except ApplyError as error:
         sys.exit(str(error))
 
 

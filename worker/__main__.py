@@ -1,16 +1,16 @@
-"""The workers' process: python -m worker, with the options of celery worker."""
+"""The worker process: python -m worker, with the options of celery worker."""
 
 import os
 import sys
 
-# SIGTERM then gives a batch a moment and hands it back to the queue, instead of waiting for its end.
+# On SIGTERM, a batch then has a moment to finish and is requeued, instead of being waited for.
 # Celery reads the variable when it is imported.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 from worker.app import app  # see above
 
 if __name__ == "__main__":
-    # The workers need nothing of each other, and begin a second earlier without asking. A heartbeat, which nobody
-    # hears, would be one more word for a silent Redis, and keep a worker from ending meanwhile.
-    alone = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
-    app.worker_main(["--quiet", "worker", *alone, "--loglevel", "INFO", *sys.argv[1:]])
+    # Workers need nothing of each other, and start a second earlier without synchronising. A heartbeat, which nothing
+    # reads, would be one more message to a Redis that does not respond, and delay the shutdown of a worker.
+    independent = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
+    app.worker_main(["--quiet", "worker", *independent, "--loglevel", "INFO", *sys.argv[1:]])

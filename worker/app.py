@@ -22,23 +22,22 @@ from worker.settings import Settings
 
 settings = read(Settings.from_env)
 
-# From the time limit to the end by force, and from there to the next delivery; seconds.
-GRACE = min(30, settings.time_limit)
-LAST_WORDS = 8.0  # seconds from SIGTERM on
+GRACE_PERIOD = min(30, settings.time_limit)  # seconds, from the time limit to the kill, and from there to redelivery
+SHUTDOWN_TIMEOUT = 8.0  # seconds, from SIGTERM to the kill
 
 app = Celery("worker", amqp="worker.transport:AMQP", broker=settings.redis_url, include=["worker.tasks"])
 app.conf.update(
     accept_content=["json"],
-    broker_channel_error_retry=True,  # what Redis refuses, because it is full, say, it takes later
+    broker_channel_error_retry=True,  # an error of Redis, such as a full memory, is retried
     broker_connection_max_retries=None,
     broker_connection_retry_on_startup=True,
     broker_transport="worker.transport:Transport",
     broker_transport_options={
-        # A killed worker's batch comes back after this; longer than any batch takes, or it would run twice at once.
-        "visibility_timeout": settings.time_limit + 2 * GRACE,
-        "unacked_restore_interval": min(10, GRACE),
+        # A killed worker's batch is redelivered after this; longer than any batch takes, else two workers would run it.
+        "visibility_timeout": settings.time_limit + 2 * GRACE_PERIOD,
+        "unacked_restore_interval": min(10, GRACE_PERIOD),
         "health_check_interval": 10,
-        # Where a child sends messages on; it has its own idea of when to try again.
+        # Of the processes of the pool, which send messages: worker.retry retries.
         "max_retries": 1,
         "interval_start": 0,
         "socket_connect_timeout": REDIS_TIMEOUT,
@@ -51,25 +50,25 @@ app.conf.update(
     task_default_queue=QUEUE,
     task_ignore_result=True,
     task_reject_on_worker_lost=True,
-    task_time_limit=settings.time_limit + GRACE,
+    task_time_limit=settings.time_limit + GRACE_PERIOD,
     worker_prefetch_multiplier=1,
     worker_soft_shutdown_timeout=2,
 )
 
 
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]  # Celery has no types
-def quieten(**_: Any) -> None:
-    """Leave out what Celery 6 is going to change: it would be said at each lost connection."""
+def silence_deprecations(**_: Any) -> None:
+    """Suppress warnings about Celery 6, which each lost connection would log."""
     warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]  # Celery has no types
-def bound_ending(**_: Any) -> None:
-    """End the pool's processes by force some time after SIGTERM: Celery would wait for one that is stopped."""
+def kill_pool_on_timeout(**_: Any) -> None:
+    """Kill the processes of the pool some time after SIGTERM: Celery would wait for one that is suspended."""
     celery_handler: Any = signal.getsignal(signal.SIGTERM)
 
     def stop(number: int, frame: FrameType | None) -> None:
-        timer = threading.Timer(LAST_WORDS, _kill_pool)
+        timer = threading.Timer(SHUTDOWN_TIMEOUT, _kill_pool)
         timer.daemon = True
         timer.start()
         celery_handler(number, frame)
@@ -84,13 +83,13 @@ def _kill_pool() -> None:
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]  # Celery has no types
-def bound_memory(**_: Any) -> None:
-    """Let this process's memory grow by no more than the limit: a huge row is an error of its own, and kills nobody.
+def limit_memory(**_: Any) -> None:
+    """Limit the growth of this process's memory: a huge label row is an error result, and ends no process.
 
-    By so much more than what it begins with: numerical libraries set some aside for every core.
+    The limit is relative to the memory at start: numerical libraries reserve some for every core.
     """
-    if sys.platform == "linux":  # elsewhere the system does not hold a process to it
+    if sys.platform == "linux":  # other systems do not enforce it
         status = Path("/proc/self/status").read_text("ascii")
-        [begun] = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmData:")]  # KiB
-        limit = (begun + settings.memory_limit * 1024) * 1024
+        [initial] = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmData:")]  # KiB
+        limit = (initial + settings.memory_limit * 1024) * 1024
         resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))

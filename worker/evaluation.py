@@ -1,4 +1,4 @@
-"""What a model's newest row is worth at a moment."""
+"""Evaluation of a label row: its metrics as a result."""
 
 import logging
 from dataclasses import replace
@@ -6,7 +6,7 @@ from datetime import datetime
 
 from core.postgres import MAX_TIMESTAMP, MIN_TIMESTAMP
 from core.results.models import Result
-from worker.metrics.accuracy import CannotBeScored, score
+from worker.metrics.accuracy import InvalidLabels, score
 from worker.queries import NewestRow
 
 log = logging.getLogger(__name__)
@@ -14,10 +14,10 @@ log = logging.getLogger(__name__)
 TOO_LARGE = "the row is too large for the worker's memory"
 
 
-def evaluate(row: NewestRow, moment: datetime) -> Result:
-    """Return what a row is worth; whatever is wrong with it is its own result, never the end of the batch."""
+def evaluate(row: NewestRow, due_at: datetime) -> Result:
+    """Return the result of a label row; any error of the row becomes an error result, and never ends the batch."""
     result = Result(
-        row.model_id, moment, row.read_at, "error", result_id=row.result_id, data_timestamp=row.timestamp,
+        row.model_id, due_at, row.read_at, "error", result_id=row.result_id, data_timestamp=row.timestamp,
         row_version=row.version or "",
     )  # fmt: skip
     if row.y_true is None or row.y_pred is None:
@@ -25,7 +25,7 @@ def evaluate(row: NewestRow, moment: datetime) -> Result:
     try:
         _check_timestamp(row)
         accuracy, samples, confusion = score(row.y_true, row.y_pred)
-    except CannotBeScored as error:
+    except InvalidLabels as error:
         return replace(result, error=str(error))
     except MemoryError:
         return replace(result, error=TOO_LARGE)
@@ -38,8 +38,8 @@ def evaluate(row: NewestRow, moment: datetime) -> Result:
 
 
 def _check_timestamp(row: NewestRow) -> None:
-    """Raise CannotBeScored for a time that is read as another one, since Python has no datetime for it."""
+    """Raise InvalidLabels for a timestamp that Python cannot represent, and that is read as another one."""
     if row.timestamp in {MIN_TIMESTAMP, MAX_TIMESTAMP}:
-        raise CannotBeScored(
+        raise InvalidLabels(
             f"the timestamp of the row is not of the years {MIN_TIMESTAMP.year} to {MAX_TIMESTAMP.year}"
         )

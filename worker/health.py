@@ -1,4 +1,4 @@
-"""Does the worker of this host answer? python -m worker.health."""
+"""Health check of the worker on this host: python -m worker.health."""
 
 import socket
 import sys
@@ -8,29 +8,28 @@ from kombu.exceptions import OperationalError
 
 from worker.app import app
 
-# A worker answers within milliseconds, whatever its pool is doing, but one that is just starting never hears
-# the first question.
-QUESTIONS = 4
-PATIENCE = 1.0  # seconds for each answer, and for each word of Redis
+# A worker responds within milliseconds, however busy its pool is, but one that is starting misses the first ping.
+PINGS = 4
+PING_TIMEOUT = 1.0  # seconds for each response, and for each reply of Redis
 app.conf.broker_transport_options |= {
-    "socket_timeout": PATIENCE,
-    "socket_connect_timeout": PATIENCE,
+    "socket_timeout": PING_TIMEOUT,
+    "socket_connect_timeout": PING_TIMEOUT,
 }
 
 
-def problem(host: str) -> str | None:
-    """Return what is wrong with the worker of a host, asked by way of Redis; None if it is well."""
+def find_problem(host: str) -> str | None:
+    """Return the problem of the worker on a host, which is pinged through Redis; None if it is healthy."""
     name = f"celery@{host}"
     try:
-        answered = any(app.control.ping(destination=[name], timeout=PATIENCE) for _ in range(QUESTIONS))
+        responded = any(app.control.ping(destination=[name], timeout=PING_TIMEOUT) for _ in range(PINGS))
     except (OperationalError, redis.RedisError) as error:
         return f"Redis: {error}"
-    return None if answered else f"{name} does not answer"
+    return None if responded else f"{name} does not respond"
 
 
 def main() -> None:
-    """Exit with 0 if it answers; otherwise say why not, and exit with 1."""
-    sys.exit(problem(socket.gethostname()))
+    """Exit with 0 if the worker is healthy, with the problem on stderr and 1 otherwise."""
+    sys.exit(find_problem(socket.gethostname()))
 
 
 if __name__ == "__main__":

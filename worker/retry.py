@@ -1,4 +1,4 @@
-"""Waiting for PostgreSQL and Redis in the middle of a batch, which is not done until they answer."""
+"""Retries with backoff while PostgreSQL or Redis is unavailable in the middle of a batch."""
 
 import logging
 import random
@@ -12,57 +12,55 @@ from celery.exceptions import OperationalError as BrokerError
 
 from core.postgres import first_line
 from worker.app import settings
-from worker.time_limit import TookTooLong
+from worker.time_limit import TimeLimitExceeded
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Whatever the servers say: what they refuse today (a lock, a full disk, rights that an upgrade is about to grant)
-# they take tomorrow.
-AWAY = (psycopg2.Error, redis.RedisError, BrokerError, OSError)
+# Any error of a backend: a lock, a full disk, or rights that an upgrade is about to grant may be gone at the next try.
+BACKEND_ERRORS = (psycopg2.Error, redis.RedisError, BrokerError, OSError)
 
-FIRST_PAUSE = 0.2  # seconds; each further one is twice as long
-LONGEST_PAUSE = 5.0  # seconds
+MIN_BACKOFF = 0.2  # seconds; doubled with each retry
+MAX_BACKOFF = 5.0  # seconds
 
-# The client library has no code for a row that does not fit into this process.
-TOO_LARGE = ("out of memory for query result", "cannot allocate memory for input buffer")
-
-
-class StillAway(Exception):
-    """A server has been away for half of the time that a batch may take; the message says which, and why."""
+# psycopg2 has no error code for a row that does not fit into the memory of this process.
+OUT_OF_MEMORY = ("out of memory for query result", "cannot allocate memory for input buffer")
 
 
-def patiently(step: Callable[[], T]) -> T:
-    """Return what the step returns, trying again and again while a server is away.
+class BackendUnavailable(Exception):
+    """A backend was unavailable for half of the batch's time limit; the message names it and its error."""
 
-    Raises StillAway, and MemoryError where a row is too large for this process.
+
+def retry_until_available(step: Callable[[], T]) -> T:
+    """Return the result of the step, retried while a backend is unavailable.
+
+    Raises BackendUnavailable, and MemoryError for a row that is too large for this process.
     """
-    away_since: float | None = None
-    pause = FIRST_PAUSE
+    unavailable_since: float | None = None
+    backoff = MIN_BACKOFF
     while True:
         try:
             return step()
-        except AWAY as error:
-            _look_at_size(error)
-            reason = f"{_server(error)}: {first_line(error)}"
+        except BACKEND_ERRORS as error:
+            _raise_memory_error(error)
+            reason = f"{_backend_name(error)}: {first_line(error)}"
         try:
-            if away_since is None:
-                away_since = time.monotonic()
-                log.warning("a batch waits: %s", reason)
-            if time.monotonic() - away_since > settings.time_limit / 2:
-                raise StillAway(reason)
-            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # not cryptography
-        except TookTooLong:
-            raise StillAway(reason) from None
-        pause = min(LONGEST_PAUSE, 2 * pause)
+            if unavailable_since is None:
+                unavailable_since = time.monotonic()
+                log.warning("batch delayed: %s", reason)
+            if time.monotonic() - unavailable_since > settings.time_limit / 2:
+                raise BackendUnavailable(reason)
+            time.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  # not cryptography
+        except TimeLimitExceeded:
+            raise BackendUnavailable(reason) from None
+        backoff = min(MAX_BACKOFF, 2 * backoff)
 
 
-def _look_at_size(error: Exception) -> None:
-    """Raise MemoryError for a row that is too large."""
-    if isinstance(error, psycopg2.Error) and error.pgcode is None and str(error).startswith(TOO_LARGE):
+def _raise_memory_error(error: Exception) -> None:
+    if isinstance(error, psycopg2.Error) and error.pgcode is None and str(error).startswith(OUT_OF_MEMORY):
         raise MemoryError(str(error)) from error
 
 
-def _server(error: BaseException) -> str:
+def _backend_name(error: BaseException) -> str:
     return "PostgreSQL" if isinstance(error, psycopg2.Error) else "Redis"

@@ -1,4 +1,4 @@
-"""What the environment says to a worker."""
+"""Worker configuration from environment variables."""
 
 import os
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ class Settings:
 
     database_url: str
     redis_url: str
-    time_limit: int  # seconds that a batch may take
-    memory_limit: int  # MiB by which a process may grow
+    time_limit: int  # seconds, of a batch
+    memory_limit: int  # MiB by which a process of the pool may grow
     result_history: int  # results kept for each model
     result_ttl_days: int
 

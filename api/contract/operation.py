@@ -17,7 +17,7 @@ View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 
 class ResponseSpec(NamedTuple):
-    """A response that is no problem."""
+    """A response other than a problem."""
 
     description: str
     schema: Any = None  # the type of the body; None where there is none

@@ -1,6 +1,6 @@
 """Fields that response schemas have in common."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from api.contract.fields import CRON, MODEL_ID, json_schema
@@ -17,3 +17,8 @@ TimeZone = Annotated[str, json_schema("The IANA time zone of the cron expression
 def format_timestamp(timestamp: datetime | None) -> str | None:
     """Return a timestamp as the API writes it, or None."""
     return iso(timestamp) if timestamp else None
+
+
+def to_seconds(duration: timedelta | None) -> float | None:
+    """Return a duration in seconds, or None."""
+    return None if duration is None else duration.total_seconds()

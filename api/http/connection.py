@@ -1,4 +1,4 @@
-"""A client's connection: one request after the other, and a limit to how long it may keep others waiting."""
+"""A client connection: one request at a time, with a deadline for the client."""
 
 import json
 import logging
@@ -11,141 +11,145 @@ from typing import Any
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
-from api.http.limits import CLIENT_TIMEOUT, LINGER_TIMEOUT, MAX_BODY_SIZE
-from api.http.request_parser import Request, problem
+from api.http.limits import MAX_BODY_SIZE
+from api.http.request_parser import Request, to_problem
 from api.problems import CONTENT_TYPE, Problem
 
 log = logging.getLogger(__name__)
 
 
-class Answer(WSGITask):  # type: ignore[misc]  # waitress has no types
-    """An answer of the application."""
+class ResponseTask(WSGITask):  # type: ignore[misc]  # waitress has no types
+    """Sends a response of the application."""
 
     def set_close_on_finish(self) -> None:
-        """Go on after 204 and 304, which waitress takes for answers of unknown length."""
-        asked = self.request.headers.get("CONNECTION", "").lower()
-        if self.has_body or self.request.version != "1.1" or asked == "close":
+        """Keep the connection open after 204 and 304, which for waitress are responses of unknown length."""
+        connection = self.request.headers.get("CONNECTION", "").lower()
+        if self.has_body or self.request.version != "1.1" or connection == "close":
             super().set_close_on_finish()
 
 
-class Refusal(ErrorTask):  # type: ignore[misc]  # the same
-    """An answer that the application has no part in."""
+class ErrorResponseTask(ErrorTask):  # type: ignore[misc]  # the same
+    """Rejects a request before it reaches the application."""
 
     def execute(self) -> None:
-        """Say why; the client may go on sending, to nobody."""
-        refused: Problem = problem(self.request.error)
-        body = json.dumps(refused.as_dict()).encode()
+        """Send the problem; whatever the client still sends is discarded."""
+        problem = to_problem(self.request.error)
+        body = json.dumps(problem.as_dict()).encode()
         self.channel.lingering = True
-        self.status = f"{refused.status} {HTTPStatus(refused.status).phrase}"
+        self.status = f"{problem.status} {HTTPStatus(problem.status).phrase}"
         self.response_headers += [("Content-Type", CONTENT_TYPE), ("Connection", "close")]
-        self.response_headers += [*self.channel.server.headers.items(), *refused.headers.items()]
+        self.response_headers += [*self.channel.server.headers.items(), *problem.headers.items()]
         self.content_length = len(body)
         self.write(b"" if getattr(self.request, "command", None) == "HEAD" else body)
-        # waitress would close a socket that has unread bytes, upon which TCP takes the answer back.
+        # waitress would close a socket that has unread bytes, upon which TCP discards the response.
         self.close_on_finish = False
 
 
-class Channel(HTTPChannel):  # type: ignore[misc]  # the same
-    """waitress's channel, which reads a request only when the answer to the one before it is with the client.
+class ClientConnection(HTTPChannel):  # type: ignore[misc]  # the same
+    """waitress's channel, which reads a request only after the client has read the response to the previous one.
 
-    So a client that sends many at once holds one answer in memory, and no thread: waitress would read them all, and
-    let the thread wait, for ever, until the client takes what there is. It also forgets a client's age at every byte.
+    So a client that pipelines requests occupies the memory of one response, and no thread: waitress would read them
+    all, and block the thread, without a limit, until the client reads. It also restarts a client's timeout at every
+    byte.
     """
 
-    task_class = Answer
-    error_task_class = Refusal
-    request: Request | None  # that is being received
-    requests: list[Request]  # that are to be answered; never more than one
+    task_class = ResponseTask
+    error_task_class = ErrorResponseTask
+    request: Request | None  # being received
+    requests: list[Request]  # being processed; never more than one
     connected: bool
     total_outbufs_len: int
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Begin to wait for a request."""
-        self.lingering = False  # it was refused
-        self._unread = b""  # came with the request before
-        self._shut = False
-        self._since = time.monotonic()
+        self.lingering = False  # a request was rejected
+        self._pipelined = b""  # received after the end of the current request
+        self._write_closed = False
+        self._idle_since = time.monotonic()
         super().__init__(*args, **kwargs)
 
     def parser_class(self, adj: object) -> Request:
-        """Return a new request; waitress calls this as it would call a class."""
-        return Request(adj, self._keep)
+        """Return a new request; waitress calls this like a class."""
+        return Request(adj, self._keep_pipelined)
 
-    def _keep(self, data: bytes) -> None:
-        self._unread = data
+    def _keep_pipelined(self, data: bytes) -> None:
+        self._pipelined = data
 
     def readable(self) -> bool:
-        """Whether to wait for the client; the main loop asks each time that it comes round."""
+        """Return True if the client may send; the event loop calls this in each iteration."""
         if not self.connected:
-            return False  # the server has closed it in this round, which goes on with those that were there
-        if self._unread or self.lingering:
-            self._go_on()
-        # By now a thread may have answered what was just received; the rest still comes before what the socket has.
-        return not self._unread and bool(super().readable())
+            return False  # closed by the server in this iteration, which still has it in its list
+        if self._pipelined or self.lingering:
+            self._receive_pipelined()
+            self._close_if_rejected()
+        # By now a thread may have processed what was just received; the rest of it precedes what the socket has.
+        return not self._pipelined and bool(super().readable())
 
     def writable(self) -> bool:
-        """Whether to wait until the client takes more.
+        """Return True if the event loop is to wait until the client can receive.
 
-        Not while a thread answers: it sends by itself, and the main loop would come round again and again until it may
-        too, and keep from the thread the interpreter that it needs to go on (at 50 clients, a tenth of the requests).
+        Not while a thread processes a request: the thread sends by itself, and the loop would spin until the socket is
+        writable, and compete with the thread for the interpreter (at 50 clients, a tenth of the requests).
         """
         return not self.requests and bool(super().writable())
 
-    def _go_on(self) -> None:
-        """Take what came with the request before, or end a connection that was refused, once the answer is sent."""
-        while self._unread and super().readable():
-            data, self._unread = self._unread, b""
+    def _receive_pipelined(self) -> None:
+        while self._pipelined and super().readable():
+            data, self._pipelined = self._pipelined, b""
             try:
                 self.received(data)
             except Exception:
-                log.exception("cannot read a request")  # as in handle_read(), but from here it would end the main loop
+                log.exception("request parser failed")  # as in handle_read(), but here it would end the event loop
                 self.will_close = True
-        if self.lingering and not self._shut and super().readable():
-            self._shut = True
-            with suppress(OSError):  # it has gone
+
+    def _close_if_rejected(self) -> None:
+        """Close the sending side once the error response is sent."""
+        if self.lingering and not self._write_closed and super().readable():
+            self._write_closed = True
+            with suppress(OSError):  # the client has disconnected
                 self.socket.shutdown(socket.SHUT_WR)
 
     def received(self, data: bytes) -> bool:
-        """Take what the client has sent."""
+        """Parse data from the client; discard it after a rejected request."""
         if self.lingering:
             return False
-        taken = bool(super().received(data))
-        if self.request is not None and self.request.large:
-            self.server.crowded = True
-        return taken
+        is_received = bool(super().received(data))
+        if self.request is not None and self.request.large_body_bytes:
+            self.server.memory_check_due = True
+        return is_received
 
     def service(self) -> None:
-        """Answer a request, in a thread."""
-        self._since = time.monotonic()
+        """Process a request, in a thread."""
+        self._idle_since = time.monotonic()
         super().service()
-        self._since = time.monotonic()
+        self._idle_since = time.monotonic()
         if self.total_outbufs_len > MAX_BODY_SIZE:
-            self.server.crowded = True
+            self.server.memory_check_due = True
             self.server.pull_trigger()
 
     @property
     def waiting_since(self) -> float:
-        """When the client began to keep us waiting; infinity while it waits for us."""
+        """When the server began to wait for the client; infinity while the client waits for the server."""
         if self.requests:
             return float("inf")
-        return self._since if self.request is None else self.request.began
+        return self._idle_since if self.request is None else self.request.started_at
 
     @property
     def deadline(self) -> float:
-        """When the client must have done what we wait for."""
-        return self.waiting_since + (LINGER_TIMEOUT if self.lingering else CLIENT_TIMEOUT)
+        """When the server stops waiting for the client."""
+        limits = self.server.limits
+        return self.waiting_since + float(limits.linger_timeout if self.lingering else limits.client_timeout)
 
     @property
-    def held(self) -> int:
-        """Bytes of memory that it takes, above what any connection may."""
-        bodies = sum(request.large for request in (*self.requests, self.request) if request is not None)
+    def buffered_bytes(self) -> int:
+        """Bytes of large request bodies and of an unread large response."""
+        bodies = sum(request.large_body_bytes for request in (*self.requests, self.request) if request is not None)
         return bodies + (self.total_outbufs_len if self.total_outbufs_len > MAX_BODY_SIZE else 0)
 
-    def refuse(self, reason: Problem) -> None:
-        """Answer the request that is being received, and free what there is of it."""
+    def reject(self, problem: Problem) -> None:
+        """Respond with the problem to the request that is being received, and free its body."""
         with self.requests_lock:
             request, self.request = self.request, None
             assert request is not None
-            request.discard(reason)
+            request.reject(problem)
             self.requests.append(request)
         self.server.add_task(self)

@@ -1,5 +1,7 @@
 """Resource limits, per client and in total."""
 
+from dataclasses import dataclass
+
 MAX_HEADER_SIZE = 16 * 1024  # bytes, including the URL; a hundred model ids in a query are 5 kB
 MAX_BODY_SIZE = 64 * 1024  # bytes
 MAX_BULK_BODY_SIZE = 4 * 1024 * 1024  # bytes; 10,000 schedules are about 2 MB
@@ -7,13 +9,22 @@ BULK_ENDPOINTS = {("PUT", "/schedule")}  # method and path
 
 MAX_BULK_REQUESTS = 2  # at once; 4 MiB of JSON can become more than 100 MiB of objects, as its sender chooses
 
-THREADS = 8  # each has a connection to PostgreSQL
-MAX_CONNECTIONS = 500  # with files and backend connections below 1,024, the usual limit of a process
-MAX_BUFFERED_BYTES = 16 * 1024 * 1024  # large request bodies and unread large responses, of all connections together
-SEND_BUFFER_SIZE = 64 * 1024  # bytes of a response that the kernel buffers per client; Linux allocates twice as much
 
-CLIENT_TIMEOUT = 30.0  # seconds to send a request, to read the response, or to begin the next request
-LINGER_TIMEOUT = 2.0  # seconds in which a rejected client may finish sending, so that it reads the response
+@dataclass(frozen=True)
+class Limits:
+    """Limits of the server on its connections."""
+
+    threads: int = 8  # each has a connection to PostgreSQL
+    max_connections: int = 500  # with files and backend connections below 1,024, the usual limit of a process
+    # Bytes of large request bodies and unread large responses, of all connections together.
+    max_buffered_bytes: int = 16 * 1024 * 1024
+    # Bytes of a response that the kernel buffers per client; Linux allocates twice as much.
+    send_buffer_size: int = 64 * 1024
+    client_timeout: float = 30.0  # seconds to send a request, to read the response, or to begin the next request
+    linger_timeout: float = 2.0  # seconds in which a rejected client may finish sending, so that it reads the response
+
+
+DEFAULT_LIMITS = Limits()
 
 
 def max_body_size(method: str, path: str) -> int:

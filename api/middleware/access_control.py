@@ -1,4 +1,4 @@
-"""Who is let in, and from where: names of hosts, tokens, origins of pages; and what browsers are told about answers."""
+"""Access control: host names, tokens, origins, security headers."""
 
 import re
 from collections.abc import Mapping
@@ -11,51 +11,51 @@ from api.problems import CrossOrigin, ReadOnlyToken, Unauthorized, UnknownHost
 from api.settings import Settings
 from api.tokens import Token
 
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # methods that change nothing
-WITHOUT_TOKEN = re.compile("/sign-in|/sign-out|/static/.*")  # how one hands it in, or takes it back
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+PUBLIC_PATHS = re.compile("/sign-in|/sign-out|/static/.*")  # without a token: a browser signs in and out there
 COOKIE = "cyclic_metrics_token"  # of people who signed in on the page
-HEALTH_CHECKS = frozenset({"/healthz", "/readyz"})  # for orchestrators, who know neither a name nor a token
+HEALTH_CHECKS = frozenset({"/healthz", "/readyz"})  # for orchestrators, which have neither a host name nor a token
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Cyclic Metrics"'}
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which origins leave out
-MAX_VALUE_LENGTH = 80  # characters of what is refused
+MAX_VALUE_LENGTH = 80  # characters of a header that a detail quotes
 
-ALWAYS: Mapping[str, str] = {
+SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # without any, browsers call the origin of a form "null"
+    "Referrer-Policy": "same-origin",  # without any, browsers send "null" as the origin of a form
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-UNLESS_SAID = {"Cache-Control": "no-store"}  # the view may know better
-HEADERS: Mapping[str, str] = {**ALWAYS, **UNLESS_SAID}  # of every answer
+DEFAULT_HEADERS = {"Cache-Control": "no-store"}  # unless the view sets them
+HEADERS: Mapping[str, str] = {**SECURITY_HEADERS, **DEFAULT_HEADERS}
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Guard an application: raises UnknownHost, Unauthorized, ReadOnlyToken, CrossOrigin before its views are asked."""
+    """Raise UnknownHost, Unauthorized, ReadOnlyToken or CrossOrigin before the views of an application are called."""
 
-    def check() -> None:
-        environ = request.environ  # what came: Flask's view of it costs more than the checks, and has no odd hosts
+    def check_access() -> None:
+        environ = request.environ  # Flask's request object takes longer than the checks, and rejects odd hosts
         if environ["PATH_INFO"] in HEALTH_CHECKS:
             return
         host = environ.get("HTTP_HOST", "").lower()
-        _host(host, settings.allowed_hosts)
+        _check_host(host, settings.allowed_hosts)
         may_write = True
-        if settings.api_tokens and not WITHOUT_TOKEN.fullmatch(environ["PATH_INFO"]):
-            token = _token(environ, settings.api_tokens)
+        if settings.api_tokens and not PUBLIC_PATHS.fullmatch(environ["PATH_INFO"]):
+            token = _authenticate(environ, settings.api_tokens)
             g.token, may_write = token.name, token.may_write
         g.may_write = may_write
-        if environ["REQUEST_METHOD"] not in SAFE:
+        if environ["REQUEST_METHOD"] not in SAFE_METHODS:
             if not may_write:
                 raise ReadOnlyToken(f'the token "{g.token}" may only read')
-            _origin(environ, host)
+            _check_origin(environ, host)
 
-    app.before_request(check)
-    app.after_request(_tell_browsers)
+    app.before_request(check_access)
+    app.after_request(_set_security_headers)
 
 
-def _host(host: str, allowed: frozenset[str]) -> None:
-    """Refuse other names: a page whose own name leads here, for a moment (DNS rebinding), would be of our origin."""
+def _check_host(host: str, allowed: frozenset[str]) -> None:
+    """Reject other names: a page whose name is made to resolve to this host (DNS rebinding) would be same-origin."""
     if "*" in allowed:
         return
     name = _without_port(host)
@@ -68,35 +68,35 @@ def _without_port(host: str) -> str:
     return name if name and port.isdecimal() else host
 
 
-def _token(environ: Mapping[str, Any], known: list[Token]) -> Token:
-    scheme, _, presented = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+def _authenticate(environ: Mapping[str, Any], api_tokens: list[Token]) -> Token:
+    scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if not scheme:
-        presented = request.cookies.get(COOKIE, "")  # what it may do, _origin() keeps pages of others from doing
+        credentials = request.cookies.get(COOKIE, "")  # _check_origin() protects its writes against CSRF
     elif scheme.lower() != "bearer":
-        presented = ""
-    if not presented:
+        credentials = ""
+    if not credentials:
         raise Unauthorized("a token is needed; send it as Authorization: Bearer ...", headers=CHALLENGE)
-    token = tokens.find(known, presented.strip())
+    token = tokens.find(api_tokens, credentials.strip())
     if token is None:
         raise Unauthorized("the token is none of this API's", headers=CHALLENGE)
     return token
 
 
-def _origin(environ: Mapping[str, Any], host: str) -> None:
-    """Refuse what a page of somebody else's asks a browser to do; programs send neither of these headers."""
+def _check_origin(environ: Mapping[str, Any], host: str) -> None:
+    """Reject requests that a browser sends for a page of another origin; programs send neither of these headers."""
     origin, site = environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE", "none")
-    if origin is not None and not _is_ours(origin, host):
+    if origin is not None and not _is_same_origin(origin, host):
         raise CrossOrigin(f"a page of {origin[:MAX_VALUE_LENGTH]} cannot change anything here")
     if site not in {"same-origin", "none"}:
         raise CrossOrigin("a page of another site cannot change anything here")
 
 
-def _is_ours(origin: str, host: str) -> bool:
-    # Either scheme: behind a proxy that ends TLS it is not the one of the request.
-    scheme, _, where = origin.partition("://")
-    return scheme in DEFAULT_PORTS and bool(host) and where == host.removesuffix(DEFAULT_PORTS[scheme])
+def _is_same_origin(origin: str, host: str) -> bool:
+    # Either scheme: behind a proxy that terminates TLS, it differs from that of the request.
+    scheme, _, origin_host = origin.partition("://")
+    return scheme in DEFAULT_PORTS and bool(host) and origin_host == host.removesuffix(DEFAULT_PORTS[scheme])
 
 
-def _tell_browsers(answer: Response) -> Response:
-    answer.headers.extend(ALWAYS if "Cache-Control" in answer.headers else HEADERS)
-    return answer
+def _set_security_headers(response: Response) -> Response:
+    response.headers.extend(SECURITY_HEADERS if "Cache-Control" in response.headers else HEADERS)
+    return response

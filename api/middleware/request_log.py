@@ -1,7 +1,7 @@
-"""One line per request, as key=value; and its id, in every line that is written on its behalf.
+"""One log line per request, as key=value, and the request's id in every line that is logged while it is handled.
 
-A value is quoted as JSON unless it is plain, so that no request can forge a line. The query is left out: what people
-should not have put there stays out of the log. So does a token in the path.
+A value is quoted as JSON unless it is plain, so that no request can forge a line. The query string is left out, since
+clients may put secrets into it; so is a token in the path.
 """
 
 import json
@@ -17,54 +17,56 @@ from api.middleware.access_control import HEALTH_CHECKS
 
 log = logging.getLogger(__name__)
 
-LIVE = "live"  # what open pages say of themselves
-ID = re.compile("[A-Za-z0-9._-]{1,64}")
+SUFFIX = "request_suffix"  # attribute of log records
+LIVE = "live"  # X-Requested-With of open pages
+REQUEST_ID = re.compile("[A-Za-z0-9._-]{1,64}")
 PLAIN = re.compile("[A-Za-z0-9._/:-]+")
 
 
-class OfRequest(logging.Filter):
-    """Gives each record of a handler the attribute of_request: the id of the request at hand, or nothing."""
+class RequestIdFilter(logging.Filter):
+    """Adds the id of the current request to each record of a handler, as the attribute SUFFIX."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let everything pass."""
-        known = has_request_context() and "request_id" in g
-        record.of_request = f" request={g.request_id}" if known else ""
+        """Pass every record."""
+        suffix = f" request={g.request_id}" if has_request_context() and "request_id" in g else ""
+        setattr(record, SUFFIX, suffix)
         return True
 
 
 def register(app: Flask) -> None:
-    """Log the requests of an application; before what may refuse them is registered."""
-    app.before_request(_begin)
-    app.after_request(_log)
+    """Log the requests of an application; call this before anything that may reject them is registered."""
+    app.before_request(_start_request)
+    app.after_request(_log_request)
 
 
-def _begin() -> None:
-    g.began = time.monotonic()
-    sent = request.headers.get("X-Request-Id", "")
-    g.request_id = sent if ID.fullmatch(sent) and not tokens.SHAPE.search(sent) else secrets.token_hex(8)
+def _start_request() -> None:
+    g.started_at = time.monotonic()
+    request_id = request.headers.get("X-Request-Id", "")
+    is_valid = REQUEST_ID.fullmatch(request_id) and not tokens.TOKEN_PATTERN.search(request_id)
+    g.request_id = request_id if is_valid else secrets.token_hex(8)
 
 
-def _log(answer: Response) -> Response:
-    answer.headers["X-Request-Id"] = g.request_id
+def _log_request(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
     log.log(
-        logging.DEBUG if _is_routine(answer) else logging.INFO,
+        logging.DEBUG if _is_routine(response) else logging.INFO,
         "%s %s status=%s ms=%.1f bytes=%s client=%s from=%s",
-        _value(request.method),
-        _value(tokens.SHAPE.sub(f"{tokens.PREFIX}...", request.path)),
-        answer.status_code,
-        (time.monotonic() - g.began) * 1000,
-        answer.content_length or 0,
+        _quoted(request.method),
+        _quoted(tokens.TOKEN_PATTERN.sub(f"{tokens.PREFIX}...", request.path)),
+        response.status_code,
+        (time.monotonic() - g.started_at) * 1000,
+        response.content_length or 0,
         g.get("token", "-"),
         request.remote_addr,
     )
-    return answer
+    return response
 
 
-def _is_routine(answer: Response) -> bool:
-    """Whether a health check, or an open page that looks each second whether something is new, found all well."""
-    asked = request.path in HEALTH_CHECKS or request.headers.get("X-Requested-With") == LIVE
-    return asked and answer.status_code in {200, 304}
+def _is_routine(response: Response) -> bool:
+    """Return True for a successful health check, and for the poll that an open page sends each second."""
+    is_poll = request.path in HEALTH_CHECKS or request.headers.get("X-Requested-With") == LIVE
+    return is_poll and response.status_code in {200, 304}
 
 
-def _value(text: str) -> str:
+def _quoted(text: str) -> str:
     return text if PLAIN.fullmatch(text) else json.dumps(text)

@@ -1,4 +1,4 @@
-"""The contract: /openapi.json for programs, /docs for people, by Swagger UI, which is served from here: no Internet."""
+"""The contract: /openapi.json for programs, /docs for people, with Swagger UI from a package: no Internet needed."""
 
 from importlib.resources import files
 from typing import Annotated
@@ -7,14 +7,14 @@ from flask import Blueprint, Response, current_app, jsonify, render_template
 from pydantic import Field
 
 from api.backends import backends
+from api.contract import conditional_get
 from api.contract.operation import Operation, ResponseSpec, operation
 from api.openapi.document import document
 from api.problems import NotFound
-from api.schedules import etags
 
 blueprint = Blueprint("docs", __name__)
 
-SWAGGER_UI = {  # what the package offapi has of it, by the name under which it is served
+SWAGGER_UI = {  # files of the package offapi, by the name in the URL
     "swagger-ui.css": ("swagger_style.css", "text/css"),
     "swagger-ui.js": ("swagger_bundle.js", "text/javascript"),
 }
@@ -25,18 +25,20 @@ Page = Annotated[str, Field(examples=["<!doctype html>"])]
 @blueprint.get("/openapi.json")
 @operation(
     Operation(
-        {200: ResponseSpec("This document.", Document, etags.TAG), 304: etags.UNCHANGED},
-        headers=etags.NONE_MATCH,
+        {200: ResponseSpec("This document.", Document, conditional_get.ETAG_HEADER), 304: conditional_get.NOT_MODIFIED},
+        headers=conditional_get.IF_NONE_MATCH_HEADER,
         needs_backends=False,
     )
 )
 def openapi() -> Response:
     """Show the contract."""
-    return etags.cacheable(jsonify(document(current_app, tokens_needed=bool(backends().settings.api_tokens))))
+    return conditional_get.make_conditional(
+        jsonify(document(current_app, tokens_needed=bool(backends().settings.api_tokens)))
+    )
 
 
 @blueprint.get("/docs")
-@operation(Operation({200: ResponseSpec("A page for people.", Page, media_type="text/html")}, needs_backends=False))
+@operation(Operation({200: ResponseSpec("The page.", Page, media_type="text/html")}, needs_backends=False))
 def docs() -> str:
     """Show the contract as a page on which calls can be tried."""
     return render_template("docs.html")
@@ -44,8 +46,8 @@ def docs() -> str:
 
 @blueprint.get("/docs/<name>")
 def swagger_ui(name: str) -> Response:
-    """Serve a part of Swagger UI."""
+    """Return a file of Swagger UI."""
     if name not in SWAGGER_UI:
         raise NotFound(f"there is no {name[:80]}; the page is /docs")
     file, media_type = SWAGGER_UI[name]
-    return etags.cacheable(Response((files("offapi") / file).read_bytes(), mimetype=media_type))
+    return conditional_get.make_conditional(Response((files("offapi") / file).read_bytes(), mimetype=media_type))

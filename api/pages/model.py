@@ -86,7 +86,7 @@ def _render(model_id: str, before: datetime | None) -> RenderedPage:
     latest = backends().results.latest(model_id)
     if row is None and latest is None:
         raise NotFound(f"model {model_id} has neither a schedule nor a result")
-    schedule = row and serializers.details(row, latest, lambda: queue)
+    schedule = row and serializers.schedule_details(row, latest, lambda: queue)
     runs, next_url = _page_of_runs(model_id, row and row.schedule, before)
     matrix = backends().results.latest_confusion(model_id)
     return render_page(
@@ -112,7 +112,7 @@ def _render(model_id: str, before: datetime | None) -> RenderedPage:
 
 def _read(model_id: str) -> tuple[SystemView, Details | None]:
     with backends().database.autocommit() as cur:
-        return read_system_view(cur), details.find(cur, model_id)
+        return read_system_view(cur), details.find_details(cur, model_id)
 
 
 def _page_of_runs(

@@ -72,7 +72,7 @@ def _render(filters: Filters, parameters: dict[str, str]) -> RenderedPage:
     statistics_cache: StatisticsCache = current_app.extensions[STATISTICS_CACHE]
     with backends().database.autocommit() as cur:
         system_view = read_system_view(cur)
-        page = listing.page(cur, lambda: backends().results, filters, parameters.get("after"), PAGE_SIZE)
+        page = listing.read_page(cur, lambda: backends().results, filters, parameters.get("after"), PAGE_SIZE)
     statistics = statistics_cache.get(STATISTICS_TIMEOUT)
     return render_page(
         "overview.html",
@@ -80,7 +80,7 @@ def _render(filters: Filters, parameters: dict[str, str]) -> RenderedPage:
         statistics=statistics,
         histogram=statistics and _histogram(statistics),
         rows=table_rows(page.schedules, lambda: backends().results, system_view),
-        next_url=page.following and _url({**parameters, "after": page.following}),
+        next_url=page.next_cursor and _url({**parameters, "after": page.next_cursor}),
         status_titles=STATUS_TITLES,
         parameters=parameters,
     )

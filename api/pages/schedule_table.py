@@ -6,7 +6,7 @@ from typing import NamedTuple, cast
 
 import redis
 
-from api.cron.routes import words
+from api.cron.preview import description
 from api.pages.filters import percent
 from api.pages.snapshot import SystemView
 from api.pages.status_badge import UNKNOWN, Badge, pending_run_request, status_badge
@@ -15,7 +15,7 @@ from api.schedules import details, serializers
 from api.schedules.details import Details
 from api.schedules.queries import Schedule
 from api.schedules.response_schemas import ScheduleResponse
-from api.status.snapshot import Queue
+from api.status.snapshot import QueueState
 from core.results.models import NO_RESULTS, RecentResults, Result
 from core.results.repository import ResultStore
 
@@ -56,11 +56,11 @@ def parse_timestamp(text: str | None) -> datetime | None:
 
 
 def _row(schedule: Schedule, recent: RecentResults, system_view: SystemView) -> Row:
-    response = serializers.schedule(schedule)
+    response = serializers.schedule_response(schedule)
     accuracies = [accuracy for accuracy in recent.accuracies if accuracy is not None]
     return Row(
         schedule=response,
-        description=words(schedule.cron_expression),
+        description=description(schedule.cron_expression),
         next_run_at=parse_timestamp(response["next_run_at"]),
         badge=_badge(schedule, response, recent.latest, system_view),
         run_requested_at=pending_run_request(schedule, recent.latest),
@@ -77,7 +77,7 @@ def _badge(schedule: Schedule, response: ScheduleResponse, result: Result | None
     if queue is None and response["status"] == "scheduled":
         return UNKNOWN
     row_details = Details(system.now, None, system.leader, schedule)
-    reason = details.reason(response, row_details, result, lambda: cast("Queue", queue))
+    reason = details.explain_status(response, row_details, result, lambda: cast("QueueState", queue))
     return status_badge(response, schedule.last_run_at, result, reason, system.now)
 
 

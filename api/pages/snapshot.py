@@ -11,7 +11,7 @@ from psycopg2.extensions import cursor
 
 from api.backends import Backends
 from api.status import diagnosis, snapshot
-from api.status.snapshot import Queue, System
+from api.status.snapshot import QueueState, SystemSnapshot
 
 T = TypeVar("T")
 
@@ -21,8 +21,8 @@ TTL = 0.25  # seconds
 class SystemView(NamedTuple):
     """State of the system as the pages show it."""
 
-    system: System
-    queue: Queue | None  # None if Redis is unavailable
+    system: SystemSnapshot
+    queue: QueueState | None  # None if Redis is unavailable
     workers: int | None  # None if unknown
     problems: list[str]
     read_at: float  # by time.monotonic()
@@ -51,9 +51,9 @@ class SnapshotCache:
 
 def _read(backends: Backends, cur: cursor) -> SystemView:
     read_at = time.monotonic()
-    system = snapshot.look(cur)
-    queue = _unless_unavailable(lambda: snapshot.queue(backends.redis))
-    workers = _unless_unavailable(lambda: snapshot.workers(backends.redis)) if queue else None
+    system = snapshot.read_snapshot(cur)
+    queue = _unless_unavailable(lambda: snapshot.read_queue(backends.redis))
+    workers = _unless_unavailable(lambda: snapshot.count_workers(backends.redis)) if queue else None
     problems = diagnosis.problems(system, queue, backends.settings.queue_age_limit)
     return SystemView(system, queue, workers, problems, read_at)
 

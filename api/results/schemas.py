@@ -6,12 +6,11 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from api.contract import fields
+from api.contract.pagination import Limit
 from api.contract.response_fields import ModelId, Timestamp
 from core.results.models import Status
 
 MAX_MODELS = 100  # in one request
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1000
 
 
 @with_config(extra="forbid")
@@ -36,12 +35,7 @@ class HistoryQuery(TypedDict, total=False):
         fields.Timestamp,
         Field(alias="to", description="The latest due time, exclusive.", examples=["2026-12-01T00:00:00Z"]),
     ]
-    limit: Annotated[
-        int,
-        fields.integer_up_to(MAX_LIMIT),
-        Field(description="Maximum number of results on a page.", examples=[DEFAULT_LIMIT]),
-        fields.default(DEFAULT_LIMIT),
-    ]
+    limit: Limit
     order: Annotated[
         Literal["desc", "asc"],
         Field(description="desc: newest first.", examples=["desc"]),
@@ -79,4 +73,4 @@ class LatestResults(TypedDict):
     """The latest results of several models."""
 
     results: Annotated[list[ResultResponse], Field(description="In the order of the request.")]
-    missing: Annotated[list[ModelId], Field(description="LatestResultsQuery without a result.")]
+    missing: Annotated[list[ModelId], Field(description="Models without a result.")]

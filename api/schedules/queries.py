@@ -1,4 +1,4 @@
-"""What the API asks PostgreSQL of schedules; it writes to metrics_executions alone."""
+"""SQL queries for schedules. Only metrics_executions is written."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,6 +6,8 @@ from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from psycopg2.extensions import cursor
+
+from api.rows import fetch_record, fetch_records
 
 # xmax is 0 in a row that this statement inserted, and not in one that it updated.
 SAVE = """
@@ -17,54 +19,46 @@ SAVE = """
             timezone = excluded.timezone, enabled = excluded.enabled
     RETURNING xmax = 0
 """
-# No INSERT with ON CONFLICT: the gate would judge a row that got past it anew, whatever is to change of it.
-CHANGE = """
+# Not INSERT with ON CONFLICT: the validation trigger would validate an unchanged value that once bypassed it.
+UPDATE = """
     UPDATE public.metrics_executions
     SET name = %(name)s, cron_expression = %(cron_expression)s, timezone = %(timezone)s, enabled = %(enabled)s
     WHERE model_id = %(model_id)s
 """
-COLUMNS = """
+SELECT = """
     SELECT model_id::text, name, cron_expression, timezone, enabled, status, next_run_at, last_run_at, error,
         active_since, created_at, updated_at, requested_run_at
     FROM public.schedule_status
 """
-FIND = COLUMNS + "WHERE model_id = %(model_id)s"
-# The row is locked, so that nobody changes it between the comparison and the change.
+FIND = SELECT + "WHERE model_id = %(model_id)s"
+# The row is locked, so that it cannot change between the comparison and the update.
 LOCK = "SELECT FROM public.metrics_executions WHERE model_id = %(model_id)s FOR UPDATE"
-RUN = """
+REQUEST_RUN = """
     UPDATE public.metrics_executions SET run_requested_at = now() WHERE model_id = %(model_id)s
     RETURNING run_requested_at
 """
 DELETE = "DELETE FROM public.metrics_executions WHERE model_id = %(model_id)s"
 
-# Whatever the gate would say of many schedules, in their order.
-REFUSALS = """
-    SELECT wanted.place - 1, problem.field, problem.message, problem.hint
+# The errors that the validation trigger would raise, of all schedules, in their order.
+VALIDATE = """
+    SELECT schedule.position - 1 AS schedule_index, problem.field, problem.message AS detail, problem.hint
     FROM unnest(%(cron_expression)s::text[], %(timezone)s::text[], %(name)s::text[]) WITH ORDINALITY
-        AS wanted (cron_expression, timezone, name, place)
+        AS schedule (cron_expression, timezone, name, position)
     CROSS JOIN LATERAL (
-        SELECT field, message, hint FROM public.schedule_problems(wanted.cron_expression, wanted.timezone)
+        SELECT field, message, hint FROM public.schedule_problems(schedule.cron_expression, schedule.timezone)
         UNION ALL
-        SELECT 'name', public.name_problem(wanted.name), 'Write at most 200 characters.'
-        WHERE public.name_problem(wanted.name) IS NOT NULL
+        SELECT 'name', public.name_problem(schedule.name), 'Write at most 200 characters.'
+        WHERE public.name_problem(schedule.name) IS NOT NULL
     ) AS problem
-    ORDER BY wanted.place, problem.field
-    LIMIT %(most)s
+    ORDER BY schedule.position, problem.field
+    LIMIT %(limit)s
 """
-
-# The form in which it would be stored, and what the gate would say; at least one row.
-JUDGE = """
-    SELECT public.schedule_now(), normal.form, problem.field, problem.message, problem.hint
-    FROM (SELECT public.normal_cron(%(expression)s) AS form) AS normal
-    LEFT JOIN public.schedule_problems(normal.form, %(timezone)s) AS problem ON true
-"""
-
 
 ScheduleStatus = Literal["scheduled", "new", "late", "paused", "error"]
 
 
 class NewSchedule(NamedTuple):
-    """What a user wants; what was left out has its default."""
+    """The columns that users write, with their defaults."""
 
     model_id: str
     cron_expression: str
@@ -91,74 +85,58 @@ class Schedule(NamedTuple):
     requested_run_at: datetime | None
 
 
-class Refusal(NamedTuple):
-    """What the gate says of a value that it refuses, and what to write instead."""
+class InvalidValue(NamedTuple):
+    """A value that the validation trigger rejects."""
 
+    schedule_index: int
     field: str
     detail: str
     hint: str | None
 
 
-class Judgement(NamedTuple):
-    """What the gate says of a cron expression and a time zone."""
-
-    now: datetime
-    cron_expression: str  # in its normal form
-    errors: list[Refusal]
-
-
-def save(statements: cursor, schedules: Sequence[NewSchedule]) -> int:
-    """Create or replace schedules, each of another model; how many were created. The gate may refuse them all."""
-    # In one order, whoever saves: else two of them might each wait for a row that the other one holds.
-    statements.execute(SAVE, _columns(sorted(schedules, key=attrgetter("model_id"))))
-    return sum(created for (created,) in statements.fetchall())
+def save(cur: cursor, schedules: Sequence[NewSchedule]) -> int:
+    """Create or replace schedules of different models; return how many were created. They may be rejected."""
+    # Always in the same order: otherwise two transactions might each wait for a row that the other one has locked.
+    cur.execute(SAVE, _columns(sorted(schedules, key=attrgetter("model_id"))))
+    return sum(is_new for (is_new,) in cur.fetchall())
 
 
-def change(statements: cursor, schedule: NewSchedule) -> None:
-    """SchedulePatch the schedule of a model. The gate may refuse what is new of it."""
-    statements.execute(CHANGE, schedule._asdict())
+def update(cur: cursor, schedule: NewSchedule) -> None:
+    """Update the schedule of a model. Its new values may be rejected."""
+    cur.execute(UPDATE, schedule._asdict())
 
 
-def find(statements: cursor, model_id: str) -> Schedule | None:
+def find(cur: cursor, model_id: str) -> Schedule | None:
     """Return the schedule of a model."""
-    statements.execute(FIND, {"model_id": model_id})
-    row = statements.fetchone()
-    return Schedule(*row) if row else None
+    cur.execute(FIND, {"model_id": model_id})
+    return fetch_record(cur, Schedule)
 
 
-def lock(statements: cursor, model_id: str) -> Schedule | None:
-    """Return the schedule of a model, which stays as it is until the transaction ends."""
-    statements.execute(LOCK, {"model_id": model_id})
-    return find(statements, model_id) if statements.rowcount else None
+def lock(cur: cursor, model_id: str) -> Schedule | None:
+    """Return the schedule of a model, locked until the transaction ends."""
+    cur.execute(LOCK, {"model_id": model_id})
+    return find(cur, model_id) if cur.rowcount else None
 
 
-def run(statements: cursor, model_id: str) -> datetime | None:
-    """Ask for a run of a model; the moment that its result will have, or None where there is no schedule."""
-    statements.execute(RUN, {"model_id": model_id})
-    row = statements.fetchone()
+def request_run(cur: cursor, model_id: str) -> datetime | None:
+    """Request a run of a model; return the due time of its result, or None without a schedule."""
+    cur.execute(REQUEST_RUN, {"model_id": model_id})
+    row = cur.fetchone()
     return row[0] if row else None
 
 
-def delete(statements: cursor, model_id: str) -> bool:
-    """Delete the schedule of a model; whether there was one."""
-    statements.execute(DELETE, {"model_id": model_id})
-    return statements.rowcount > 0
+def delete(cur: cursor, model_id: str) -> bool:
+    """Delete the schedule of a model; return False if there is none."""
+    cur.execute(DELETE, {"model_id": model_id})
+    return cur.rowcount > 0
 
 
-def refusals(statements: cursor, schedules: Sequence[NewSchedule], most: int) -> list[tuple[int, Refusal]]:
-    """Return what the gate says of schedules that it refuses, each with its position, counted from 0."""
-    statements.execute(REFUSALS, {**_columns(schedules), "most": most})
-    return [(place, Refusal(*refusal)) for place, *refusal in statements.fetchall()]
-
-
-def judge(statements: cursor, expression: str, timezone: str) -> Judgement:
-    """Return what the gate would say; nothing is written."""
-    statements.execute(JUDGE, {"expression": expression, "timezone": timezone})
-    rows = statements.fetchall()
-    now, form = rows[0][:2]
-    return Judgement(now, form, [Refusal(*row[2:]) for row in rows if row[2] is not None])
+def validate_schedules(cur: cursor, schedules: Sequence[NewSchedule], limit: int) -> list[InvalidValue]:
+    """Return the values that the validation trigger would reject, at most so many."""
+    cur.execute(VALIDATE, {**_columns(schedules), "limit": limit})
+    return fetch_records(cur, InvalidValue)
 
 
 def _columns(schedules: Sequence[NewSchedule]) -> dict[str, list[object]]:
-    """Return the arrays that statements unnest."""
+    """Return arrays for unnest() in a statement."""
     return {name: [getattr(schedule, name) for schedule in schedules] for name in NewSchedule._fields}

@@ -1,12 +1,14 @@
-"""Request bodies of the schedule endpoints."""
+"""Request schemas of the schedule endpoints."""
 
 from typing import Annotated, NotRequired
 
-from pydantic import with_config
+from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from api.contract import fields
 from api.contract.fields import default
+from api.contract.pagination import Limit
+from api.schedules.listing.cursor import ListedStatus
 
 
 @with_config(extra="forbid")
@@ -39,3 +41,28 @@ class SchedulePatch(TypedDict, total=False):
     timezone: fields.TimeZone
     enabled: fields.Enabled
     name: fields.Name
+
+
+@with_config(extra="forbid")
+class ScheduleListQuery(TypedDict, total=False):
+    """Query parameters of GET /schedule."""
+
+    cron: Annotated[fields.CronExpression, Field(description="Those with this cron expression.")]
+    zone: Annotated[fields.TimeZone, Field(description="Those in this time zone.")]
+    enabled: Annotated[fields.QueryBoolean, Field(description="Those that are enabled, or paused.", examples=[True])]
+    status: Annotated[
+        ListedStatus,
+        Field(description="Those with this status; failing: their last result is not ok.", examples=["failing"]),
+    ]
+    search: Annotated[
+        fields.Text,
+        Field(description="Those whose name contains this text, or whose id begins with it.", examples=["churn"]),
+    ]
+    limit: Limit
+    after: Annotated[
+        str,
+        Field(
+            description="Cursor of the page, from the Link of the page before, with the same filters.",
+            json_schema_extra={"format": "cursor"},
+        ),
+    ]

@@ -1,77 +1,65 @@
-"""Schedules as the API shows them."""
+"""Serializers of schedules."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import cast
 
 from api.contract.response_fields import format_timestamp
-from api.cron.routes import next_five, words
+from api.cron.preview import description, next_due_times
 from api.cron.schemas import DueTime
 from api.results.schemas import ResultResponse
-from api.schedules.details import Details, Fire, reason
+from api.schedules.details import Details, explain_status
 from api.schedules.queries import Schedule
 from api.schedules.response_schemas import ScheduleDetails, ScheduleResponse
-from api.status.schemas import FireResponse
-from api.status.snapshot import Queue
+from api.status.serializers import fire_response
+from api.status.snapshot import QueueState
 from core.cron.spec import CronSpec, next_due_time
 from core.cron.wall_clock import MINUTE
 from core.results.models import Result
 from core.timestamps import iso
 
 
-def schedule(found: Schedule) -> ScheduleResponse:
-    """Return a schedule as it stands in lists."""
-    status, next_run_at, error = found.status, found.next_run_at, found.error
-    if next_run_at is None and error is None and found.enabled:
-        # The scheduler has not come round to it yet, and will count from then.
-        pair = CronSpec(found.cron_expression, found.timezone)
-        _, next_run_at, error = next_due_time(pair, found.active_since)
+def schedule_response(schedule: Schedule) -> ScheduleResponse:
+    """Return a schedule as lists have it."""
+    status, next_run_at, error = schedule.status, schedule.next_run_at, schedule.error
+    if next_run_at is None and error is None and schedule.enabled:
+        # The scheduler has not read it yet, and will count from then.
+        spec = CronSpec(schedule.cron_expression, schedule.timezone)
+        due_time = next_due_time(spec, schedule.active_since)
+        next_run_at, error = due_time.next_due_at, due_time.error
         status = "error" if error else status
     return {
-        "model_id": found.model_id,
-        "name": found.name,
-        "cron_expression": found.cron_expression,
-        "timezone": found.timezone,
-        "enabled": found.enabled,
+        "model_id": schedule.model_id,
+        "name": schedule.name,
+        "cron_expression": schedule.cron_expression,
+        "timezone": schedule.timezone,
+        "enabled": schedule.enabled,
         "status": status,
         "next_run_at": format_timestamp(next_run_at),
-        "last_run_at": format_timestamp(found.last_run_at),
+        "last_run_at": format_timestamp(schedule.last_run_at),
         "error": error,
-        "created_at": iso(found.created_at),
-        "updated_at": iso(found.updated_at),
+        "created_at": iso(schedule.created_at),
+        "updated_at": iso(schedule.updated_at),
     }
 
 
-def details(found: Details, result: Result | None, queue: Callable[[], Queue]) -> ScheduleDetails:
-    """Return a schedule with all that there is to say of it; the queue is asked only where it matters."""
-    row, fire = found.schedule, found.last_fire
-    listed = schedule(row)
+def schedule_details(details: Details, result: Result | None, read_queue: Callable[[], QueueState]) -> ScheduleDetails:
+    """Return a schedule with its details and its last result; read_queue() is called only where it matters."""
+    schedule, last_fire = details.schedule, details.last_fire
+    response = schedule_response(schedule)
     return {
-        **listed,
-        "description": words(row.cron_expression),
-        "next_fires": _next_fires(row, found.now) if listed["next_run_at"] else [],
-        "last_fire": _fire(fire) if fire else None,
+        **response,
+        "description": description(schedule.cron_expression),
+        "next_fires": _next_fires(schedule, details.now) if response["next_run_at"] else [],
+        "last_fire": fire_response(last_fire) if last_fire else None,
         "last_result": cast("ResultResponse", result.as_dict()) if result else None,
-        "reason": reason(listed, found, result, queue),
+        "reason": explain_status(response, details, result, read_queue),
     }
 
 
-def _next_fires(row: Schedule, now: datetime) -> list[DueTime]:
-    """Return what is worked out once, as long as the next fire is the same one."""
-    upcoming = row.next_run_at if row.next_run_at and row.next_run_at > now else None
-    after = upcoming - MINUTE if upcoming else now.replace(second=0, microsecond=0)  # fires are at full minutes
-    return list(next_five(row.cron_expression, row.timezone, after))
-
-
-def _fire(fire: Fire) -> FireResponse:
-    return {
-        "due_at": iso(fire.due_at),
-        "lag_seconds": _seconds(fire.lag),
-        "duration_seconds": _seconds(fire.duration),
-        "models": fire.models,
-        "skipped": fire.skipped,
-    }
-
-
-def _seconds(duration: timedelta | None) -> float | None:
-    return None if duration is None else duration.total_seconds()
+def _next_fires(schedule: Schedule, now: datetime) -> list[DueTime]:
+    """Return the next due times, which are calculated once until the first of them has passed."""
+    next_run_at = schedule.next_run_at if schedule.next_run_at and schedule.next_run_at > now else None
+    # Due times are at full minutes.
+    after = next_run_at - MINUTE if next_run_at else now.replace(second=0, microsecond=0)
+    return list(next_due_times(schedule.cron_expression, schedule.timezone, after))

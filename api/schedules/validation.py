@@ -1,4 +1,4 @@
-"""The gate's words, as problems: each fault with the place of the value in the body."""
+"""Errors of the validation trigger, as problems with the locations of the values in the request body."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,22 +15,22 @@ Location = tuple[str | int, ...]
 
 
 @contextmanager
-def explained(wanted: Sequence[NewSchedule], location: Callable[[int], Location]) -> Iterator[None]:
+def translate_db_errors(schedules: Sequence[NewSchedule], location: Callable[[int], Location]) -> Iterator[None]:
     """Raise ScheduleRejected with all errors of the schedules; location(n) is that of the n-th one in the body.
 
-    The gate itself stops at the first fault, so it is asked about all of them, when nothing of them is saved.
+    The trigger itself stops at the first error, so all schedules are validated again after the rollback.
     """
     try:
         yield
     except (CheckViolation, ForeignKeyViolation):
-        with backends().database.autocommit() as statements:
-            found = queries.refusals(statements, wanted, MAX_FIELD_ERRORS)
-        if not found:  # whoever changed the gate meanwhile: then its first words will do
+        with backends().database.autocommit() as cur:
+            errors = queries.validate_schedules(cur, schedules, MAX_FIELD_ERRORS)
+        if not errors:  # the rules have changed meanwhile; the error of the trigger will do
             raise
         raise problem_with(
             (
-                FieldError(detail, json_pointer((*location(place), field)), hint=hint)
-                for place, (field, detail, hint) in found
+                FieldError(error.detail, json_pointer((*location(error.schedule_index), error.field)), hint=error.hint)
+                for error in errors
             ),
             ScheduleRejected,
         ) from None

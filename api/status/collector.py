@@ -1,4 +1,4 @@
-"""Reads PostgreSQL and Redis for Prometheus, at the moment when it asks."""
+"""Collector of the system's metrics: reads PostgreSQL and Redis at each scrape."""
 
 import logging
 import time
@@ -11,85 +11,87 @@ from prometheus_client.registry import Collector
 from psycopg2.extensions import cursor
 
 from api.backends import backends
+from api.rows import fetch_records
 from api.status import metric_families, snapshot
-from api.status.metric_families import PREFIX, Fires, Schedules
+from api.status.metric_families import PREFIX, FireTotals, ModelName, ScheduleCounts
 
 log = logging.getLogger(__name__)
 
-COUNT_EVERY = 60.0  # seconds; to count a million schedules takes longer than all the rest
+COUNT_INTERVAL = 60.0  # seconds; counting a million schedules takes longer than all the rest
 
-FIRES = """
-    SELECT retired.fires + log.fires, retired.models + log.models, retired.messages + log.messages,
-        retired.skipped + log.skipped
+FIRE_TOTALS = """
+    SELECT retired.fires + log.fires AS fires, retired.models + log.models AS models,
+        retired.messages + log.messages AS messages, retired.skipped + log.skipped AS skipped
     FROM public.retired_fires AS retired, (
         SELECT count(fired_at) AS fires, coalesce(sum(models), 0)::bigint AS models,
             coalesce(sum(messages), 0)::bigint AS messages, coalesce(sum(skipped), 0)::bigint AS skipped
         FROM public.fires) AS log
 """
 # By schedule.model_id, which has an index, not by the text of the same name.
-MODELS = """
-    SELECT schedule.model_id::text, coalesce(schedule.name, '')
+MODEL_NAMES = """
+    SELECT schedule.model_id::text, coalesce(schedule.name, '') AS name
     FROM public.metrics_executions AS schedule ORDER BY schedule.model_id LIMIT %(limit)s
 """
-SCHEDULES = """
-    SELECT count(*) FILTER (WHERE enabled), count(*) FILTER (WHERE NOT enabled) FROM public.metrics_executions
+SCHEDULE_COUNTS = """
+    SELECT count(*) FILTER (WHERE enabled) AS enabled, count(*) FILTER (WHERE NOT enabled) AS paused
+    FROM public.metrics_executions
 """
 
 
 class SystemCollector(Collector):
-    """Asks the needs_backends of the application that handles the request."""
+    """Reads the backends of the application that handles the request."""
 
-    def __init__(self, most_models: int) -> None:
-        """Show the quality of so many models, the first ones by model_id: each is three series."""
-        self._most_models = most_models
-        self._schedules: Schedules | None = None
+    def __init__(self, max_models: int) -> None:
+        """Collect the latest results of so many models, the first ones by model_id: each is three series."""
+        self._max_models = max_models
+        self._schedule_counts: ScheduleCounts | None = None
         self._count_again_at = 0.0  # by time.monotonic()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what can be read: a server that is away costs its own metrics."""
-        up = GaugeMetricFamily(f"{PREFIX}up", "Whether the server answered this time.", labels=["server"])
-        models: list[tuple[str, str]] = []
+        """Yield all metrics that can be read: an unavailable server costs only its own."""
+        up = GaugeMetricFamily(f"{PREFIX}up", "1: the server responds.", labels=["server"])
+        models: list[ModelName] = []
         try:
-            with backends().database.transaction() as statements:
-                found, fires = snapshot.look(statements), _fires(statements)
-                models = self._models(statements)
-            yield from metric_families.scheduler(found, fires)
-            yield from self._counted(len(models))
+            with backends().database.transaction() as cur:
+                system, totals = snapshot.read_snapshot(cur), _fire_totals(cur)
+                models = self._model_names(cur)
+            yield from metric_families.scheduler(system, totals)
+            yield from self._schedules(len(models))
             up.add_metric(["postgresql"], 1)
         except psycopg2.Error:
             up.add_metric(["postgresql"], 0)
         try:
-            yield from metric_families.queue(snapshot.queue(backends().redis))
+            yield from metric_families.queue(snapshot.read_queue(backends().redis))
             yield from metric_families.results(backends().results.totals())
-            latest = backends().results.latest_of([model_id for model_id, _ in models])
-            yield from metric_families.quality(models, latest)
+            latest = backends().results.latest_of([model.model_id for model in models])
+            yield from metric_families.models(models, latest)
             up.add_metric(["redis"], 1)
         except redis.RedisError:
             up.add_metric(["redis"], 0)
         except (ValueError, OverflowError):
-            log.warning("Redis holds what nobody of us has written", exc_info=True)
+            log.warning("unexpected data in Redis", exc_info=True)
             up.add_metric(["redis"], 0)
         yield up
 
-    def _models(self, statements: cursor) -> list[tuple[str, str]]:
-        statements.execute(MODELS, {"limit": self._most_models})
-        return statements.fetchall()
+    def _model_names(self, cur: cursor) -> list[ModelName]:
+        cur.execute(MODEL_NAMES, {"limit": self._max_models})
+        return fetch_records(cur, ModelName)
 
-    def _counted(self, shown: int) -> Iterator[Metric]:
+    def _schedules(self, listed: int) -> Iterator[Metric]:
         if time.monotonic() >= self._count_again_at:
-            # Noted first, so that a count that takes too long is not tried at each scrape.
-            self._count_again_at = time.monotonic() + COUNT_EVERY
-            with backends().database.transaction() as statements:
-                statements.execute(SCHEDULES)
-                [row] = statements.fetchall()
-            self._schedules = Schedules(*row)
-        if self._schedules is None:
+            # Set first, so that a count that exceeds the time limit is not repeated at each scrape.
+            self._count_again_at = time.monotonic() + COUNT_INTERVAL
+            with backends().database.transaction() as cur:
+                cur.execute(SCHEDULE_COUNTS)
+                [self._schedule_counts] = fetch_records(cur, ScheduleCounts)
+        counts = self._schedule_counts
+        if counts is None:
             return
-        left_out = max(0, sum(self._schedules) - shown) if shown == self._most_models else 0
-        yield from metric_families.schedules(self._schedules, left_out)
+        left_out = max(0, counts.enabled + counts.paused - listed) if listed == self._max_models else 0
+        yield from metric_families.schedules(counts, left_out)
 
 
-def _fires(statements: cursor) -> Fires:
-    statements.execute(FIRES)
-    [row] = statements.fetchall()
-    return Fires(*row)
+def _fire_totals(cur: cursor) -> FireTotals:
+    cur.execute(FIRE_TOTALS)
+    [totals] = fetch_records(cur, FireTotals)
+    return totals

@@ -1,4 +1,4 @@
-"""What the API answers of its own health and the system's, field by field."""
+"""Response schemas of the health endpoints."""
 
 from typing import Annotated, Literal
 
@@ -9,24 +9,24 @@ from api.contract.response_fields import CronExpression, Timestamp, TimeZone
 
 
 class Healthy(TypedDict):
-    """All is well."""
+    """No problem."""
 
     status: Literal["ok"]
 
 
 class LeaderResponse(TypedDict):
-    """The scheduler that leads, or led."""
+    """The scheduler that leads, or led last."""
 
     name: Annotated[
         str | None, Field(description="Host and process; null before the first one.", examples=["scheduler-1:7"])
     ]
     since: Timestamp | None
-    looked_at: Annotated[Timestamp | None, Field(description="When it last looked for due models.")]
-    error: Annotated[str | None, Field(description="What keeps it from sending.", examples=[None])]
+    looked_at: Annotated[Timestamp | None, Field(description="Its last heartbeat.")]
+    error: Annotated[str | None, Field(description="What keeps it from publishing.", examples=[None])]
 
 
 class LateCronSpec(TypedDict):
-    """A pair of cron expression and time zone whose moment has passed."""
+    """A pair of cron expression and time zone whose due time has passed."""
 
     cron_expression: CronExpression
     timezone: TimeZone
@@ -38,30 +38,30 @@ class FailingCronSpec(TypedDict):
 
     cron_expression: CronExpression
     timezone: TimeZone
-    error: Annotated[str, Field(description="Why.", examples=["the time zone is unknown to this scheduler"])]
+    error: Annotated[str, Field(description="The reason.", examples=["the time zone is unknown to this scheduler"])]
 
 
 class LateCronSpecs(TypedDict):
-    """How many are late, and the oldest of them."""
+    """The number of late pairs of cron expression and time zone, and the oldest of them."""
 
-    count: Annotated[int, Field(description="All of them.", examples=[0])]
+    count: Annotated[int, Field(description="Their number.", examples=[0])]
     pairs: Annotated[list[LateCronSpec], Field(description="At most five.", examples=[[]])]
 
 
 class FailingCronSpecs(TypedDict):
-    """How many cannot run, and the first of them."""
+    """The number of pairs of cron expression and time zone that cannot run, and the first of them."""
 
-    count: Annotated[int, Field(description="All of them.", examples=[0])]
+    count: Annotated[int, Field(description="Their number.", examples=[0])]
     pairs: Annotated[list[FailingCronSpec], Field(description="At most five.", examples=[[]])]
 
 
 class QueueResponse(TypedDict):
-    """What waits for the workers, and what they have taken."""
+    """Messages that wait for the workers, and those taken and not finished."""
 
-    messages: Annotated[int, Field(description="Batches that wait.", examples=[3])]
-    oldest_queued_at: Annotated[Timestamp | None, Field(description="Since when the next one waits.")]
-    taken: Annotated[int, Field(description="Batches that are being worked on.", examples=[2])]
-    oldest_taken_at: Annotated[Timestamp | None, Field(description="Since when the oldest of them is.")]
+    messages: Annotated[int, Field(description="Messages that wait.", examples=[3])]
+    oldest_queued_at: Annotated[Timestamp | None, Field(description="When the next one was sent.")]
+    taken: Annotated[int, Field(description="Messages that workers are processing.", examples=[2])]
+    oldest_taken_at: Annotated[Timestamp | None, Field(description="When the oldest of them was taken.")]
 
 
 class FireResponse(TypedDict):
@@ -77,19 +77,19 @@ class FireResponse(TypedDict):
 
 
 class SystemFire(FireResponse):
-    """The last sending of all."""
+    """The last fire of the system."""
 
     crons: Annotated[int, Field(description="Pairs of cron expression and time zone that were due.", examples=[12])]
     messages: Annotated[int, Field(description="Messages to the workers.", examples=[10])]
 
 
 class SystemStatus(TypedDict):
-    """The whole system."""
+    """Status of the whole system."""
 
     status: Literal["ok", "failing"]
-    problems: Annotated[list[str], Field(description="What is wrong, in words.", examples=[[]])]
+    problems: Annotated[list[str], Field(description="Problems, for an operator.", examples=[[]])]
     leader: LeaderResponse
     late: LateCronSpecs
     errors: FailingCronSpecs
-    queue: Annotated[QueueResponse | None, Field(description="Null where Redis does not answer.")]
+    queue: Annotated[QueueResponse | None, Field(description="Null where Redis is unavailable.")]
     last_fire: SystemFire | None

@@ -1,4 +1,4 @@
-"""What PostgreSQL and Redis say of the whole system."""
+"""Status of the whole system, read from PostgreSQL and Redis."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,38 +7,36 @@ from typing import Generic, NamedTuple, TypeVar
 import redis
 from psycopg2.extensions import cursor
 
-from core.cron.spec import CronSpec
+from api.rows import fetch_record, fetch_rows, to_record
 from core.leader_lock import LockHolder, lock_holder
 from core.queue.batch import queued_at_of
 from core.queue.keys import QUEUE, UNACKED_INDEX_KEY
 
-T = TypeVar("T")
+MAX_LISTED = 5  # cron specs that are listed; all are counted
+LOCK_HOLDER_DELAY = timedelta(seconds=10)  # without a heartbeat, until the session with the leader lock is looked up
 
-SHOWN = 5  # pairs that are named; all are counted
-HOLDER_AFTER = timedelta(seconds=10)  # of silence, the session that holds the lock of the leader is looked up
+LEADER = "SELECT public.schedule_now() AS now, name, since, looked_at, error FROM public.leader"
 
-LEADER = "SELECT public.schedule_now(), name, since, looked_at, error FROM public.leader"
-
-# The count is a query of its own: it stays in the index, and the pairs that are shown are the first ones of it.
+# The count is a query of its own: it stays in the index, and the cron specs that are listed are the first ones of it.
 LATE = """
-    SELECT cron_expression, timezone, next_due_at,
-        (SELECT count(*) FROM public.crons WHERE next_due_at < %(now)s - public.late_after())
+    SELECT cron_expression, timezone, next_due_at AS due_at,
+        (SELECT count(*) FROM public.crons WHERE next_due_at < %(now)s - public.late_after()) AS total
     FROM public.crons
     WHERE next_due_at < %(now)s - public.late_after()
     ORDER BY next_due_at, cron_expression, timezone
-    LIMIT %(shown)s
+    LIMIT %(limit)s
 """
-ERRORS = """
-    SELECT cron_expression, timezone, error, count(*) OVER ()
+FAILING = """
+    SELECT cron_expression, timezone, error, count(*) OVER () AS total
     FROM public.crons AS cron
-    -- A pair whose rows were mended, paused or deleted stays for some minutes, and troubles nobody. The inner LIMIT
-    -- keeps the planner from joining a million schedules with what are a few errors.
+    -- A cron spec whose schedules were corrected, paused or deleted stays for some minutes, without effect. The inner
+    -- LIMIT keeps the planner from joining a million schedules with what are a few errors.
     WHERE error IS NOT NULL AND (
         SELECT true FROM public.metrics_executions AS schedule
         WHERE schedule.enabled AND schedule.cron_expression = cron.cron_expression
             AND schedule.timezone = cron.timezone LIMIT 1)
     ORDER BY cron_expression, timezone
-    LIMIT %(shown)s
+    LIMIT %(limit)s
 """
 LAST_FIRE = """
     SELECT due_at, lag, duration, crons, models, messages, skipped FROM public.fires
@@ -47,27 +45,46 @@ LAST_FIRE = """
 
 
 class Leader(NamedTuple):
-    """The scheduler that leads, or led."""
+    """The scheduler that leads, or led last."""
 
     name: str | None
     since: datetime | None
-    looked_at: datetime | None
+    looked_at: datetime | None  # last heartbeat
     error: str | None
 
 
+class LateSpec(NamedTuple):
+    """A cron spec whose due time passed some time ago."""
+
+    cron_expression: str
+    timezone: str
+    due_at: datetime
+
+
+class FailingSpec(NamedTuple):
+    """A cron spec that schedules use and that cannot run."""
+
+    cron_expression: str
+    timezone: str
+    error: str
+
+
+Spec = TypeVar("Spec", LateSpec, FailingSpec)
+
+
 @dataclass(frozen=True)
-class Counted(Generic[T]):
-    """How many pairs there are of a kind, and the first of them, each with what makes it one."""
+class CountedCronSpecs(Generic[Spec]):
+    """The number of cron specs of a kind, and the first of them."""
 
     count: int
-    pairs: list[tuple[CronSpec, T]]
+    listed: list[Spec]
 
 
 class Fire(NamedTuple):
-    """A row of fires."""
+    """A row of fires; lag is None where all of its models were skipped, duration while they are published."""
 
     due_at: datetime
-    lag: timedelta
+    lag: timedelta | None
     duration: timedelta | None
     crons: int
     models: int
@@ -75,58 +92,56 @@ class Fire(NamedTuple):
     skipped: int
 
 
-class System(NamedTuple):
-    """What the tables say."""
+class SystemSnapshot(NamedTuple):
+    """State of the scheduler, from its tables."""
 
     now: datetime
     leader: Leader
-    late: Counted[datetime]  # with the moment that passed some time ago; the oldest first
-    errors: Counted[str]  # with the reason why it cannot be fired, though it is in use
+    late: CountedCronSpecs[LateSpec]  # the oldest first
+    failing: CountedCronSpecs[FailingSpec]
     last_fire: Fire | None
-    lock_holder: LockHolder | None = None  # looked up only where no leader looks
+    lock_holder: LockHolder | None = None  # looked up only without a recent heartbeat
 
 
-class Queue(NamedTuple):
-    """What waits for the workers, and what they have taken and not finished."""
+class QueueState(NamedTuple):
+    """Messages that wait for the workers, and those taken and not finished."""
 
     now: datetime  # by the clock of Redis, as oldest_taken_at
     messages: int
-    oldest_queued_at: datetime | None  # of the message that comes next; None where it is not one of ours
+    oldest_queued_at: datetime | None  # of the next message; None where that was not sent by the scheduler
     taken: int
     oldest_taken_at: datetime | None
 
 
-def look(statements: cursor) -> System:
-    """Return what the tables say."""
-    statements.execute(LEADER)
-    row = statements.fetchone()
-    assert row is not None
-    now, *leader = row
-    values = {"now": now, "shown": SHOWN}
-    statements.execute(LATE, values)
-    late = statements.fetchall()
-    statements.execute(ERRORS, values)
-    errors = statements.fetchall()
-    statements.execute(LAST_FIRE)
-    fire = statements.fetchone()
-    known = Leader(*leader)
-    holder = lock_holder(statements) if known.looked_at is None or known.looked_at < now - HOLDER_AFTER else None
-    return System(now, known, _counted(late), _counted(errors), Fire(*fire) if fire else None, holder)
+def read_snapshot(cur: cursor) -> SystemSnapshot:
+    """Return the state of the scheduler."""
+    cur.execute(LEADER)
+    [row] = fetch_rows(cur)
+    now, leader = row["now"], to_record(row, Leader)
+    values = {"now": now, "limit": MAX_LISTED}
+    cur.execute(LATE, values)
+    late = _counted(cur, LateSpec)
+    cur.execute(FAILING, values)
+    failing = _counted(cur, FailingSpec)
+    cur.execute(LAST_FIRE)
+    last_fire = fetch_record(cur, Fire)
+    is_silent = leader.looked_at is None or leader.looked_at < now - LOCK_HOLDER_DELAY
+    return SystemSnapshot(now, leader, late, failing, last_fire, lock_holder(cur) if is_silent else None)
 
 
-def _counted(rows: list[tuple[str, str, T, int]]) -> Counted[T]:
-    """Each row has the count of all of them at its end."""
-    count = rows[0][-1] if rows else 0
-    return Counted(count, [(CronSpec(cron, zone), what) for cron, zone, what, _ in rows])
+def _counted(cur: cursor, spec_type: type[Spec]) -> CountedCronSpecs[Spec]:
+    rows = fetch_rows(cur)
+    return CountedCronSpecs(rows[0]["total"] if rows else 0, [to_record(row, spec_type) for row in rows])
 
 
-def workers(client: redis.Redis) -> int:
-    """Return how many workers are connected: each listens for Celery's remote control, on a connection of its own."""
+def count_workers(client: redis.Redis) -> int:
+    """Return the number of connected workers: each has one connection that listens for Celery's remote control."""
     database = str(client.get_connection_kwargs().get("db") or 0)
-    return sum(each["psub"] != "0" and each["db"] == database for each in client.client_list(_type="pubsub"))
+    connections = client.client_list(_type="pubsub")
+    return sum(connection["psub"] != "0" and connection["db"] == database for connection in connections)
 
 
-def queue(client: redis.Redis) -> Queue:
+def read_queue(client: redis.Redis) -> QueueState:
     """Return the state of the queue, in one round trip."""
     with client.pipeline(transaction=False) as pipeline:
         pipeline.time()
@@ -134,18 +149,18 @@ def queue(client: redis.Redis) -> Queue:
         pipeline.lindex(QUEUE, -1)  # the next one to be taken
         pipeline.zcard(UNACKED_INDEX_KEY)
         pipeline.zrange(UNACKED_INDEX_KEY, 0, 0, withscores=True)
-        (seconds, microseconds), waiting, following, taken, oldest = pipeline.execute()
-    return Queue(
+        (seconds, microseconds), messages, next_message, taken, oldest_taken = pipeline.execute()
+    return QueueState(
         now=datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds),
-        messages=waiting,
-        oldest_queued_at=queued_at_of(following) if following else None,
+        messages=messages,
+        oldest_queued_at=queued_at_of(next_message) if next_message else None,
         taken=taken,
-        oldest_taken_at=_instant(oldest[0][1]) if oldest else None,
+        oldest_taken_at=_timestamp(oldest_taken[0][1]) if oldest_taken else None,
     )
 
 
-def _instant(seconds: float) -> datetime | None:
-    """Return an instant in UTC; None for a number beyond all years, which no worker has written."""
+def _timestamp(seconds: float) -> datetime | None:
+    """Return a timestamp in UTC; None beyond the range of datetime, which no worker writes."""
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):

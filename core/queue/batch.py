@@ -35,7 +35,7 @@ class Batch:
     model_ids: Sequence[str]
     due_at: datetime
     requested: bool = False  # by a user, so that paused schedules are calculated too
-    alone: bool = False  # a single model of a batch that was interrupted before
+    isolated: bool = False  # a single model of a batch that failed before; "alone" in the message
 
     def message(self, queued_at: datetime | None) -> TaskMessage:
         """Return the message that asks for it; queued_at is the time by PostgreSQL's clock, where it is known."""
@@ -44,7 +44,7 @@ class Batch:
             "model_ids": list(self.model_ids),
             "due_at": _to_text(self.due_at),
             "requested": self.requested,
-            "alone": self.alone,
+            "alone": self.isolated,
         }
         return TaskMessage(TASK_NAME, kwargs, headers)
 

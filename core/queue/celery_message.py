@@ -35,7 +35,7 @@ HEADERS: dict[str, Any] = {
 
 
 class ForeignMessage(ValueError):
-    """A message that is not of our task."""
+    """A message that is not a call of the task."""
 
 
 def encode(message: TaskMessage) -> bytes:

@@ -18,7 +18,7 @@ def reply_or_error(call: Callable[[], Any]) -> Any:
 
 
 def unless_wrong_type(reply: Any, default: Any) -> Any:
-    """Return a reply of Redis; the default if the key has another type, since then it holds nothing of ours.
+    """Return a reply of Redis; the default if the key has another type, since then it holds no results.
 
     Raises any other error.
     """

@@ -23,14 +23,7 @@ from core.results.codec import (
     version_end,
 )
 from core.results.keys import COUNTS_KEY, FAILING_KEY, confusion_key, results_key, score, score_range
-from core.results.models import (
-    Failure,
-    LatestConfusion,
-    NewestRowVersion,
-    RecentResults,
-    Result,
-    ResultTotals,
-)
+from core.results.models import Failure, LatestConfusion, NewestRowVersion, RecentResults, Result, ResultTotals
 from core.results.replies import counter, reply_or_error, unless_wrong_type
 from core.timestamps import MILLISECOND, epoch_milliseconds
 

@@ -11,7 +11,7 @@ from devstack import redis as local_redis
 from tests.support.browser import OpenPage, refresh_page_cache
 from tests.support.chromium import EXECUTABLES, find_executable, running_browser
 from tests.support.databases import Databases
-from tests.support.stack import Stack, running
+from tests.support.service_stack import Stack, running_stack
 
 TIMEOUT = 5000  # milliseconds, of each expectation
 
@@ -37,13 +37,13 @@ def stack(
     redis_server: local_redis.Server,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
-    with running(databases, redis_server.url, tmp_path_factory.mktemp("stack")) as stack:
+    with running_stack(databases, redis_server.url, tmp_path_factory.mktemp("stack")) as stack:
         yield stack
 
 
 @pytest.fixture(autouse=True)
 def _empty_stack(stack: Stack) -> None:
-    stack.quieten()
+    stack.reset()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from sql.apply import PASSWORD_VARIABLES, apply
 from tests.support.chromium import running_browser
 from tests.support.databases import Databases
 from tests.support.demo_data import SPAM, load_demo_data
-from tests.support.stack import Stack, running
+from tests.support.service_stack import Stack, running_stack
 
 WIDTHS = {"wide": 1280, "narrow": 360}
 COLOR_SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -35,7 +35,7 @@ def main() -> None:
         local_redis.running() as redis_server,
     ):
         apply(server.url, passwords=passwords, test_data=False)
-        with running(Databases(server, passwords), redis_server.url, Path(logs)) as stack:
+        with running_stack(Databases(server, passwords), redis_server.url, Path(logs)) as stack:
             load_demo_data(stack, ResultStore(create_client(redis_server.url)))
             stack.wait_for_fire("2026-11-24 12:00+00")
             take_screenshots(stack, folder)

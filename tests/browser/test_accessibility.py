@@ -15,7 +15,7 @@ from core.results.repository import ResultStore
 from devstack import redis as local_redis
 from tests.support.browser import OpenPage, row
 from tests.support.databases import run, schedule, schedule_many
-from tests.support.stack import Stack
+from tests.support.service_stack import Stack
 
 MODEL = str(uuid.UUID(int=7))
 LONG_NAME = "a name that consists of " + "many-long-words-without-any-blank-" * 4

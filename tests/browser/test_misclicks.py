@@ -14,7 +14,7 @@ from core.results.repository import ResultStore
 from devstack import redis as local_redis
 from tests.support.browser import OpenPage, refresh_page_cache, row
 from tests.support.databases import model_ids, rows, run, schedule, wait_for
-from tests.support.stack import Stack
+from tests.support.service_stack import Stack
 
 FIRST, SECOND, THIRD = model_ids(3)
 REFRESH_TIMEOUT = 1000  # milliseconds; after it, the page is refreshed again

@@ -14,7 +14,7 @@ from core.results.repository import ResultStore
 from devstack import redis as local_redis
 from tests.support.browser import UPDATE_TIMEOUT, OpenPage
 from tests.support.databases import log_labels, past_the_triggers, run, schedule
-from tests.support.stack import Stack
+from tests.support.service_stack import Stack
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RUNS = 60  # one a minute, the last one at 11:59
@@ -112,9 +112,9 @@ def test_chart_zooms_by_drag_and_keyboard(page: Page) -> None:
 
 def test_new_run_appears_in_runs_chart_and_confusion_matrix(stack: Stack, page: Page, model: str) -> None:
     log_labels(stack.db, '["cat", "cat", "dog", "bird"]', '["cat", "dog", "dog", "cat"]', model)
-    stack.settled()
-    stack.at("12:00")
-    stack.result_of(model, "12:00")
+    stack.wait_until_scheduled()
+    stack.set_minute("12:00")
+    stack.wait_for_result(model, "12:00")
 
     runs = page.locator("#runs tbody tr")
     expect(runs.first).to_contain_text("2026-11-24 12:00:00 UTC", timeout=UPDATE_TIMEOUT)
@@ -138,8 +138,8 @@ def test_zoomed_range_follows_newest_run(stack: Stack, page: Page, model: str) -
     expect(chart(page)).to_have_attribute("aria-label", re.compile(r"accuracy from 84.1 % to"))
 
     log_labels(stack.db, '["cat", "dog"]', '["cat", "cat"]', model)
-    stack.settled()
-    stack.at("12:00")
+    stack.wait_until_scheduled()
+    stack.set_minute("12:00")
 
     expect(chart(page)).to_have_attribute("aria-label", re.compile("accuracy from 50.0 % to 85.. %"))
 

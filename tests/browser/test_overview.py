@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.support.browser import UPDATE_TIMEOUT, OpenPage, row
 from tests.support.databases import log_labels, one, rows, run, schedule, wait_for
-from tests.support.stack import Stack
+from tests.support.service_stack import Stack
 
 
 @pytest.fixture
@@ -57,9 +57,9 @@ def test_new_schedule_shows_preview_and_first_result(stack: Stack, page: Page, m
     expect(row(page, model)).to_contain_text("Churn <b>weekly</b>", timeout=UPDATE_TIMEOUT)
     expect(row(page, model)).to_contain_text("in 30 s")
     assert stored_schedule(stack, model) == Schedule("Churn <b>weekly</b>", "*/15 * * * *", "Europe/Warsaw", True)
-    stack.settled()
-    stack.at("12:00")
-    stack.result_of(model, "12:00")
+    stack.wait_until_scheduled()
+    stack.set_minute("12:00")
+    stack.wait_for_result(model, "12:00")
     expect(row(page, model)).to_contain_text("50.0 %", timeout=UPDATE_TIMEOUT)
     expect(row(page, model).get_by_text("fine")).to_be_visible()
 

@@ -16,7 +16,7 @@ from devstack import redis as local_redis
 from tests.support.browser import OpenPage, row
 from tests.support.databases import rows, schedule
 from tests.support.raw_http import Api, running_api
-from tests.support.stack import Stack
+from tests.support.service_stack import Stack
 
 MODEL = str(uuid.UUID(int=7))
 READ, READ_ENTRY = make("screen", may_write=False)

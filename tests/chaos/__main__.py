@@ -1,140 +1,54 @@
-"""Does the promise hold when everything goes wrong? python -m tests.chaos, or make chaos.
+"""Chaos test: random faults for some minutes, then a count of the results. python -m tests.chaos, or make chaos.
 
-Real servers and processes, 1,000 models due every minute, minutes that pass within seconds,
-and a fault every few seconds: kills, stops, silent networks, full and slow servers, poison, junk.
-Afterwards everything is healed, and each result is counted: one for each model and moment
-that was sent, and each moment sent or counted as skipped. Variables: MINUTES (10), SEED (the
-order of faults; random, and always printed), FAULTS (only those whose names hold one of these
-words, which commas separate: junk, or none), LOSSES=1 (also lose data; counted by what is
-promised then), SKEW (hours by which one worker's clock is off; by the seed -3 or 3).
+Real servers and processes, 1,000 models due every minute, a clock that passes minutes within seconds, and a fault every
+few seconds: killed and stopped processes, silent networks, full and slow servers, invalid messages, junk data.
+Afterwards the system recovers, and the results are counted: one for each model and published due time, and each due
+time either published or counted as skipped. Variables:
+
+- MINUTES (10)
+- SEED: repeats the order of faults; random and printed by default
+- FAULTS: only faults whose names contain one of these comma-separated words, such as junk; or none
+- LOSSES=1: also faults that lose data, with the guarantees that hold for them
+- SKEW: clock error of one worker, in hours; -3 or 3 by default, by the seed
 """
 
 import logging
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic, sleep
 
-from core.results.keys import results_key
-from devstack.process import wait_until
-from tests.chaos import newcomers, report, scratch
-from tests.chaos.clock import SETUP, Clock
-from tests.chaos.evidence import MODELS, prepare
-from tests.chaos.newcomers import Newcomers
-from tests.chaos.quiet import wait_for_quiet
+from tests.chaos import report
+from tests.chaos.experiment import run_experiment
+from tests.chaos.faults.catalog import UnknownFault, select_faults
 from tests.chaos.settings import Settings
-from tests.chaos.stack import Stack, running
-from tests.chaos.storm import Storm
-from tests.chaos.verdict import judge
-from tests.chaos.world import Fault, UnknownFault, selected
-from tests.support.databases import run
 
-LOGS = Path(".local/chaos")
-POLL = 0.05  # seconds
-STARTING = 60.0  # seconds
-WARM_UP_TIMEOUT = 60.0  # seconds until workers have imported scikit-learn, and the first results are there
-CALM = 12.0  # seconds without faults; they show how late results are on this machine
-LAST_STEPS = 2
-AFTER_A_STEP = 5.0  # seconds
-PATIENCE = 300.0  # seconds until everything is done
-PATIENCE_WITH_LOSSES = 420.0  # the scheduler looks for pairs that it lost every 5 minutes
+LOG_FOLDER = Path(".local/chaos")
 
 
 def main() -> None:
-    """Run, print, and exit with 0 only if all promises were kept."""
+    """Run the experiment and print its report; exit with 0 only if all guarantees held."""
     settings = Settings.from_env()
-    log_to(LOGS / f"{settings.seed}.log")
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what runs in the background without the first
-        signal.signal(number, signal.default_int_handler)
+    log_file = LOG_FOLDER / f"{settings.seed}.log"
+    set_up_logging(log_file)
+    # A shell starts background jobs with SIGINT ignored.
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, signal.default_int_handler)
     try:
-        faults = selected(settings.faults, lose_data=settings.lose_data)
+        faults = select_faults(settings.faults, lose_data=settings.lose_data)
     except UnknownFault as error:
         sys.exit(str(error))
     print(f"SEED={settings.seed} MINUTES={settings.minutes:g} LOSSES={int(settings.lose_data)}", end=" ")
-    print(f"FAULTS={settings.faults}", end=" ")
-    print(f"SKEW={settings.skew:g}; log: {LOGS / settings.seed}.log", flush=True)
+    print(f"FAULTS={settings.faults} SKEW={settings.skew:g}; log: {log_file}", flush=True)
     try:
-        outcome = trial(settings, faults)
+        result = run_experiment(settings, faults)
     except KeyboardInterrupt:
         sys.exit("interrupted")
-    report.show(outcome)
-    sys.exit(1 if outcome.failures else 0)
+    report.print_report(result)
+    sys.exit(1 if result.failures else 0)
 
 
-def trial(settings: Settings, faults: Sequence[Fault]) -> report.Outcome:
-    started = monotonic()
-    with ExitStack() as exits:
-        stack = exits.enter_context(running(settings.rng("stack"), settings.skew))
-        clock = Clock(stack.owner, settings.rng("clock"))
-        storm = Storm(stack, clock, settings.rng("storm"), faults)
-        arrivals = Newcomers(stack.owner, settings.rng("newcomers"))
-        exits.callback(storm.heal)
-        exits.callback(clock.stop)
-        exits.callback(arrivals.stop)
-        exits.callback(ignore_signals)  # cleaning up is not interrupted
-        began, calm_since = begin(stack, clock)
-        if not settings.lose_data:  # what is lost of a model that runs only once stays lost
-            arrivals.start()
-        deadline = monotonic() + 60 * settings.minutes
-        while monotonic() < deadline:
-            stack.tend()
-            storm.go_on()
-            sleep(POLL)
-        arrivals.stop()
-        clock.stop()
-        storm.heal()
-        is_quiet = calm(stack, clock, PATIENCE_WITH_LOSSES if settings.lose_data else PATIENCE)
-        minutes = (monotonic() - started) / 60
-        return judge(settings, storm, began, calm_since, is_quiet=is_quiet, minutes=minutes)
-
-
-def ignore_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def begin(stack: Stack, clock: Clock) -> tuple[datetime, datetime]:
-    """Start everything, and the clock; return since when moments count, and the (real) begin of the calm."""
-    stack.second_leader.wanted = False
-    wait_for_services(stack)
-    with stack.owner() as db:
-        for statements in (SETUP, newcomers.SETUP, scratch.SETUP):
-            run(db, statements)
-        clock.step()
-        began = prepare(db)
-    wait_until(clock.step, seconds=STARTING, meanwhile=stack.tend)
-    wait_until(lambda: count_results(stack) >= MODELS, seconds=WARM_UP_TIMEOUT, meanwhile=stack.tend)
-    calm_since = datetime.now(UTC)
-    clock.start()
-    wait_until(lambda: False, seconds=CALM, meanwhile=stack.tend)
-    return began, calm_since
-
-
-def count_results(stack: Stack) -> int:
-    with stack.client() as client:
-        return sum(1 for _ in client.scan_iter(results_key("*"), count=1000))
-
-
-def calm(stack: Stack, clock: Clock, patience: float) -> bool:
-    """Let the system, now healed, pass its last minutes and finish; False if it does not."""
-    wait_until(lambda: stack.is_postgres_there() and stack.is_redis_there(), seconds=STARTING, meanwhile=stack.tend)
-    wait_for_services(stack)
-    for _ in range(LAST_STEPS):
-        wait_until(clock.step, seconds=STARTING, meanwhile=stack.tend)
-        wait_until(lambda: False, seconds=AFTER_A_STEP, meanwhile=stack.tend)
-    return wait_for_quiet(stack, patience)
-
-
-def wait_for_services(stack: Stack) -> None:
-    wanted = [service for service in stack.services if service.wanted]
-    wait_until(lambda: all(service.process.alive for service in wanted), seconds=STARTING, meanwhile=stack.tend)
-
-
-def log_to(path: Path) -> None:
-    """Write what the processes and this program say to a file, and what this program says to the terminal too."""
+def set_up_logging(path: Path) -> None:
+    """Log the output of the processes and of this program to a file, and the latter to the terminal too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, mode="w")
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)-13s | %(message)s"))

@@ -1,4 +1,4 @@
-"""What runs: servers, and our own processes, each with a network of its own."""
+"""Processes of the system under test."""
 
 import os
 import signal
@@ -13,15 +13,15 @@ from tests.support.proxy import Proxy
 
 @dataclass(eq=False)
 class Server:
-    """PostgreSQL or Redis, started again whenever it is not running, unless it is held."""
+    """PostgreSQL or Redis; restarted when it has exited, unless restarts are suspended."""
 
     process: Process
-    held: bool = False
-    start_at: float | None = None
+    is_suspended: bool = False
+    start_at: float | None = None  # monotonic time
 
     def kill(self) -> None:
-        """End it and all its children at once."""
-        children = children_of(self.process.pid)
+        """Send SIGKILL to the process and its children."""
+        children = child_pids(self.process.pid)
         for pid in (self.process.pid, *children):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -29,15 +29,15 @@ class Server:
 
 @dataclass(eq=False)
 class Service:
-    """One of our processes with its own network; whoever ends it says so before."""
+    """A scheduler or worker, connected through proxies of its own."""
 
     process: Process
     postgres: Proxy
     redis: Proxy
-    wanted: bool = True
-    told_to_end: bool = True  # before its first start
-    start_at: float | None = None
-    _lock: Lock = field(default_factory=Lock)  # nobody ends it while it is half started
+    enabled: bool = True
+    exit_expected: bool = True  # set before a signal; and before the first start
+    start_at: float | None = None  # monotonic time
+    _lock: Lock = field(default_factory=Lock)  # no signals during a start
 
     @property
     def name(self) -> str:
@@ -46,27 +46,27 @@ class Service:
     def start(self) -> None:
         with self._lock:
             self.process.start()
-            self.told_to_end = False
+            self.exit_expected = False
 
     def kill(self) -> None:
-        """End it and its children at once."""
+        """Send SIGKILL to the process and its children."""
         with self._lock:
-            self.told_to_end = True
+            self.exit_expected = True
             self.signal(signal.SIGKILL)
 
     def terminate(self) -> None:
-        """End it as an operator does."""
+        """Send SIGTERM to the process."""
         with self._lock, suppress(ProcessLookupError):
-            self.told_to_end = True
+            self.exit_expected = True
             os.kill(self.process.pid, signal.SIGTERM)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to it and its children."""
+        """Send a signal to the process and its children."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
 
-def children_of(pid: int) -> list[int]:
+def child_pids(pid: int) -> list[int]:
     """Return the ids of a process's children (Linux)."""
     with suppress(OSError):
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

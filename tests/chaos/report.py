@@ -1,4 +1,4 @@
-"""What a run prints: the count, and the faults one by one."""
+"""Report of a chaos run: the guarantees, the figures, and a summary of each fault."""
 
 import json
 import statistics
@@ -7,83 +7,89 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from tests.chaos.clock import Timeline
-from tests.chaos.lateness import Finding
-from tests.chaos.ledger import Count, Evidence
-from tests.chaos.storm import Blow
+from tests.chaos.faults.registry import Injection
+from tests.chaos.junk_isolation import IsolationFailure
+from tests.chaos.reconciliation import Observations, Reconciliation, Run
+from tests.chaos.timeline import Timeline
 
-AFTERMATH = timedelta(seconds=3)  # a fault is felt that much longer
-SHOWN = 10
+AFTERMATH = timedelta(seconds=3)  # due times shortly after a fault are counted with it
+MAX_LISTED = 10
 
 
 @dataclass(frozen=True)
-class Felt:
-    """What became of the moments that passed while a fault was there."""
+class FaultSummary:
+    """Results of the due times during one kind of fault."""
 
     times: int
-    moments: int
-    median: float | None  # seconds from the moment to the result
-    longest: float | None
+    due_times: int
+    median: float | None  # lateness in seconds
+    max: float | None
     missing: int
     twice: int
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Everything that a run found out."""
+class Report:
+    """Outcome of a run."""
 
     figures: Mapping[str, object]
     failures: Sequence[str]
-    faults: Mapping[str, Felt]
+    faults: Mapping[str, FaultSummary]
 
 
-def lateness(evidence: Evidence, timeline: Timeline) -> dict[datetime, list[float]]:
-    """Return how many real seconds after each moment its results were calculated."""
-    found: dict[datetime, list[float]] = defaultdict(list)
-    for results in evidence.results.values():
+def measure_lateness(observations: Observations, timeline: Timeline) -> dict[datetime, list[float]]:
+    """Return the real time from each due time to its results, in seconds."""
+    lateness: dict[datetime, list[float]] = defaultdict(list)
+    for results in observations.results.values():
         for result in results:
-            found[result.score].append(timeline.seconds(result.score, result.calculated_at))
-    return found
+            lateness[result.score].append(timeline.real_seconds(result.score, result.calculated_at))
+    return lateness
 
 
-def felt(blows: Sequence[Blow], evidence: Evidence, count: Count, timeline: Timeline) -> dict[str, Felt]:
-    late = lateness(evidence, timeline)
-    missing = Counter(moment for _, moment in count.missing)
-    twice = Counter(moment for _, moment in count.twice)
-    faults: dict[str, Felt] = {}
-    for name in sorted({blow.fault.name for blow in blows}):
-        of_this = [blow for blow in blows if blow.fault.name == name]
-        moments = {moment for moment in evidence.passed if any(is_in(blow, timeline.real(moment)) for blow in of_this)}
-        seconds = [each for moment in moments for each in late.get(moment, ())]
-        faults[name] = Felt(
-            times=len(of_this),
-            moments=len(moments),
+def summarize_faults(
+    injections: Sequence[Injection], observations: Observations, total: Reconciliation, timeline: Timeline
+) -> dict[str, FaultSummary]:
+    lateness = measure_lateness(observations, timeline)
+    missing = Counter(due_at for _, due_at in total.missing)
+    twice = Counter(due_at for _, due_at in total.twice)
+    summaries: dict[str, FaultSummary] = {}
+    for name in sorted({injection.fault.name for injection in injections}):
+        of_fault = [injection for injection in injections if injection.fault.name == name]
+        due_times = {
+            due_at
+            for due_at in observations.due_times
+            if any(_is_during(injection, timeline.real_time(due_at)) for injection in of_fault)
+        }
+        seconds = [value for due_at in due_times for value in lateness.get(due_at, ())]
+        summaries[name] = FaultSummary(
+            times=len(of_fault),
+            due_times=len(due_times),
             median=median(seconds),
-            longest=max(seconds, default=None),
-            missing=sum(missing[moment] for moment in moments),
-            twice=sum(twice[moment] for moment in moments),
+            max=max(seconds, default=None),
+            missing=sum(missing[due_at] for due_at in due_times),
+            twice=sum(twice[due_at] for due_at in due_times),
         )
-    return faults
+    return summaries
 
 
-def is_in(blow: Blow, instant: datetime) -> bool:
-    return blow.began <= instant and (blow.ended is None or instant <= blow.ended + AFTERMATH)
+def _is_during(injection: Injection, instant: datetime) -> bool:
+    return injection.started_at <= instant and (injection.ended_at is None or instant <= injection.ended_at + AFTERMATH)
 
 
-def grouped(findings: Sequence[Finding]) -> list[str]:
-    """Return what was late or wrong in words, the junk with most of it first."""
-    of_junk: dict[str, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        of_junk[", ".join(finding.during) or "no junk"].append(finding)
-    ordered = sorted(of_junk.items(), key=lambda item: len(item[1]), reverse=True)
-    return [f"{len(found)} results during {names}; {_examples(found)}" for names, found in ordered[:SHOWN]]
+def group_failures(failures: Sequence[IsolationFailure]) -> list[str]:
+    """Return a line for each combination of junk faults, the most frequent one first."""
+    groups: dict[str, list[IsolationFailure]] = defaultdict(list)
+    for failure in failures:
+        groups[", ".join(failure.junk) or "no junk"].append(failure)
+    by_size = sorted(groups.items(), key=lambda item: len(item[1]), reverse=True)
+    return [f"{len(group)} results during {names}; {_describe(group)}" for names, group in by_size[:MAX_LISTED]]
 
 
-def _examples(findings: Sequence[Finding]) -> str:
-    worst = max(findings, key=lambda finding: finding.seconds)
-    reasons = Counter(finding.reason for finding in findings)
+def _describe(failures: Sequence[IsolationFailure]) -> str:
+    worst = max(failures, key=lambda failure: failure.seconds)
+    reasons = Counter(failure.reason for failure in failures)
     listed = ", ".join(f"{reason} {number}" for reason, number in reasons.most_common(3))
-    return f"{listed}; the latest by {worst.seconds:.1f} s: {worst.model} at {worst.due_at:%H:%M:%S}"
+    return f"{listed}; the latest by {worst.seconds:.1f} s: {worst.model_id} at {worst.due_at:%H:%M:%S}"
 
 
 def median(seconds: Iterable[float]) -> float | None:
@@ -91,28 +97,26 @@ def median(seconds: Iterable[float]) -> float | None:
     return statistics.median(values) if values else None
 
 
-def show(outcome: Outcome) -> None:
-    """Print tables, and all of it once more as JSON in the last line."""
-    print(f"\n{'fault':38} times moments    median   longest  missing  twice")
-    for name, fault in outcome.faults.items():
-        print(
-            f"{name:38} {fault.times:5} {fault.moments:7} {shown(fault.median)} {shown(fault.longest)}"
-            f" {fault.missing:8} {fault.twice:6}"
-        )
+def list_due_times(runs: Sequence[Run]) -> str:
+    """Return the due times as text, each with its number of runs."""
+    counts = sorted(Counter(due_at for _, due_at in runs).items())
+    listed = ", ".join(f"{due_at:%H:%M} {number}" for due_at, number in counts[:MAX_LISTED])
+    return listed + (", …" if len(counts) > MAX_LISTED else "")
+
+
+def print_report(report: Report) -> None:
+    """Print tables, and the same as JSON in the last line."""
+    print(f"\n{'fault':38} times due times   median       max  missing  twice")
+    for name, fault in report.faults.items():
+        lateness = f"{_format_seconds(fault.median)} {_format_seconds(fault.max)}"
+        print(f"{name:38} {fault.times:5} {fault.due_times:9} {lateness} {fault.missing:8} {fault.twice:6}")
     print()
-    for name, value in outcome.figures.items():
+    for name, value in report.figures.items():
         print(f"{name:26} {value}")
-    print("\n" + "\n".join(outcome.failures or ["all promises were kept"]))
-    faults = {name: asdict(fault) for name, fault in outcome.faults.items()}
-    print(json.dumps({**outcome.figures, "failures": outcome.failures, "faults": faults}, default=str))
+    print("\n" + "\n".join(report.failures or ["all guarantees held"]))
+    faults = {name: asdict(fault) for name, fault in report.faults.items()}
+    print(json.dumps({**report.figures, "failures": report.failures, "faults": faults}, default=str))
 
 
-def shown(seconds: float | None) -> str:
+def _format_seconds(seconds: float | None) -> str:
     return f"{'-':>9}" if seconds is None else f"{seconds:7.2f} s"
-
-
-def moments_of(entries: Sequence[tuple[str, datetime]]) -> str:
-    """Return at which moments entries are, and how many."""
-    counted = sorted(Counter(moment for _, moment in entries).items())
-    listed = ", ".join(f"{moment:%H:%M} {number}" for moment, number in counted[:SHOWN])
-    return listed + (", …" if len(counted) > SHOWN else "")

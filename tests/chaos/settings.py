@@ -1,4 +1,4 @@
-"""What the environment says to the chaos run."""
+"""Settings of a chaos run, from the environment."""
 
 import os
 import random
@@ -6,24 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-HOURS = -3, 3  # by which the clock of one worker's host is off
+SKEWS = -3, 3  # hours; default clock errors of one worker's host
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Duration, order, choice of faults, and loss of data."""
+    """Duration, seed, faults, and clock error."""
 
     minutes: float
     seed: str
     lose_data: bool
-    faults: str  # words of their names, with commas in between; all where it is empty
+    faults: str  # comma-separated parts of fault names; empty: all faults
     skew: float  # hours
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings; what is not given is chosen, by the seed where there is one."""
+        """Read the settings; the seed is random, and the skew follows from the seed, if they are not set."""
         seed = env.get("SEED") or str(random.SystemRandom().randrange(1_000_000))
-        skew = float(env.get("SKEW") or random.Random(f"{seed} skew").choice(HOURS))
+        skew = float(env.get("SKEW") or random.Random(f"{seed} skew").choice(SKEWS))
         return cls(
             minutes=float(env.get("MINUTES") or 10),
             seed=seed,
@@ -33,5 +33,5 @@ class Settings:
         )
 
     def rng(self, purpose: str) -> random.Random:
-        """Return random numbers that no other purpose takes from."""
+        """Return a random number generator of its own for each purpose."""
         return random.Random(f"{self.seed} {purpose}")

@@ -1,4 +1,4 @@
-"""One stack for all tests in containers, made when the first of them asks for it, and removed at the end."""
+"""Compose project of all container tests: started for the first of them, and removed at the end."""
 
 import os
 import signal
@@ -6,13 +6,13 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.compose.docker import missing
-from tests.compose.running import a_stack, logs
-from tests.compose.stack import Stack
+from tests.support.compose.docker_cli import unavailable_reason
+from tests.support.compose.lifecycle import log_readers, running_project
+from tests.support.compose.project import ComposeProject
 from tests.support.databases import model_ids
 
 MODELS = 50
-FILL = """
+INSERT_MODEL = """
     INSERT INTO metrics_executions (model_id, cron_expression) VALUES ('{0}', '* * * * *') ON CONFLICT DO NOTHING;
     INSERT INTO results (model_id, y_true, y_pred) VALUES ('{0}', '[1, 0, 1, 1]', '[1, 0, 1, 0]');
 """
@@ -20,40 +20,40 @@ FILL = """
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what the containers said, with whatever fails: a fixture as well as a test."""
+    """Add the output of the containers to the report of a failed test or fixture."""
     report = yield
     if report.failed:
-        report.sections += [("containers", said()) for said in logs]
+        report.sections += [("containers", read_logs()) for read_logs in log_readers]
     return report
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[None]:
-    """Where there is none, its tests skip; when the tests are told to end, what they started is removed first."""
+def docker_engine() -> Iterator[None]:
+    """Skip tests on a machine without Docker; remove what they have started when they are terminated."""
     if os.environ.get("COMPOSE_TESTS") != "1":
-        pytest.skip("make test-compose runs it: it needs Docker, builds images, and takes some minutes")
-    if reason := missing():
+        pytest.skip("run by make test-compose: needs Docker, builds images, and takes some minutes")
+    if reason := unavailable_reason():
         pytest.skip(reason)
 
-    def end(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would cut the removal short
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would interrupt the removal
         pytest.exit("SIGTERM", 143)
 
-    before = signal.signal(signal.SIGTERM, end)
+    previous_handler = signal.signal(signal.SIGTERM, stop)
     yield
-    signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGTERM, previous_handler)
 
 
 @pytest.fixture(scope="session")
-def stack(engine: None) -> Iterator[Stack]:
-    with a_stack("test", {"TEST_DATA": "true"}) as made:
-        yield made
+def project(docker_engine: None) -> Iterator[ComposeProject]:
+    with running_project("test", {"TEST_DATA": "true"}) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
-def models(stack: Stack) -> list[str]:
-    """Models that are due every minute, each with the accuracy ACCURACY, and a first result that must not get lost."""
-    found = list(model_ids(MODELS))
-    stack.sql("".join(FILL.format(model_id) for model_id in found))
-    stack.run_a_minute(found)
-    return found
+def models(project: ComposeProject) -> list[str]:
+    """Models that are due every minute, with the accuracy ACCURACY and a first result that must not get lost."""
+    ids = list(model_ids(MODELS))
+    project.sql("".join(INSERT_MODEL.format(model_id) for model_id in ids))
+    project.run_minute(ids)
+    return ids

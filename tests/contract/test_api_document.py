@@ -1,22 +1,24 @@
-"""docs/api.md says what the API does."""
+"""docs/api.md against the code."""
 
 import re
 from pathlib import Path
 
 from api.problems import PROBLEMS
-from tests.contract.test_openapi import CONTRACT
+from tests.support.openapi_document import DOCUMENT as OPENAPI_DOCUMENT
 
-DOCUMENT = Path("docs/api.md").read_text()
+PAGE = Path("docs/api.md").read_text()
 
 
-def test_it_lists_the_problems() -> None:
-    listed = re.findall(r"^\| ([a-z-]+) \| (\d+) \| (.+) \|$", DOCUMENT, re.MULTILINE)
+def test_api_page_lists_the_problems() -> None:
+    listed = re.findall(r"^\| ([a-z-]+) \| (\d+) \| (.+) \|$", PAGE, re.MULTILINE)
 
     assert sorted(listed) == sorted((kind.name, str(kind.status), kind.title) for kind in PROBLEMS)
 
 
-def test_its_calls_are_those_of_the_contract() -> None:
-    called = re.findall(r"curl .*\$API(/[^\s\"?`]*)", DOCUMENT)
+def test_paths_of_the_api_page_are_in_the_openapi_document() -> None:
+    paths = re.findall(r"curl .*\$API(/[^\s\"?`]*)", PAGE)
 
-    assert {path.replace("$MODEL", "{model_id}") for path in called} <= set(CONTRACT["paths"]) | {"/openapi.json"}
-    assert len(called) > 8
+    assert {path.replace("$MODEL", "{model_id}") for path in paths} <= set(OPENAPI_DOCUMENT["paths"]) | {
+        "/openapi.json"
+    }
+    assert len(paths) > 8

@@ -1,4 +1,4 @@
-"""What two sides must agree on, and files that must agree with the code."""
+"""Agreements between services, and between the code and other files."""
 
 import re
 import ssl
@@ -12,7 +12,7 @@ from celery import Celery
 from core.queue.batch import Batch
 from core.queue.keys import QUEUE, UNACKED_INDEX_KEY, broker_tls
 from tests.support.databases import MODEL
-from tests.support.settings_variables import variables
+from tests.support.environment_variables import environment_variables
 
 REQUIREMENTS = Path("requirements")
 SERVICES = ["api", "scheduler", "worker"]
@@ -27,7 +27,7 @@ def worker_task(monkeypatch: pytest.MonkeyPatch) -> Any:
     return calculate
 
 
-def test_the_scheduler_sends_what_the_worker_runs(worker_task: Any) -> None:
+def test_message_of_the_scheduler_calls_the_task_of_the_worker(worker_task: Any) -> None:
     batch = Batch([MODEL], datetime(2026, 11, 24, 12, tzinfo=UTC), requested=True)
     message = batch.message(queued_at=datetime(2026, 11, 24, 12, tzinfo=UTC))
 
@@ -35,7 +35,7 @@ def test_the_scheduler_sends_what_the_worker_runs(worker_task: Any) -> None:
     assert Batch.from_arguments(message.kwargs) == batch
 
 
-def test_the_worker_takes_from_the_queue_that_the_scheduler_fills(worker_task: Any) -> None:
+def test_worker_consumes_the_queue_of_the_scheduler(worker_task: Any) -> None:
     from worker.app import settings  # noqa: PLC0415  # reads the environment
 
     conf = worker_task.app.conf
@@ -45,7 +45,7 @@ def test_the_worker_takes_from_the_queue_that_the_scheduler_fills(worker_task: A
     assert conf.accept_content == ["json"]
 
 
-def test_what_the_workers_have_taken_is_where_kombu_notes_it(worker_task: Any) -> None:
+def test_unacked_index_key_is_that_of_kombu(worker_task: Any) -> None:
     assert worker_task.app.connection_for_read().transport.Channel.unacked_index_key == UNACKED_INDEX_KEY
     assert "unacked_index_key" not in worker_task.app.conf.broker_transport_options
 
@@ -54,26 +54,26 @@ def test_what_the_workers_have_taken_is_where_kombu_notes_it(worker_task: Any) -
     ("url", "tls"),
     [
         ("rediss://redis.example.com/0", {"ssl_cert_reqs": ssl.CERT_REQUIRED}),
-        # redis-py requires a certificate unless it is told not to
+        # redis-py requires a certificate by default
         ("rediss://redis.example.com/0?ssl_ca_certs=/ca.pem", {"ssl_ca_certs": "/ca.pem"}),
         ("rediss://redis.example.com/0?ssl_cert_reqs=none", {"ssl_cert_reqs": ssl.CERT_NONE}),
         ("redis://redis.example.com/0", None),
     ],
 )
-def test_the_broker_must_have_a_certificate_unless_its_url_says_otherwise(url: str, tls: object) -> None:
+def test_broker_certificate_is_required_unless_its_url_disables_that(url: str, tls: object) -> None:
     with Celery(broker=url, broker_use_ssl=broker_tls(url)) as app:
         assert (app.connection_for_write().ssl or None) == tls
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_readme_lists_every_variable_that_a_service_reads(service: str) -> None:
+def test_readme_lists_every_variable_of_a_service(service: str) -> None:
     readme = Path("README.md").read_text()
 
-    for variable in variables(service):
+    for variable in environment_variables(service):
         assert f"`{variable}`" in readme, variable
 
 
-def test_the_readme_lists_every_variable_that_compose_reads() -> None:
+def test_readme_lists_every_variable_of_compose() -> None:
     readme = Path("README.md").read_text()
 
     for variable in re.findall(r"\$\{(\w+)", Path("compose.yaml").read_text()):
@@ -81,11 +81,11 @@ def test_the_readme_lists_every_variable_that_compose_reads() -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_value_that_makes_no_sense_is_refused_by_name(service: str) -> None:
+def test_invalid_setting_is_rejected_by_name(service: str) -> None:
     module = __import__(f"{service}.settings", fromlist=["Settings"])
     env = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused"}
 
-    for variable in variables(service) - {"HOST", "ALLOWED_HOSTS"} - env.keys():
+    for variable in environment_variables(service) - {"HOST", "ALLOWED_HOSTS"} - env.keys():
         with pytest.raises(ValueError, match=f'{variable} is (not name:|"none"; write (a whole number|true or false))'):
             module.Settings.from_env(env | {variable: "none"})
     for variable in env:
@@ -93,16 +93,16 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(service: str) -> None:
             module.Settings.from_env({name: value for name, value in env.items() if name != variable})
 
 
-def test_no_package_is_pinned_at_two_versions() -> None:
+def test_each_package_is_pinned_at_one_version() -> None:
     versions: dict[str, set[str]] = {}
     for file in REQUIREMENTS.glob("*.txt"):
         for name, version, marker in re.findall(r"^([\w.-]+)==(\S+)(.*)\\$", file.read_text(), re.MULTILINE):
             versions.setdefault(f"{name}{marker.split('platform')[0]}", set()).add(version)
 
-    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+    assert {name: pinned for name, pinned in versions.items() if len(pinned) > 1} == {}
 
 
-def test_the_images_need_no_more_than_they_use() -> None:
+def test_images_have_only_the_packages_that_they_use() -> None:
     pinned = {file.stem: file.read_text() for file in REQUIREMENTS.glob("*.txt")}
 
     assert "scikit-learn==" not in pinned["api"] + pinned["scheduler"]

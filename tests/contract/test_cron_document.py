@@ -1,4 +1,4 @@
-"""docs/cron.md says what the gate, the scheduler and the API do: its tables and its answer are checked row by row."""
+"""docs/cron.md against the validation trigger, the scheduler and the API: its tables and its response."""
 
 import json
 import re
@@ -16,75 +16,75 @@ from devstack.process import ROOT
 from tests.support import cron_model
 from tests.support.databases import Connection, Databases, rows, set_clock
 
-DOCUMENT = (ROOT / "docs/cron.md").read_text()
-NIGHT = re.compile(r"(?P<zone>\S+/\S+), (?P<day>\d{4}-\d\d-\d\d), (?P<start>\d\d:\d\d) to (?P<end>\d\d:\d\d)")
+PAGE = (ROOT / "docs/cron.md").read_text()
+TRANSITION = re.compile(r"(?P<zone>\S+/\S+), (?P<day>\d{4}-\d\d-\d\d), (?P<start>\d\d:\d\d) to (?P<end>\d\d:\d\d)")
 
 
 def tables() -> Iterator[tuple[str, list[list[str]]]]:
-    """Yield the first cell of each table's head, and its rows."""
-    for table in re.findall(r"(?:^\|.*\n)+", DOCUMENT, re.MULTILINE):
+    """Yield the first cell of each table's header, and its rows."""
+    for table in re.findall(r"(?:^\|.*\n)+", PAGE, re.MULTILINE):
         cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()]
         yield cells[0][0], cells[2:]
 
 
-def rows_of(head: str) -> list[list[str]]:
-    [found] = [table for first, table in tables() if first == head]
-    return found
+def table_rows(header: str) -> list[list[str]]:
+    [cells] = [table for first, table in tables() if first == header]
+    return cells
 
 
-NIGHTS = [(first, row[0], row[1]) for first, table in tables() if NIGHT.fullmatch(first) for row in table]
+TRANSITIONS = [(first, row[0], row[1]) for first, table in tables() if TRANSITION.fullmatch(first) for row in table]
 
 
-@pytest.mark.parametrize(("night", "expression", "runs"), NIGHTS)
-def test_a_night_of_daylight_saving(night: str, expression: str, runs: str) -> None:
-    found = NIGHT.fullmatch(night)
-    assert found
-    zone = ZoneInfo(found["zone"])
+@pytest.mark.parametrize(("transition", "expression", "runs"), TRANSITIONS)
+def test_runs_around_a_dst_transition(transition: str, expression: str, runs: str) -> None:
+    match = TRANSITION.fullmatch(transition)
+    assert match
+    zone = ZoneInfo(match["zone"])
     start, end = (
-        datetime.fromisoformat(f"{found['day']} {found[name]}").replace(tzinfo=zone) for name in ("start", "end")
+        datetime.fromisoformat(f"{match['day']} {match[name]}").replace(tzinfo=zone) for name in ("start", "end")
     )
 
-    fires = cron_model.fires(expression.strip("`"), found["zone"], start.astimezone(UTC), end.astimezone(UTC))
+    fires = cron_model.fire_times(expression.strip("`"), match["zone"], start.astimezone(UTC), end.astimezone(UTC))
 
-    shown = [fire.astimezone(zone).strftime("%H:%M %Z") for fire in fires]
-    assert shown == [run for run in runs.split(", ") if run]
-    assert fires == list(scheduled(expression.strip("`"), found["zone"], start.astimezone(UTC), end.astimezone(UTC)))
-
-
-def scheduled(expression: str, zone: str, start: datetime, end: datetime) -> Iterator[datetime]:
-    moment = next_fire(expression, zone, start - timedelta(microseconds=1))
-    while moment < end:
-        yield moment
-        moment = next_fire(expression, zone, moment)
+    local_times = [fire.astimezone(zone).strftime("%H:%M %Z") for fire in fires]
+    assert local_times == [run for run in runs.split(", ") if run]
+    assert fires == list(due_times(expression.strip("`"), match["zone"], start.astimezone(UTC), end.astimezone(UTC)))
 
 
-def test_both_nights_of_both_zones_are_there() -> None:
-    assert len({night for night, _, _ in NIGHTS}) == 4
+def due_times(expression: str, zone: str, start: datetime, end: datetime) -> Iterator[datetime]:
+    due_at = next_fire(expression, zone, start - timedelta(microseconds=1))
+    while due_at < end:
+        yield due_at
+        due_at = next_fire(expression, zone, due_at)
 
 
-@pytest.mark.parametrize(("expression", "days"), rows_of("from 2026-10-31"))
-def test_the_day_rule(expression: str, days: str) -> None:
+def test_cron_page_has_both_transitions_of_two_zones() -> None:
+    assert len({transition for transition, _, _ in TRANSITIONS}) == 4
+
+
+@pytest.mark.parametrize(("expression", "days"), table_rows("from 2026-10-31"))
+def test_days_of_the_month_and_week(expression: str, days: str) -> None:
     def fires() -> Iterator[datetime]:
-        moment = datetime(2026, 10, 31, 12, tzinfo=UTC)
+        due_at = datetime(2026, 10, 31, 12, tzinfo=UTC)
         while True:
-            moment = next_fire(expression.strip("`"), "UTC", moment)
-            yield moment
+            due_at = next_fire(expression.strip("`"), "UTC", due_at)
+            yield due_at
 
-    assert ", ".join(f"{moment.day} {moment:%b}" for moment in islice(fires(), 5)) == days
-
-
-@pytest.mark.parametrize(("written", "reason", "hint"), rows_of("written"))
-def test_a_refusal(db: Connection, written: str, reason: str, hint: str) -> None:
-    assert rows(db, "SELECT * FROM cron_problem(normal_cron(%s))", written.strip("`")) == [(reason, hint)]
+    assert ", ".join(f"{due_at.day} {due_at:%b}" for due_at in islice(fires(), 5)) == days
 
 
-def test_the_answer_of_get_cron(databases: Databases, database_url: str, db: Connection, redis_url: str) -> None:
-    command, answer = re.findall(r'^    (curl .*|\{".*)$', DOCUMENT, re.MULTILINE)
+@pytest.mark.parametrize(("written", "reason", "hint"), table_rows("written"))
+def test_rejected_expression_has_this_reason_and_hint(db: Connection, written: str, reason: str, hint: str) -> None:
+    assert rows(db, "SELECT * FROM cron_problem(normalize_cron(%s))", written.strip("`")) == [(reason, hint)]
+
+
+def test_response_of_get_cron(databases: Databases, database_url: str, db: Connection, redis_url: str) -> None:
+    command, expected = re.findall(r'^    (curl .*|\{".*)$', PAGE, re.MULTILINE)
     settings = Settings.from_env(
         {"DATABASE_URL": databases.url_as("metrics_api", database_url), "REDIS_URL": redis_url}
     )
     set_clock(db, "2026-03-28 12:00:00+00")
 
-    found = create_app(settings).test_client().get(command.split("localhost:5000")[1].rstrip('"'))
+    response = create_app(settings).test_client().get(command.split("localhost:5000")[1].rstrip('"'))
 
-    assert found.json == json.loads(answer)
+    assert response.json == json.loads(expected)

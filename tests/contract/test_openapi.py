@@ -1,4 +1,4 @@
-"""The contract as a document: valid, complete, with examples that it would itself take."""
+"""The OpenAPI document: valid, complete, with examples that match its schemas."""
 
 import json
 import tomllib
@@ -10,29 +10,25 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from api.main import create_app
 from api.openapi.document import document
 from api.problems import PROBLEMS, TYPE_PREFIX
-from api.settings import Settings
+from tests.support.openapi_document import APP, DOCUMENT
 
-# None of them is asked here.
-APP = create_app(Settings.from_env({"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused"}))
-CONTRACT = document(APP)
-CALLS = {
-    call["operationId"]: (path, method, call)
-    for path, methods in CONTRACT["paths"].items()
-    for method, call in methods.items()
+OPERATIONS = {
+    operation["operationId"]: (path, method, operation)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
 }
-OPAQUE = {"after"}  # there is no value that would be right of a system of the reader's own
+WITHOUT_EXAMPLE = {"after"}  # no example would be valid in another database
 
 
-def test_it_is_valid() -> None:
-    assert not list(OpenAPIV31SpecValidator(CONTRACT).iter_errors())
+def test_openapi_document_is_valid() -> None:
+    assert not list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors())
 
 
-def test_generated_clients_keep_the_names_of_their_methods() -> None:
-    """Callers have written them into their programs: add some, but change none."""
-    assert {name: f"{method} {path}" for name, (path, method, _) in CALLS.items()} == {
+def test_operation_ids_are_stable() -> None:
+    """Generated clients have methods of these names: add some, but change none."""
+    assert {name: f"{method} {path}" for name, (path, method, _) in OPERATIONS.items()} == {
         "try_cron": "get /cron",
         "docs": "get /docs",
         "healthz": "get /healthz",
@@ -54,53 +50,54 @@ def test_generated_clients_keep_the_names_of_their_methods() -> None:
     }
 
 
-@pytest.mark.parametrize("call", [call for _, _, call in CALLS.values()], ids=list(CALLS))
-def test_it_explains_each_call(call: dict[str, Any]) -> None:
-    assert call["summary"].endswith(".")
-    assert set(call["tags"]) <= {tag["name"] for tag in CONTRACT["tags"]}
-    for parameter in call["parameters"]:
+@pytest.mark.parametrize("operation", [operation for _, _, operation in OPERATIONS.values()], ids=list(OPERATIONS))
+def test_operation_has_descriptions_and_examples(operation: dict[str, Any]) -> None:
+    assert operation["summary"].endswith(".")
+    assert set(operation["tags"]) <= {tag["name"] for tag in DOCUMENT["tags"]}
+    for parameter in operation["parameters"]:
         assert parameter["description"]
-        assert "example" in parameter or "examples" in parameter["schema"] or parameter["name"] in OPAQUE
-    for content in contents(call):
+        assert "example" in parameter or "examples" in parameter["schema"] or parameter["name"] in WITHOUT_EXAMPLE
+    for content in contents(operation):
         assert "example" in content or "examples" in content
 
 
-@pytest.mark.parametrize("call", [call for _, _, call in CALLS.values()], ids=list(CALLS))
-def test_examples_are_what_the_schemas_say(call: dict[str, Any]) -> None:
-    for part in [*call["parameters"], *contents(call)]:
-        examples = [each["value"] for each in part.get("examples", {}).values()] + part["schema"].get("examples", [])
+@pytest.mark.parametrize("operation", [operation for _, _, operation in OPERATIONS.values()], ids=list(OPERATIONS))
+def test_examples_match_their_schemas(operation: dict[str, Any]) -> None:
+    for part in [*operation["parameters"], *contents(operation)]:
+        examples = [example["value"] for example in part.get("examples", {}).values()]
+        examples += part["schema"].get("examples", [])
         if "example" in part:
             examples.append(part["example"])
-        validator = OAS31Validator({**part["schema"], "components": CONTRACT["components"]})
+        validator = OAS31Validator({**part["schema"], "components": DOCUMENT["components"]})
         for example in examples:
             assert not list(validator.iter_errors(example))
 
 
-def test_it_has_every_kind_of_problem() -> None:
-    text = json.dumps([CONTRACT["paths"], CONTRACT["components"]["responses"]])
+def test_openapi_document_has_every_kind_of_problem() -> None:
+    text = json.dumps([DOCUMENT["paths"], DOCUMENT["components"]["responses"]])
 
     assert [kind.name for kind in PROBLEMS if f'"{TYPE_PREFIX}{kind.name}"' not in text] == []
 
 
-def test_health_checks_need_no_token_and_other_calls_do_where_there_are_tokens() -> None:
-    closed = document(APP, tokens_needed=True)
+def test_operations_other_than_health_checks_need_a_token_if_there_are_tokens() -> None:
+    with_tokens = document(APP, tokens_needed=True)
 
-    assert closed["security"] == [{"token": []}]
-    for path, methods in closed["paths"].items():
-        for call in methods.values():
-            assert ("security" in call) == (path in {"/healthz", "/readyz"})
-            assert ("401" in call["responses"]) == (path not in {"/healthz", "/readyz"})
-
-
-def test_it_has_the_version_of_the_project() -> None:
-    assert CONTRACT["info"]["version"] == tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
+    assert with_tokens["security"] == [{"token": []}]
+    for path, methods in with_tokens["paths"].items():
+        for operation in methods.values():
+            assert ("security" in operation) == (path in {"/healthz", "/readyz"})
+            assert ("401" in operation["responses"]) == (path not in {"/healthz", "/readyz"})
 
 
-def contents(call: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the bodies of a call and its answers."""
+def test_openapi_document_has_the_version_of_the_project() -> None:
+    assert DOCUMENT["info"]["version"] == tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
+
+
+def contents(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the request and response bodies of an operation."""
     responses = [
-        CONTRACT["components"]["responses"][response["$ref"].rpartition("/")[2]] if "$ref" in response else response
-        for response in call["responses"].values()
+        DOCUMENT["components"]["responses"][response["$ref"].rpartition("/")[2]] if "$ref" in response else response
+        for response in operation["responses"].values()
     ]
-    for body in [call.get("requestBody", {}), *responses]:
+    for body in [operation.get("requestBody", {}), *responses]:
         yield from body.get("content", {}).values()

@@ -1,4 +1,4 @@
-"""A search for calls on which the API and its contract disagree: a short one, or a long one by `make fuzz-api`."""
+"""A search for requests on which the API and its contract disagree: a short one, or a long one by `make fuzz-api`."""
 
 import json
 import re
@@ -15,10 +15,10 @@ from api import tokens
 from core.results.repository import ResultStore
 from devstack.ports import free_port
 from devstack.services import API
+from tests.support.api_fuzzing import fuzz_api, schemathesis_config
 from tests.support.databases import Connection, Databases, wait_for
-from tests.support.exploring import configuration, explore
-from tests.support.processes import Service, service
-from tests.support.valid_values import prepare, register
+from tests.support.processes import Service, running_service
+from tests.support.schemathesis_formats import insert_test_data, register_formats
 
 PHASES = {"examples", "coverage", "fuzzing", "stateful"}
 TOKEN, ENTRY = tokens.make("schemathesis", may_write=True)
@@ -27,45 +27,45 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 @pytest.fixture
 def api(databases: Databases, database_url: str, redis_url: str, tmp_path: Path) -> Iterator[tuple[Service, str]]:
-    """A process, as in production; and its address."""
+    """Start a process as in production; return it with its URL."""
     port = free_port()
-    environment = {
+    env = {
         "DATABASE_URL": databases.url_as("metrics_api", database_url),
         "REDIS_URL": redis_url,
         "API_TOKENS": ENTRY,
         "PORT": str(port),
     }
-    with service(API, environment, tmp_path / "api.log") as running:
+    with running_service(API, env, tmp_path / "api.log") as running:
         wait_for(lambda: "Serving" in running.output)
         yield running, f"http://127.0.0.1:{port}"
 
 
-def test_the_api_does_what_its_contract_says(
+def test_api_conforms_to_its_openapi_document(
     api: tuple[Service, str], db: Connection, redis_client: redis.Redis, request: pytest.FixtureRequest
 ) -> None:
     running, url = api
-    prepare(db, ResultStore(redis_client))
-    register(a_cursor(url))
-    config = configuration(url, HEADERS, request.config.getoption("minutes"))
-    with get(url, "/openapi.json") as answer:
-        document = json.load(answer)
+    insert_test_data(db, ResultStore(redis_client))
+    register_formats(pagination_cursor(url))
+    config = schemathesis_config(url, HEADERS, request.config.getoption("minutes"))
+    with get(url, "/openapi.json") as response:
+        document = json.load(response)
 
-    findings = explore(schemathesis.openapi.from_dict(document, config=config))
+    findings = fuzz_api(schemathesis.openapi.from_dict(document, config=config))
 
     print(findings)
-    assert not findings.wrong, "\n\n".join(findings.wrong)
+    assert not findings.failures, "\n\n".join(findings.failures)
     assert {phase for phase, calls in findings.calls.items() if calls} == PHASES
-    # Some of what was made up must have been right, or the checks have seen nothing but refusals.
-    succeeded = {call for call, statuses in findings.statuses.items() if min(statuses) < 300}
+    # Each operation must have succeeded at least once, or the checks have seen rejected requests only.
+    succeeded = {operation for operation, statuses in findings.statuses.items() if min(statuses) < 300}
     assert succeeded >= {f"{method.upper()} {path}" for path, calls in document["paths"].items() for method in calls}
     assert "Traceback" not in running.output
 
 
-def a_cursor(url: str) -> str:
-    with get(url, "/schedule?limit=1") as answer:
-        found = re.search(r"[?&]after=([^&>]+)", answer.headers["Link"])
-    assert found
-    return found[1]
+def pagination_cursor(url: str) -> str:
+    with get(url, "/schedule?limit=1") as response:
+        match = re.search(r"[?&]after=([^&>]+)", response.headers["Link"])
+    assert match
+    return match[1]
 
 
 def get(url: str, path: str) -> Any:

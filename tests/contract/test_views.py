@@ -1,80 +1,66 @@
-"""The contract against the views that it is made from."""
+"""The OpenAPI document against the views from which it is generated."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-from flask import Flask
 from openapi_spec_validator import validate
 
 from api.contract.operation import OPERATIONS
-from api.main import create_app
-from api.openapi.document import document
 from api.problems import PROBLEMS, TYPE_PREFIX
-from api.settings import Settings
+from tests.support.openapi_document import APP, DOCUMENT
 
-# Pages for people, and their files.
-NO_PART_OF_IT = {
+# Pages and their files.
+UNDOCUMENTED = {
     "static", "docs.swagger_ui",
     "overview.overview", "model.model", "model.chart", "sign_in.sign_in", "sign_in.ask_again", "sign_in.sign_out",
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def app() -> Flask:
-    return create_app(Settings.from_env({"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused"}))
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            yield path, method.upper(), operation
 
 
-@pytest.fixture(scope="module")
-def contract(app: Flask) -> dict[str, Any]:
-    return document(app)
+def test_every_view_but_pages_has_an_operation() -> None:
+    without_operation = {name for name, view in APP.view_functions.items() if view not in OPERATIONS}
+
+    assert without_operation == UNDOCUMENTED
 
 
-def calls(contract: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, methods in contract["paths"].items():
-        for method, call in methods.items():
-            yield path, method.upper(), call
+def test_openapi_document_passes_the_validator() -> None:
+    validate(DOCUMENT)
 
 
-def test_every_view_says_what_it_takes_and_answers(app: Flask) -> None:
-    silent = {name for name, view in app.view_functions.items() if view not in OPERATIONS}
-
-    assert silent == NO_PART_OF_IT
-
-
-def test_the_document_is_valid(contract: dict[str, Any]) -> None:
-    validate(contract)
-
-
-def test_every_method_of_every_address_is_in_it(app: Flask, contract: dict[str, Any]) -> None:
+def test_every_method_of_every_path_is_in_the_openapi_document() -> None:
     served = {
         (re.sub("<(.+?)>", r"{\1}", rule.rule), method)
-        for rule in app.url_map.iter_rules()
+        for rule in APP.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if rule.endpoint not in NO_PART_OF_IT
+        if rule.endpoint not in UNDOCUMENTED
     }
 
-    assert {(path, method) for path, method, _ in calls(contract)} == served
+    assert {(path, method) for path, method, _ in operations()} == served
 
 
-def test_every_call_has_a_name_of_its_own_and_words(contract: dict[str, Any]) -> None:
-    names = [call["operationId"] for *_, call in calls(contract)]
+def test_operations_have_unique_ids_and_summaries() -> None:
+    names = [operation["operationId"] for *_, operation in operations()]
 
     assert len(set(names)) == len(names)
-    assert [call["summary"] for *_, call in calls(contract) if not call["summary"].endswith(".")] == []
+    assert [operation["summary"] for *_, operation in operations() if not operation["summary"].endswith(".")] == []
 
 
-def test_problems_have_names_of_their_own() -> None:
+def test_problems_have_unique_names() -> None:
     assert len({kind.name for kind in PROBLEMS}) == len(PROBLEMS)
     assert all(re.fullmatch("[a-z]+(-[a-z]+)*", kind.name) for kind in PROBLEMS)
 
 
-def test_the_examples_of_problems_are_problems(contract: dict[str, Any]) -> None:
+def test_examples_of_problems_have_their_type_and_status() -> None:
     kinds = {kind.name: kind for kind in PROBLEMS}
-    for _, _, call in calls(contract):
-        for status, answer in call["responses"].items():
-            examples = answer.get("content", {}).get("application/problem+json", {}).get("examples", {})
+    for _, _, operation in operations():
+        for status, response in operation["responses"].items():
+            examples = response.get("content", {}).get("application/problem+json", {}).get("examples", {})
             for name, example in examples.items():
                 assert example["value"]["type"] == TYPE_PREFIX + name
                 assert str(example["value"]["status"]) == str(kinds[name].status) == status

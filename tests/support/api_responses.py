@@ -1,20 +1,20 @@
-"""What tests look for in answers."""
+"""Parts of API responses that tests compare."""
 
 from typing import Any
 
 from api.problems import CONTENT_TYPE, TYPE_PREFIX
 
 
-def problem(answer: Any) -> tuple[int, str]:
+def problem(response: Any) -> tuple[int, str]:
     """Return the status and the type of a problem, without the prefix that all types have."""
-    assert answer.content_type == CONTENT_TYPE, answer.text
-    assert answer.json["status"] == answer.status_code
-    return answer.status_code, str(answer.json["type"]).removeprefix(TYPE_PREFIX)
+    assert response.content_type == CONTENT_TYPE, response.text
+    assert response.json["status"] == response.status_code
+    return response.status_code, str(response.json["type"]).removeprefix(TYPE_PREFIX)
 
 
-def following(answer: Any) -> str | None:
-    """Return the address of the next page."""
-    link: str | None = answer.headers.get("Link")
+def next_page_url(response: Any) -> str | None:
+    """Return the URL of the next page."""
+    link: str | None = response.headers.get("Link")
     if link is None:
         return None
     assert (link[0], link[-13:]) == ("<", '>; rel="next"')

@@ -1,4 +1,4 @@
-"""Calls at the same time that meet at a lock."""
+"""Concurrent API calls that wait for a lock."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,29 +10,29 @@ from flask.testing import FlaskClient
 from tests.support.databases import Connection, one, run, wait_for
 
 Call = Callable[[FlaskClient], Any]
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+COUNT_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
-def meanwhile(
+def call_while_locked(
     client: FlaskClient,
     db: Connection,
     database_url: str,
     statement: str,
     *calls: Call,
-    before_the_end: Call | None = None,
+    before_commit: Call | None = None,
 ) -> list[Any]:
-    """Begin the calls while a transaction that did the statement is open; it commits when all of them wait.
+    """Start the calls while a transaction with the statement is open; it commits when all of them wait for it.
 
-    Before it does, one more may be made; its answer is the last.
+    Another call may be made just before the commit; its response is the last.
     """
-    busy = psycopg2.connect(database_url)
-    run(busy, statement)
+    transaction = psycopg2.connect(database_url)
+    run(transaction, statement)
     with ThreadPoolExecutor(len(calls)) as threads:
-        answers = [threads.submit(call, client.application.test_client()) for call in calls]
+        futures = [threads.submit(call, client.application.test_client()) for call in calls]
         try:
-            wait_for(lambda: one(db, WAITING) == len(calls))
-            last = [before_the_end(client.application.test_client())] if before_the_end else []
-            busy.commit()
+            wait_for(lambda: one(db, COUNT_WAITING) == len(calls))
+            last = [before_commit(client.application.test_client())] if before_commit else []
+            transaction.commit()
         finally:
-            busy.close()
-        return [*(answer.result(timeout=60) for answer in answers), *last]
+            transaction.close()
+        return [*(future.result(timeout=60) for future in futures), *last]

@@ -1,4 +1,4 @@
-"""One table of cron expressions that the gate in the database and core.cron.occurrences must agree on."""
+"""Cron expressions on which the validation trigger and core.cron must agree."""
 
 VALID = [
     "* * * * *",

@@ -1,7 +1,7 @@
-"""The cron dialect and daylight saving once more, read from the specification and slow: what tests compare with.
+"""Reference model of the cron dialect and of daylight saving: slow, and written from the specification only.
 
-Nothing here comes from scheduler/ or sql/. What is accepted: the grammar, the dialect's extra rules, and croniter's
-opinion of the rest. When it fires: a walk from minute to minute with a virtual clock, as Debian's cron does it.
+It shares no code with core/ or sql/. Validity: the grammar, the additional rules of the dialect, and croniter for the
+rest. Due times: a simulation minute by minute with a virtual clock, like Debian's cron.
 """
 
 import re
@@ -15,7 +15,7 @@ from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 zoneinfo.reset_tzpath(to=())  # PyPI's tzdata alone
 
 MINUTE = timedelta(minutes=1)
-LARGE = timedelta(hours=3)
+MAX_CLOCK_CHANGE = timedelta(hours=3)  # from here on, the clock was set
 
 ALIASES = {
     "@yearly": "0 0 1 1 *",
@@ -41,28 +41,28 @@ FIELD = re.compile(
 
 
 class Job(NamedTuple):
-    """What an expression names."""
+    """The times that an expression matches."""
 
     fields: list[set[int]]
-    both_days: bool
+    both_days: bool  # both day fields have to match, not one of them
     wildcard: bool
 
 
-def normal(expression: str) -> str:
-    """Return the form that is stored: only blanks and tabs count as blank, only A to Z have a lower case."""
+def normalize(expression: str) -> str:
+    """Return the normalized form: only blanks and tabs separate fields, only A to Z are lowercased."""
     words = [word for word in re.split("[ \t]+", expression) if word]
     return "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in " ".join(words))
 
 
-def accepts(expression: str) -> bool:
-    """Whether the dialect takes an expression, as a user writes it."""
-    text = normal(expression)
+def is_valid(expression: str) -> bool:
+    """Return True for a valid expression, before normalization."""
+    text = normalize(expression)
     if text in ALIASES:
         return True
     texts = text.split(" ")
     if len(text.encode()) > 512 or len(texts) != 5:
         return False
-    if not all(FIELD.fullmatch(field) and _is_in_dialect(field, place) for place, field in enumerate(texts)):
+    if not all(FIELD.fullmatch(field) and _is_in_dialect(field, index) for index, field in enumerate(texts)):
         return False
     try:
         croniter(text, datetime(2000, 1, 1), implement_cron_bug=True).get_next(datetime)  # noqa: DTZ001
@@ -71,14 +71,14 @@ def accepts(expression: str) -> bool:
     return True
 
 
-def _is_in_dialect(field: str, place: int) -> bool:
-    """Whether the rules hold that croniter does not have: ranges ascend, no step is above the field's maximum."""
-    low, high = RANGES[place]
+def _is_in_dialect(field: str, index: int) -> bool:
+    """Check the rules that croniter lacks: ranges ascend, and no step exceeds the maximum of the field."""
+    low, high = RANGES[index]
     for item in field.split(","):
         ends, _, step = item.partition("/")
         if step and not 1 <= int(step) <= high:
             return False
-        values = [_value(word, place) for word in ends.split("-")] if ends != "*" else [low]
+        values = [_value(bound, index) for bound in ends.split("-")] if ends != "*" else [low]
         if any(value is None or not low <= value <= high for value in values):
             return False
         if len(values) == 2 and not (values[0] or 0) < (values[1] or 0):
@@ -86,33 +86,33 @@ def _is_in_dialect(field: str, place: int) -> bool:
     return True
 
 
-def _value(word: str, place: int) -> int | None:
-    return int(word) if word[0] in "0123456789" else NAMES.get(place, {}).get(word)
+def _value(word: str, index: int) -> int | None:
+    return int(word) if word[0] in "0123456789" else NAMES.get(index, {}).get(word)
 
 
-def read(expression: str) -> Job:
-    """Read an expression that the dialect takes."""
-    texts = ALIASES.get(normal(expression), normal(expression)).split(" ")
-    fields = [_values(text, place) for place, text in enumerate(texts)]
+def parse(expression: str) -> Job:
+    """Parse a valid expression."""
+    texts = ALIASES.get(normalize(expression), normalize(expression)).split(" ")
+    fields = [_values(text, index) for index, text in enumerate(texts)]
     fields[4] = {day % 7 for day in fields[4]}
     return Job(fields, texts[2][0] == "*" or texts[4][0] == "*", texts[0][0] == "*" or texts[1][0] == "*")
 
 
-def _values(text: str, place: int) -> set[int]:
-    low, high = RANGES[place]
-    found: set[int] = set()
+def _values(text: str, index: int) -> set[int]:
+    low, high = RANGES[index]
+    values: set[int] = set()
     for item in text.split(","):
         ends, _, step = item.partition("/")
-        words = [_value(word, place) for word in ends.split("-")] if ends != "*" else [low, high]
-        first, last = words[0], words[-1]
+        bounds = [_value(bound, index) for bound in ends.split("-")] if ends != "*" else [low, high]
+        first, last = bounds[0], bounds[-1]
         assert first is not None
         assert last is not None
-        found |= {value for value in range(first, last + 1) if (value - first) % int(step or 1) == 0}
-    return found
+        values |= {value for value in range(first, last + 1) if (value - first) % int(step or 1) == 0}
+    return values
 
 
 def matches(job: Job, wall: datetime) -> bool:
-    """Whether a wall time is one that the job names."""
+    """Return True if the job runs at a local time, ignoring daylight saving."""
     minutes, hours, days, months, weekdays = job.fields
     if wall.minute not in minutes or wall.hour not in hours or wall.month not in months:
         return False
@@ -120,8 +120,8 @@ def matches(job: Job, wall: datetime) -> bool:
     return (is_day and is_weekday) if job.both_days else (is_day or is_weekday)
 
 
-def clock(zone: str, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Yield each instant (UTC) of [start, end) at which the clock on the wall begins a minute, and what it shows."""
+def local_minutes(zone: str, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Yield each instant (UTC) of [start, end) at which a minute of local time begins, and the local time."""
     info = zoneinfo.ZoneInfo(zone)
     instant = start.replace(second=0, microsecond=0)
     step = timedelta(seconds=30) if zone == "Africa/Monrovia" else MINUTE  # was 44 min 30 s behind until 1972
@@ -132,29 +132,29 @@ def clock(zone: str, start: datetime, end: datetime) -> Iterator[tuple[datetime,
         instant += step
 
 
-def walk(job: Job, minutes: Iterator[tuple[datetime, datetime]]) -> Iterator[datetime]:
-    """Yield the instants at which the job fires, waking up every minute.
+def simulate(job: Job, minutes: Iterator[tuple[datetime, datetime]]) -> Iterator[datetime]:
+    """Yield the due times of the job, evaluated every minute.
 
-    The virtual clock stands at the last minute for which fixed-time jobs were
-    looked at. It is not turned back, and follows jumps ahead minute by minute.
+    The virtual clock holds the last minute that was evaluated for fixed-time jobs. It is never set back, and catches up
+    with forward jumps minute by minute.
     """
     virtual: datetime | None = None
     for instant, wall in minutes:
         ahead = wall - virtual if virtual is not None else MINUTE
-        if abs(ahead - MINUTE) >= LARGE:
+        if abs(ahead - MINUTE) >= MAX_CLOCK_CHANGE:
             virtual, ahead = wall - MINUTE, MINUTE
         if job.wildcard:
-            fires = matches(job, wall)
+            is_due = matches(job, wall)
         else:
-            passed = [wall - minute * MINUTE for minute in range(ahead // MINUTE)]
-            fires = any(matches(job, minute) for minute in passed)
+            elapsed = [wall - minute * MINUTE for minute in range(ahead // MINUTE)]
+            is_due = any(matches(job, minute) for minute in elapsed)
         if ahead > timedelta(0):
             virtual = wall
-        if fires:
+        if is_due:
             yield instant
 
 
-def fires(expression: str, zone: str, start: datetime, end: datetime) -> list[datetime]:
-    """Return all fires in [start, end), in UTC; the walk begins some hours before."""
+def fire_times(expression: str, zone: str, start: datetime, end: datetime) -> list[datetime]:
+    """Return the due times in [start, end), in UTC; the simulation begins some hours earlier."""
     begin = start.astimezone(UTC) - timedelta(hours=30)
-    return [instant for instant in walk(read(expression), clock(zone, begin, end)) if instant >= start]
+    return [instant for instant in simulate(parse(expression), local_minutes(zone, begin, end)) if instant >= start]

@@ -1,4 +1,4 @@
-"""Databases for tests, and what tests say to them."""
+"""Databases for tests, and helpers that read and write them."""
 
 import time
 import uuid
@@ -17,13 +17,12 @@ from devstack.services import url_as
 T = TypeVar("T")
 Connection = connection
 
-DEADLINE = 100.0  # seconds; a failure and no promise: the processes may take half a minute to start on a busy machine
+DEADLINE = 100.0  # seconds; generous, since processes may take half a minute to start under load
 
 MODEL = "550e8400-e29b-41d4-a716-446655440000"
 OTHER = "0b4e1b1e-6f57-4c3a-9d0f-8f1f6a2f7c11"
 
-
-EMPTY = """
+RESET = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid();
     DELETE FROM metrics_executions; DELETE FROM results; DELETE FROM crons; DELETE FROM fires;
@@ -37,7 +36,7 @@ EMPTY = """
 
 
 class Databases:
-    """Copies of one database in which sql/ is applied, lent to one test at a time."""
+    """Pool of copies of a database with sql/ applied; a test uses a copy exclusively."""
 
     def __init__(self, server: Server, passwords: dict[str, str]) -> None:
         self.server = server
@@ -50,13 +49,13 @@ class Databases:
         url = self._free.pop() if self._free else self._copy()
         yield url
         connection = psycopg2.connect(url)
-        run(connection, EMPTY)
+        run(connection, RESET)
         connection.commit()
         connection.close()
         self._free.append(url)
 
     def restart(self) -> None:
-        """Start the server again that a test has killed."""
+        """Restart the server after a test has killed it."""
         self.server.process.start()
         wait_for_start(self.server.process, self.server.url)
 
@@ -72,7 +71,7 @@ class Databases:
         return replace_database(self.template_url, name)
 
     def url_as(self, role: str, owner_url: str) -> str:
-        """Return the URL with which one of the services connects."""
+        """Return the URL for a role of the services."""
         return url_as(owner_url, role, self._passwords[role])
 
 
@@ -81,14 +80,14 @@ def replace_database(url: str, name: str) -> str:
 
 
 def run(db: Connection, statement: str, *values: Any) -> None:
-    """Run a statement with values for its %s, or one mapping for its %(name)s."""
+    """Execute a statement with values for %s, or with one mapping for %(name)s."""
     with db.cursor() as cursor:
         cursor.execute(statement, values[0] if values and isinstance(values[0], dict) else values or None)
 
 
 @contextmanager
 def past_the_triggers(db: Connection) -> Iterator[None]:
-    """Write what the gate would refuse, or would set itself."""
+    """Write values that the validation trigger would reject or replace."""
     run(db, "SET session_replication_role = replica")
     yield
     run(db, "SET session_replication_role = origin")
@@ -107,7 +106,7 @@ def one(db: Connection, query: str, *values: Any) -> Any:
 
 
 def set_clock(db: Connection, now: str) -> None:
-    """Stop the clock of the whole system at this time, and wake the scheduler."""
+    """Stop the clock of the system at this time, and notify the scheduler."""
     run(
         db,
         "CREATE OR REPLACE FUNCTION public.schedule_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE"
@@ -134,21 +133,26 @@ def schedule_many(db: Connection, count: int, cron: str = "* * * * *") -> None:
 
 
 def log_labels(db: Connection, y_true: str, y_pred: str, model_id: str = MODEL) -> int:
-    """Log a row of labels, given as JSON, at the time of the system's clock; the answer is its id."""
+    """Insert a label row, with labels as JSON, at the current time of schedule_now(); return its id."""
     statement = (
         "INSERT INTO results (model_id, y_true, y_pred, timestamp) VALUES (%s, %s, %s, schedule_now()) RETURNING id"
     )
-    found: int = one(db, statement, model_id, y_true, y_pred)
-    return found
+    row_id: int = one(db, statement, model_id, y_true, y_pred)
+    return row_id
 
 
-def wait_for(look: Callable[[], T], seconds: float = DEADLINE) -> T:
-    """Look until there is something, and return it."""
+def newest_label_rows(db: Connection, *model_ids: str) -> list[tuple[str, int]]:
+    """Return model and id of the newest label rows, by id."""
+    return rows(db, "SELECT model_id::text, id FROM newest_label_rows(%s::uuid[]) ORDER BY id", list(model_ids))
+
+
+def wait_for(condition: Callable[[], T], seconds: float = DEADLINE) -> T:
+    """Call until the result is true, and return it."""
     deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"nothing within {seconds} s"
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"condition not met within {seconds} s"
         time.sleep(0.01)
-    return found
+    return result
 
 
 def model_ids(count: int) -> Sequence[str]:

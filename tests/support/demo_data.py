@@ -13,7 +13,7 @@ from core.results.models import Result
 from core.results.repository import ResultStore
 from core.timestamps import MILLISECOND
 from tests.support.databases import Connection, log_labels, past_the_triggers, run
-from tests.support.stack import Stack
+from tests.support.service_stack import Stack
 
 NOW = datetime(2026, 11, 24, 11, 59, 50, tzinfo=UTC)
 RUNS = 240  # of each model

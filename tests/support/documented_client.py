@@ -1,4 +1,4 @@
-"""A client for which an answer that the contract does not list is a failure."""
+"""A test client that fails on responses that the OpenAPI document does not list."""
 
 from typing import Any
 
@@ -8,54 +8,52 @@ from openapi_schema_validator import OAS31Validator
 from werkzeug.exceptions import HTTPException
 
 from api import problems
-from api.openapi.document import document
+from tests.support.openapi_document import DOCUMENT
 
 HEADERS = ("ETag", "Link", "Location")
-CONTRACT: dict[str, Any] = {}  # all applications have the same one, and it takes a while to write
 
 
 class DocumentedClient(FlaskClient):
-    """Compares each answer with the contract, but for those of addresses and methods that it does not have."""
+    """Checks each response against the document, except those of undocumented paths and methods."""
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
-        answer = super().open(*args, **kwargs)
-        assert answer.status_code != 500, answer.text  # whether listed or not
-        call = _call(self.application, answer.request)
-        if call:
-            assert str(answer.status_code) in call["responses"], answer.text
-            _compare(answer, _resolved(call["responses"][str(answer.status_code)]))
-        return answer
+        response = super().open(*args, **kwargs)
+        assert response.status_code != 500, response.text  # listed or not
+        operation = _operation(self.application, response.request)
+        if operation:
+            assert str(response.status_code) in operation["responses"], response.text
+            _check(response, _resolve(operation["responses"][str(response.status_code)]))
+        return response
 
 
-def _call(app: Flask, asked: Any) -> dict[str, Any]:
-    if not CONTRACT:
-        CONTRACT.update(document(app))
+def _operation(app: Flask, request: Any) -> dict[str, Any]:
     try:
-        rule, _ = app.url_map.bind("localhost").match(asked.path, asked.method, return_rule=True)
+        rule, _ = app.url_map.bind("localhost").match(request.path, request.method, return_rule=True)
     except HTTPException:
         return {}
     path = rule.rule.replace("<", "{").replace(">", "}")
-    call: dict[str, Any] = CONTRACT["paths"].get(path, {}).get(asked.method.replace("HEAD", "GET").lower(), {})
-    return call
+    method = request.method.replace("HEAD", "GET").lower()
+    operation: dict[str, Any] = DOCUMENT["paths"].get(path, {}).get(method, {})
+    return operation
 
 
-def _resolved(listed: dict[str, Any]) -> dict[str, Any]:
-    """Return what a reference leads to, and anything else itself."""
-    if "$ref" not in listed:
-        return listed
-    found: Any = CONTRACT
-    for step in listed["$ref"].removeprefix("#/").split("/"):
-        found = found[step]
-    return _resolved(found)
+def _resolve(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the target of a reference, and anything else itself."""
+    if "$ref" not in spec:
+        return spec
+    target: Any = DOCUMENT
+    for key in spec["$ref"].removeprefix("#/").split("/"):
+        target = target[key]
+    return _resolve(target)
 
 
-def _compare(answer: Any, listed: dict[str, Any]) -> None:
+def _check(response: Any, spec: dict[str, Any]) -> None:
     for name in HEADERS:
-        assert name not in answer.headers or name in listed.get("headers", {}), f"{name} is not listed"
-    if answer.data:
-        content = listed["content"][answer.mimetype]
-        if answer.is_json:
-            OAS31Validator(content["schema"] | {"components": CONTRACT["components"]}).validate(answer.json)
-        if answer.mimetype == problems.CONTENT_TYPE:
-            kind = answer.json["type"].removeprefix(problems.TYPE_PREFIX)
-            assert kind in content["examples"], f"{kind} is not listed: {answer.text}"
+        assert name not in response.headers or name in spec.get("headers", {}), f"{name} is not listed"
+    if response.data:
+        content = spec["content"][response.mimetype]
+        if response.is_json:
+            OAS31Validator(content["schema"] | {"components": DOCUMENT["components"]}).validate(response.json)
+        if response.mimetype == problems.CONTENT_TYPE:
+            kind = response.json["type"].removeprefix(problems.TYPE_PREFIX)
+            assert kind in content["examples"], f"{kind} is not listed: {response.text}"

@@ -1,4 +1,4 @@
-"""The project's own processes, as an operator starts them."""
+"""Service processes, started and stopped as an operator does."""
 
 import os
 import signal
@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from devstack.process import ROOT, leashed
+from devstack.process import ROOT, with_parent_death_signal
 from tests.support.databases import Connection, one
 
-USUAL_START = 5.0  # seconds; more than a worker needs to start on an idle machine
+STOP_TIMEOUT = 10  # seconds
+MAX_START_TIME = 5.0  # seconds that a worker needs to start on an idle machine
 
 
 class Service:
     """A process whose output goes to a file."""
 
     def __init__(self, module: list[str], env: Mapping[str, str], log: Path) -> None:
-        self._command = leashed([sys.executable, "-m", *module], death_signal=signal.SIGTERM)
+        self._command = with_parent_death_signal([sys.executable, "-m", *module], death_signal=signal.SIGTERM)
         self.env = {**os.environ, **env}
         self._log = log
         self._offset = self._latest_offset = log.stat().st_size if log.exists() else 0
@@ -33,7 +34,7 @@ class Service:
 
     @property
     def output(self) -> str:
-        """What it has said, and not what another one said before it into the same file."""
+        """Its output, without that of earlier processes in the same file."""
         return self._log.read_bytes()[self._offset :].decode()
 
     @property
@@ -42,52 +43,52 @@ class Service:
         return self._log.read_bytes()[self._latest_offset :].decode()
 
     def kill(self) -> None:
-        """End it as kill -9 does."""
+        """Send SIGKILL, and wait for the end."""
         self.popen.kill()
-        self.popen.wait(10)
+        self.popen.wait(STOP_TIMEOUT)
 
     def stop(self) -> int:
-        """End it as an operator does; the answer is its exit code."""
+        """Send SIGTERM, and return the exit code."""
         self.popen.terminate()
-        return self.popen.wait(10)
+        return self.popen.wait(STOP_TIMEOUT)
 
 
-def leads(db: Connection, scheduler: Service) -> bool:
-    """Whether a scheduler has noted itself as the leader."""
+@contextmanager
+def running_service(module: list[str], env: Mapping[str, str], log: Path) -> Iterator[Service]:
+    service = Service(module, env, log)
+    try:
+        yield service
+    finally:
+        if service.popen.poll() is None:
+            service.popen.send_signal(signal.SIGCONT)
+            service.kill()
+
+
+def is_leader(db: Connection, scheduler: Service) -> bool:
+    """Return True if the scheduler has recorded itself as the leader."""
     return (one(db, "SELECT name FROM leader") or "").endswith(f":{scheduler.popen.pid}")
 
 
-def is_quick(measure: Callable[[], float], seconds: float) -> bool:
-    """Return True if one of three attempts takes less: a busy machine delays some, and a fault of ours all."""
+def runs_within(measure: Callable[[], float], seconds: float) -> bool:
+    """Return True if one of three attempts takes less time: a busy machine delays some of them, a defect all."""
     return any(measure() < seconds for _ in range(3))
 
 
-def scaled(seconds: float, starting: float) -> float:
-    """Return how long it would take on an idle machine, by how long a process took to start."""
-    return seconds * min(1.0, USUAL_START / starting)
+def scale_to_idle_machine(seconds: float, start_time: float) -> float:
+    """Return the estimated duration on an idle machine, from the time that a process took to start."""
+    return seconds * min(1.0, MAX_START_TIME / start_time)
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return what a process has had of the processors so far."""
+    """Return the processor time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def peak_memory(pid: int) -> int | None:
-    """Return the most memory that a process ever had, in KiB; None where the system does not say."""
+    """Return the peak memory of a process, in KiB; None where the system has no /proc."""
     status = Path(f"/proc/{pid}/status")
     if not status.exists():
         return None
     [kib] = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
     return int(kib)
-
-
-@contextmanager
-def service(module: list[str], env: Mapping[str, str], log: Path) -> Iterator[Service]:
-    running = Service(module, env, log)
-    try:
-        yield running
-    finally:
-        if running.popen.poll() is None:
-            running.popen.send_signal(signal.SIGCONT)
-            running.kill()

@@ -1,4 +1,4 @@
-"""A network between a process and its server, which can fall silent, break, refuse, or be slow."""
+"""TCP proxy that simulates network faults: packet loss, resets, refused connections, latency."""
 
 import socket
 import struct
@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 
 from devstack.ports import HOST
 
-CHUNK = 65536  # bytes
+CHUNK_SIZE = 65536  # bytes
 CONNECT_TIMEOUT = 5  # seconds
-RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing throws away what is under way
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing discards unsent data
 
 
 class Proxy:
-    """Forwards connections to a server; url is the server's own, by way of this proxy.
+    """Forwards connections to a server; url is the server's URL with the address of the proxy.
 
-    delay (seconds) passes before each chunk of data goes on.
+    delay (seconds) is the latency of each chunk of data.
     """
 
     def __init__(self, target_url: str) -> None:
@@ -50,20 +50,20 @@ class Proxy:
             link.thread.join()
 
     def silence(self) -> None:
-        """Hold back all data, in both directions, as if each packet was lost; connections stay open."""
+        """Hold all data back, in both directions, as if each packet was lost; connections stay open."""
         self._change(silent=True)
 
     def refuse(self) -> None:
-        """Close all connections, and each new one at once."""
+        """Close all connections, and each new one immediately."""
         self._change(refusing=True)
         self.cut()
 
     def resume(self) -> None:
-        """Forward again, what was held back first."""
+        """Forward again, beginning with the data held back."""
         self._change()
 
     def cut(self) -> None:
-        """Close all connections; new ones work."""
+        """Close all connections; new ones are forwarded."""
         with self._changed:
             for link in self._links:
                 link.cut()
@@ -95,23 +95,23 @@ class Proxy:
             return server
         return None
 
-    def pass_on(self, link: "_Link") -> bool:
-        """Return when the next chunk of a link may go on; False if the link was cut meanwhile."""
+    def wait_to_forward(self, link: "_Link") -> bool:
+        """Wait until the next chunk of a link may be forwarded; False if the link was cut."""
         with self._changed:
             if self.delay:
                 self._changed.wait_for(lambda: link.is_cut, self.delay)
             self._changed.wait_for(lambda: link.is_cut or not self._silent)
             return not link.is_cut
 
-    def ended(self, link: "_Link") -> None:
-        """Forget a link whose two ends are to be closed now."""
+    def remove(self, link: "_Link") -> None:
+        """Remove a link, and close its connections."""
         with self._changed:
             self._links.discard(link)
             _close(link.client, link.server, reset=link.is_cut)
 
 
 class _Link:
-    """A client's connection and the one to the server, each read by a thread."""
+    """A client's connection and the one to the server, each read by its own thread."""
 
     def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
         self.client, self.server = client, server
@@ -122,22 +122,22 @@ class _Link:
     def cut(self) -> None:
         self.is_cut = True
         for end in (self.client, self.server):
-            with suppress(OSError):  # the other side was faster
+            with suppress(OSError):  # the peer has closed it already
                 end.shutdown(socket.SHUT_RDWR)  # wakes the threads; close() would not
 
     def _forward(self) -> None:
-        answers = Thread(target=self._pump, args=(self.server, self.client), name="proxy")
-        answers.start()
+        responses = Thread(target=self._pump, args=(self.server, self.client), name="proxy")
+        responses.start()
         self._pump(self.client, self.server)
-        answers.join()
-        self._proxy.ended(self)
+        responses.join()
+        self._proxy.remove(self)
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            while (chunk := source.recv(CHUNK)) and self._proxy.pass_on(self):
+            while (chunk := source.recv(CHUNK_SIZE)) and self._proxy.wait_to_forward(self):
                 sink.sendall(chunk)
-        if self._proxy.pass_on(self):  # an end is held back like data
+        if self._proxy.wait_to_forward(self):  # end of stream is held back like data
             with suppress(OSError):
                 sink.shutdown(socket.SHUT_WR)
 

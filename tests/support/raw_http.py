@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 from devstack.ports import HOST, free_port
 from tests.support.databases import wait_for
-from tests.support.processes import Service, service
+from tests.support.processes import Service, running_service
 
-FIRST_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) ")
-HANGS = 10.0  # seconds
+STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) ")
+SOCKET_TIMEOUT = 10.0  # seconds
 
 
-class Answer(NamedTuple):
-    """What a server sent before it closed the connection, if it was one answer."""
+class RawResponse(NamedTuple):
+    """A response, parsed from the bytes of a connection."""
 
     status: int
     headers: dict[str, str]
@@ -30,17 +30,17 @@ class Answer(NamedTuple):
 
 
 class Api(NamedTuple):
-    """A running API."""
+    """A running API process."""
 
     port: int
     service: Service
 
-    def connect(self, *, buffer: int | None = None) -> socket.socket:
-        """Return a connection; buffer is how many bytes the kernel takes that nobody reads."""
+    def connect(self, *, receive_buffer: int | None = None) -> socket.socket:
+        """Return a connection; receive_buffer is the number of unread bytes that the kernel accepts."""
         connection = socket.socket()
-        connection.settimeout(HANGS)
-        if buffer is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        connection.settimeout(SOCKET_TIMEOUT)
+        if receive_buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         try:
             connection.connect((HOST, self.port))
         except OSError:
@@ -48,25 +48,26 @@ class Api(NamedTuple):
             raise
         return connection
 
-    def say(self, request: bytes) -> bytes:
-        """Send it, then nothing more; return what comes until the other side closes, too."""
+    def exchange(self, data: bytes) -> bytes:
+        """Send the data and the end of the stream; return what is received until the server closes, too."""
         with self.connect() as connection:
-            return talk(connection, request)
+            return exchange(connection, data)
 
-    def ask(self, request: str, body: bytes = b"") -> Answer:
+    def request(self, head: str, body: bytes = b"") -> RawResponse:
         """Send one request, of its first line and headers, on a connection of its own."""
-        return one_answer(self.say(message(request, body)))
+        return parse_response(self.exchange(encode_request(head, body)))
 
-    def seconds_to_answer(self, request: str, status: int = 200) -> float:
+    def response_time(self, head: str, status: int = 200) -> float:
+        """Return the duration of a request in seconds."""
         started = time.monotonic()
-        answer = self.ask(request)
-        assert answer.status == status, answer
+        response = self.request(head)
+        assert response.status == status, response
         return time.monotonic() - started
 
     @property
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         try:
-            return self.ask("GET /healthz HTTP/1.1").status == 200
+            return self.request("GET /healthz HTTP/1.1").status == 200
         except OSError:
             return False
 
@@ -74,31 +75,33 @@ class Api(NamedTuple):
 @contextmanager
 def running_api(env: dict[str, str], folder: Path, module: str = "api.main") -> Iterator[Api]:
     port = free_port()
-    with service([module], {"HOST": HOST, "PORT": str(port), **env}, folder / "api.log") as process:
+    with running_service([module], {"HOST": HOST, "PORT": str(port), **env}, folder / "api.log") as process:
         api = Api(port, process)
-        wait_for(lambda: api.lives)
+        wait_for(lambda: api.is_alive)
         yield api
 
 
-def message(request: str, body: bytes = b"", *, length: int | None = None) -> bytes:
-    """Return a request that claims to have a body of so many bytes."""
-    lines = [*request.split("\n"), f"Host: {HOST}"]
-    if body or length:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body) if length is None else length}"]
+def encode_request(head: str, body: bytes = b"", *, content_length: int | None = None) -> bytes:
+    """Return a request; content_length is that of its header, if it is to differ from the body's."""
+    lines = [*head.split("\n"), f"Host: {HOST}"]
+    if body or content_length:
+        length = len(body) if content_length is None else content_length
+        lines += ["Content-Type: application/json", f"Content-Length: {length}"]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def talk(connection: socket.socket, request: bytes) -> bytes:
+def exchange(connection: socket.socket, data: bytes) -> bytes:
+    """Send the data and the end of the stream; return what is received until the server closes, too."""
     try:
-        connection.sendall(request)
+        connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
     except OSError:
-        pass  # the other side has closed; it may have said why
-    return rest(connection)
+        pass  # closed by the server, which may have sent the reason
+    return receive_all(connection)
 
 
-def rest(connection: socket.socket) -> bytes:
-    """Return what comes until the other side closes."""
+def receive_all(connection: socket.socket) -> bytes:
+    """Return what is received until the server closes the connection."""
     received = bytearray()
     try:
         while data := connection.recv(1 << 16):
@@ -108,13 +111,14 @@ def rest(connection: socket.socket) -> bytes:
     return bytes(received)
 
 
-def statuses(answers: bytes) -> list[int]:
-    return [int(status) for status in FIRST_LINE.findall(answers)]
+def statuses(responses: bytes) -> list[int]:
+    return [int(status) for status in STATUS_LINE.findall(responses)]
 
 
-def one_answer(answers: bytes) -> Answer:
-    assert len(statuses(answers)) == 1, answers
-    head, _, body = answers.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
+def parse_response(response: bytes) -> RawResponse:
+    """Parse bytes that must be exactly one response."""
+    assert len(statuses(response)) == 1, response
+    head, _, body = response.partition(b"\r\n\r\n")
+    status_line, *lines = head.decode("latin-1").split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
-    return Answer(int(first.split()[1]), headers, body)
+    return RawResponse(int(status_line.split()[1]), headers, body)

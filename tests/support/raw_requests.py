@@ -1,4 +1,4 @@
-"""Raw requests of all kinds of wrong, at random: each is bytes for one connection."""
+"""Random malformed requests: each is the bytes of one connection."""
 
 import json
 import random
@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from tests.support.databases import MODEL, OTHER
 
-CALLS = [
+OPERATIONS = [
     *["POST /schedule"] * 4, *["PUT /schedule"] * 2, *["GET /schedule"] * 2, f"GET /schedule/{MODEL}",
     f"PUT /schedule/{MODEL}", f"PATCH /schedule/{MODEL}", f"DELETE /schedule/{MODEL}", f"POST /schedule/{MODEL}/run",
     "GET /results", f"GET /results/{MODEL}", f"GET /results/{MODEL}/history", "GET /cron", "GET /cron", "GET /healthz",
@@ -96,38 +96,38 @@ CHUNKS = [
 
 def raw_request(choices: random.Random) -> bytes:
     """Return one request, or several of them on one connection."""
-    kinds: list[Callable[[random.Random], bytes]] = [
-        _plausible,
-        _plausible,
-        _wrong_frame,
-        _wrong_start,
+    generators: list[Callable[[random.Random], bytes]] = [
+        _well_framed,
+        _well_framed,
+        _wrong_body_length,
+        _wrong_request_line,
         _pipeline,
         _mangled,
     ]
-    return choices.choice(kinds)(choices)
+    return choices.choice(generators)(choices)
 
 
-def _plausible(choices: random.Random) -> bytes:
-    """As a client would send it; only the values are odd."""
-    first = _call(choices)
-    body = _body(choices) if not first.startswith(b"GET") or choices.random() < 0.1 else b""
-    length = [b"Content-Length: %d" % len(body)] if body or choices.random() < 0.5 else []
-    return b"\r\n".join([first, *_headers(choices), *length, b"", body])
+def _well_framed(choices: random.Random) -> bytes:
+    """Return a request as a client would send it; only the values are odd."""
+    request_line = _request_line(choices)
+    body = _body(choices) if not request_line.startswith(b"GET") or choices.random() < 0.1 else b""
+    content_length = [b"Content-Length: %d" % len(body)] if body or choices.random() < 0.5 else []
+    return b"\r\n".join([request_line, *_headers(choices), *content_length, b"", body])
 
 
-def _call(choices: random.Random) -> bytes:
-    """Return the first line: most often of a call that there is."""
-    method, path = choices.choice(CALLS).split(" ")
+def _request_line(choices: random.Random) -> bytes:
+    """Return a request line, most often of an existing operation."""
+    method, path = choices.choice(OPERATIONS).split(" ")
     if choices.random() < 0.1:
         method = choices.choice(METHODS)
     return method.encode() + b" " + _target(choices, path) + b" " + choices.choice(VERSIONS).encode()
 
 
-def _wrong_frame(choices: random.Random) -> bytes:
-    """The length of the body is not what it is said to be."""
+def _wrong_body_length(choices: random.Random) -> bytes:
+    """Return a request whose body does not have the length that its headers state."""
     body = _body(choices)
-    frames = [
-        (b"Content-Length: " + _latin(choices.choice(LENGTHS)), body),
+    framings = [
+        (b"Content-Length: " + _latin1(choices.choice(LENGTHS)), body),
         (b"Content-Length: %d" % (len(body) + choices.choice([1, 10, 10_000])), body),
         (b"Content-Length: %d" % (len(body) // 2), body),
         (b"Content-Length: %d\r\nContent-Length: %d" % (len(body), choices.choice([len(body), 0])), body),
@@ -139,34 +139,34 @@ def _wrong_frame(choices: random.Random) -> bytes:
         ),
         (b"Expect: 100-continue\r\nContent-Length: %d" % len(body), body),
     ]
-    frame, sent = choices.choice(frames)
-    return b"\r\n".join([_call(choices), *_headers(choices), frame, b"", sent])
+    framing, sent_body = choices.choice(framings)
+    return b"\r\n".join([_request_line(choices), *_headers(choices), framing, b"", sent_body])
 
 
-def _wrong_start(choices: random.Random) -> bytes:
+def _wrong_request_line(choices: random.Random) -> bytes:
     method, version = choices.choice(METHODS + ODD_METHODS), choices.choice(VERSIONS + ODD_VERSIONS)
     targets = [
         b"/healthz", b"*", b"", b"//", b"http://[", b"http://127.0.0.1/healthz", b"http://a:b@c:99999/", b"a:80",
         b"?",
         b"#", b"/\xff", b"/%", b"/ /", b"/" + b"x" * 20_000, b"/schedule/" + b"%2e" * 999, b"/;/../schedule",
     ]  # fmt: skip
-    first = _latin(method) + b" " + choices.choice(targets) + b" " + version.encode()
-    ends = [b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\r\n folded", b"\0\r\n"]
+    request_line = _latin1(method) + b" " + choices.choice(targets) + b" " + version.encode()
+    line_ends = [b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\r\n folded", b"\0\r\n"]
     broken = choices.choices(BROKEN_HEADERS, k=choices.randint(0, 1))
-    return choices.choice(ends).join([first, *_headers(choices), *broken, b"", b""]) + b"\r\n\r\n"
+    return choices.choice(line_ends).join([request_line, *_headers(choices), *broken, b"", b""]) + b"\r\n\r\n"
 
 
 def _pipeline(choices: random.Random) -> bytes:
-    kinds = [_plausible, _plausible, _wrong_frame, _wrong_start]
-    return b"".join(choices.choice(kinds)(choices) for _ in range(choices.randint(2, 6)))
+    generators = [_well_framed, _well_framed, _wrong_body_length, _wrong_request_line]
+    return b"".join(choices.choice(generators)(choices) for _ in range(choices.randint(2, 6)))
 
 
 def _mangled(choices: random.Random) -> bytes:
-    """Some bytes are others, or missing."""
-    request = bytearray(_plausible(choices))
+    """Return a request some of whose bytes are replaced or missing."""
+    request = bytearray(_well_framed(choices))
     for _ in range(choices.randint(1, 4)):
-        place = choices.randrange(max(1, min(len(request), 400)))
-        request[place : place + choices.randint(0, 3)] = choices.choice(
+        index = choices.randrange(max(1, min(len(request), 400)))
+        request[index : index + choices.randint(0, 3)] = choices.choice(
             [b"", *JUNK_BYTES, b"\r", b"\n", b"\r\n\r\n", b":"]
         )
     return bytes(request)
@@ -180,11 +180,11 @@ def _target(choices: random.Random, path: str) -> bytes:
     if choices.random() < 0.5:
         pairs = [f"{_quoted(choices, PARAMETERS)}={_quoted(choices)}" for _ in range(choices.randint(1, 3))]
         path += "?" + "&".join(pairs)
-    return _latin(path)
+    return _latin1(path)
 
 
 def _quoted(choices: random.Random, texts: list[str] = TEXTS) -> str:
-    """Return a text as it stands in an address, with a byte now and then that is no UTF-8."""
+    """Return a percent-encoded text, or sometimes an invalid encoding."""
     if choices.random() < 0.1:
         return choices.choice(
             ["%ff", "%C0%80", "%ed%a0%80", "%", "%2", "%zz", "%00", "%0a", "%0d%0aX:1", "+", "%u1234"]
@@ -197,7 +197,7 @@ def _headers(choices: random.Random) -> list[bytes]:
     if choices.random() < 0.9:
         headers.append(b"Content-Type: application/json")
     others = range(choices.choice([0, 0, 0, 0, 0, 1, 1, 2, 200]))
-    return [*headers, *(_latin(f"{choices.choice(HEADERS)}: {choices.choice(HEADER_VALUES)}") for _ in others)]
+    return [*headers, *(_latin1(f"{choices.choice(HEADERS)}: {choices.choice(HEADER_VALUES)}") for _ in others)]
 
 
 def _body(choices: random.Random) -> bytes:
@@ -211,23 +211,23 @@ def _body(choices: random.Random) -> bytes:
         body = "[" + ",".join([body] * choices.choice([0, 1, 3])) + "]"
     encoded = body.encode("utf-8", "surrogatepass")
     if choices.random() < 0.2:
-        place = choices.randrange(len(encoded) + 1)
-        encoded = encoded[:place] + choices.choice(JUNK_BYTES) + encoded[place:]
+        index = choices.randrange(len(encoded) + 1)
+        encoded = encoded[:index] + choices.choice(JUNK_BYTES) + encoded[index:]
     return encoded
 
 
 def _value(choices: random.Random, depth: int) -> str:
-    """Return JSON: at the top most often an object that resembles a schedule."""
+    """Return JSON: at the top level, most often an object that resembles a schedule."""
     kind = choices.random()
     if depth == 0 or (kind < 0.1 and depth < 3):
-        good = {"model_id": f'"{MODEL}"', "cron_expression": '"0 0 1 1 *"'}
+        members = {"model_id": f'"{MODEL}"', "cron_expression": '"0 0 1 1 *"'}
         for _ in range(choices.randint(0, 3)):
-            good[choices.choice(FIELDS)] = _value(choices, depth + 1)
-        return "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in good.items()) + "}"
+            members[choices.choice(FIELDS)] = _value(choices, depth + 1)
+        return "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in members.items()) + "}"
     if kind < 0.7:
         return json.dumps(choices.choice(TEXTS), ensure_ascii=choices.random() < 0.5)
     return choices.choice([*NUMBERS, "null", "true", "false", "[]", "{}", "[[]]"])
 
 
-def _latin(text: str) -> bytes:
+def _latin1(text: str) -> bytes:
     return text.encode("latin-1", "replace")

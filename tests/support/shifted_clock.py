@@ -1,4 +1,4 @@
-"""Runs a module as on a host whose clock is off: python -m tests.support.shifted_clock HOURS MODULE [ARGUMENTS]."""
+"""Runs a module with a wrong system clock: python -m tests.support.shifted_clock HOURS MODULE [ARGUMENTS]."""
 
 import runpy
 import sys

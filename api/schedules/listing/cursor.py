@@ -1,4 +1,4 @@
-"""Where the next page begins, as a text for ?after= that callers pass on unread."""
+"""Pagination cursors: the start of the next page, as an opaque text for ?after=."""
 
 import base64
 import binascii
@@ -13,13 +13,13 @@ from api.problems import FieldError, InvalidRequest
 from core.results.models import Failure
 
 FIRST_MODEL = "00000000-0000-0000-0000-000000000000"
-
+MAX_VALUE_LENGTH = 80  # characters of a cursor that a detail quotes
 
 ListedStatus = Literal["scheduled", "new", "late", "paused", "error", "failing"]
 
 
 class Filters(NamedTuple):
-    """What is listed; None does not restrict it."""
+    """Filters of the list; None does not restrict it."""
 
     cron: str | None = None
     zone: str | None = None
@@ -29,18 +29,18 @@ class Filters(NamedTuple):
 
 
 class Position(NamedTuple):
-    """A place in the order (cron, zone, model): a page begins with it, whether there is such a schedule or not."""
+    """A position in the order (cron, zone, model): a page begins with it, whether there is such a schedule or not."""
 
     cron: str
     zone: str
-    model_id: str | None  # None: behind all models of the pair
+    model_id: str | None  # None: after all models of the cron spec
 
 
 START = Position("", "", FIRST_MODEL)
 
 
 def encode(filters: Filters, position: Position | Failure) -> str:
-    """Return a cursor that decode() takes together with the same filters."""
+    """Return a cursor that decode() accepts together with the same filters."""
     text = json.dumps([_digest(filters), *position], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -65,7 +65,8 @@ def decode(filters: Filters, cursor: str) -> Position | Failure:
                 and _is_model_id(model_id)
             ):
                 return Failure(since, model_id)
-    detail = f'after "{cursor[:80]}" is not from a page with these filters; take it from the Link header of one'
+    quoted = cursor[:MAX_VALUE_LENGTH]
+    detail = f'after "{quoted}" is not from a page with these filters; take it from the Link header of one'
     raise InvalidRequest(detail, FieldError(detail, parameter="after"))
 
 

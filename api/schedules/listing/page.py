@@ -1,4 +1,4 @@
-"""The list of schedules, page by page, in a time that hardly depends on how many there are."""
+"""Pages of the list of schedules, read in a time that hardly depends on the number of schedules."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,24 +7,26 @@ from typing import NamedTuple, get_args
 from psycopg2.extensions import cursor
 
 from api.contract.fields import UUID
-from api.schedules.listing import by_key, by_status
+from api.rows import fetch_records
+from api.schedules.listing.by_key import find_filtered, find_matching
+from api.schedules.listing.by_status import RECORDED_STATUSES, find_recorded, find_unrecorded
 from api.schedules.listing.cursor import START, Filters, ListedStatus, Position, decode, encode
-from api.schedules.queries import COLUMNS, Schedule
+from api.schedules.queries import SELECT, Schedule
 from core.results.models import Failure
 from core.results.repository import ResultStore
 
 STATUSES = get_args(ListedStatus)
 
-PATIENCE = 0.04  # seconds; a page that has found too few by then is short, and the next one goes on
-CHUNK = 1000  # models that PostgreSQL and Redis are asked about together
-FEW_FAILING = 2000
+SEARCH_BUDGET = 0.04  # seconds; a page that has too few schedules by then is short, and the next one continues
+CHUNK_SIZE = 1000  # models in one query of PostgreSQL and Redis
+MAX_FAILURES_SCANNED = 2000  # beyond, the schedules with a filtered cron or zone are probably fewer
 
 # The conditions on null go away before the statement is planned: psycopg2 writes the values into it.
-SHOW = (
-    COLUMNS
+SELECT_FITTING = (
+    SELECT
     + """
     WHERE model_id = ANY (%(model_ids)s::uuid[])
-        AND (%(cron)s IS NULL OR cron_expression = public.normal_cron(%(cron)s))
+        AND (%(cron)s IS NULL OR cron_expression = public.normalize_cron(%(cron)s))
         AND (%(zone)s IS NULL OR timezone = %(zone)s)
         AND (%(enabled)s IS NULL OR enabled = %(enabled)s)
         AND (%(status)s IS NULL OR status = %(status)s)
@@ -33,121 +35,118 @@ SHOW = (
 
 
 class Page(NamedTuple):
-    """Some schedules; a page may be short, or even empty, and others follow all the same."""
+    """Schedules of a page; others may follow a short or even an empty one."""
 
     schedules: list[Schedule]
-    following: str | None  # for ?after=; None on the last page
+    next_cursor: str | None  # for ?after=; None on the last page
 
 
-class _Stretch(NamedTuple):
-    """Where the next candidates are, and where the search goes on."""
+class _Candidates(NamedTuple):
+    """Keys of schedules that may match, and where the search continues."""
 
     keys: Sequence[Position | Failure]
-    following: Position | Failure | None
+    next_position: Position | Failure | None
 
 
-def page(
-    statements: cursor, results: Callable[[], ResultStore], filters: Filters, after: str | None, limit: int
-) -> Page:
-    """Return schedules that fit, from the first one on or from where the page before said that it goes on.
+def read_page(cur: cursor, results: Callable[[], ResultStore], filters: Filters, after: str | None, limit: int) -> Page:
+    """Return schedules that match, from the first one or from the cursor of the page before on.
 
-    Only who looks for those that fail needs results(), and so Redis.
-    A schedule that fits throughout is on exactly one page, whatever happens to others meanwhile.
+    Only the filter for failing schedules needs results(), and so Redis.
+    A schedule that matches throughout is on exactly one page, whatever happens to others meanwhile.
     Raises InvalidRequest for an `after` that does not come from a page with the same filters.
     """
     position = decode(filters, after) if after is not None else None
-    if _contradict(filters):
+    if _are_contradictory(filters):
         return Page([], None)
-    found: list[Schedule] = []
-    deadline = time.monotonic() + PATIENCE
+    schedules: list[Schedule] = []
+    deadline = time.monotonic() + SEARCH_BUDGET
     while True:
-        missing = limit - len(found)
-        keys, position = _candidates(statements, results, filters, position, missing)
-        shown = _show(statements, filters, keys)
-        if len(shown) > missing:
-            following = shown[missing].model_id
-            position = next(key for key in keys if key.model_id == following)
-        found += shown[:missing]
-        if position is None or len(found) == limit or time.monotonic() > deadline:
-            return Page(found, position and encode(filters, position))
+        missing = limit - len(schedules)
+        keys, position = _find_candidates(cur, results, filters, position, missing)
+        matching = _select_fitting(cur, filters, keys)
+        if len(matching) > missing:
+            next_model = matching[missing].model_id
+            position = next(key for key in keys if key.model_id == next_model)
+        schedules += matching[:missing]
+        if position is None or len(schedules) == limit or time.monotonic() > deadline:
+            return Page(schedules, position and encode(filters, position))
 
 
-def _contradict(filters: Filters) -> bool:
-    """Whether the filters are such that no schedule can fit both."""
+def _are_contradictory(filters: Filters) -> bool:
+    """Return True if no schedule can have both the status and the value of enabled."""
     if filters.status == "paused":
         return filters.enabled is True
     return filters.status in {"scheduled", "new", "late", "error"} and filters.enabled is False
 
 
-def _candidates(
-    statements: cursor,
+def _find_candidates(
+    cur: cursor,
     results: Callable[[], ResultStore],
     filters: Filters,
     position: Position | Failure | None,
     count: int,
-) -> _Stretch:
-    """Return where the next schedules are that may fit; none that fits is left out."""
+) -> _Candidates:
+    """Return the next schedules that may match; none that matches is left out."""
     if filters.search is not None:
-        return _matching(statements, results, filters, _in_table(position), count)
+        return _find_searched(cur, results, filters, _table_position(position), count)
     if filters.status == "failing":
-        return _failing(statements, results, filters, position, count)
-    start = _in_table(position)
-    if filters.status in by_status.PAIR_IS:
-        return _Stretch(*by_status.known(statements, filters, start, count))
+        return _find_failing(cur, results, filters, position, count)
+    start = _table_position(position)
+    if filters.status in RECORDED_STATUSES:
+        return _Candidates(*find_recorded(cur, filters, start, count))
     if filters.status == "new":
-        return _Stretch(*by_status.new(statements, filters, start, count))
+        return _Candidates(*find_unrecorded(cur, filters, start, count))
     if filters.status == "paused":
         filters = filters._replace(enabled=False)
-    return _Stretch(*by_key.rows(statements, filters, start, count))
+    return _Candidates(*find_filtered(cur, filters, start, count))
 
 
-def _matching(
-    statements: cursor, results: Callable[[], ResultStore], filters: Filters, start: Position, count: int
-) -> _Stretch:
-    """Start from those that are searched for: as a rule they are few."""
-    alone = filters == Filters(search=filters.search)
-    keys, following = by_key.matching(statements, filters, start, count if alone else CHUNK)
-    return _Stretch(_that_fail(results, keys) if filters.status == "failing" else keys, following)
+def _find_searched(
+    cur: cursor, results: Callable[[], ResultStore], filters: Filters, start: Position, count: int
+) -> _Candidates:
+    """Start from those that match the search text, which are usually few."""
+    has_other_filters = filters != Filters(search=filters.search)
+    keys, next_position = find_matching(cur, filters, start, CHUNK_SIZE if has_other_filters else count)
+    return _Candidates(_filter_failing(results, keys) if filters.status == "failing" else keys, next_position)
 
 
-def _failing(
-    statements: cursor,
+def _find_failing(
+    cur: cursor,
     results: Callable[[], ResultStore],
     filters: Filters,
     position: Position | Failure | None,
     count: int,
-) -> _Stretch:
-    """Start from the failures, or from the schedules that fit where these are probably fewer."""
+) -> _Candidates:
+    """Start from the failures, or from the schedules that match where these are probably fewer."""
     if position is None:
-        by_schedule = (filters.cron is not None or filters.zone is not None) and results().count_failing() > FEW_FAILING
+        has_key_filter = filters.cron is not None or filters.zone is not None
+        by_schedule = has_key_filter and results().count_failing() > MAX_FAILURES_SCANNED
     else:
         by_schedule = isinstance(position, Position)
     if by_schedule:
-        keys, following = by_key.rows(statements, filters, _in_table(position), CHUNK)
-        return _Stretch(_that_fail(results, keys), following)
+        keys, next_position = find_filtered(cur, filters, _table_position(position), CHUNK_SIZE)
+        return _Candidates(_filter_failing(results, keys), next_position)
     start = position if isinstance(position, Failure) else None
-    unfiltered = filters == Filters(status="failing")
-    wanted = count if unfiltered else CHUNK
-    failures = results().failing(start, wanted + 1)
-    return _Stretch(failures[:wanted], failures[wanted] if len(failures) > wanted else None)
+    size = count if filters == Filters(status="failing") else CHUNK_SIZE
+    failures = results().failing(start, size + 1)
+    return _Candidates(failures[:size], failures[size] if len(failures) > size else None)
 
 
-def _that_fail(results: Callable[[], ResultStore], keys: Sequence[Position]) -> Sequence[Position]:
+def _filter_failing(results: Callable[[], ResultStore], keys: Sequence[Position]) -> Sequence[Position]:
     failing = results().which_fail([str(key.model_id) for key in keys])
     return [key for key, fails in zip(keys, failing, strict=True) if fails]
 
 
-def _in_table(position: Position | Failure | None) -> Position:
-    assert not isinstance(position, Failure), "a failure is no place in the table"
+def _table_position(position: Position | Failure | None) -> Position:
+    assert not isinstance(position, Failure), "a failure is no position in the table"
     return position or START
 
 
-def _show(statements: cursor, filters: Filters, keys: Sequence[Position | Failure]) -> list[Schedule]:
-    """Return the schedules that still are there and fit, in the order of the keys."""
-    status = None if filters.status == "failing" else filters.status  # Redis has said it
-    # Those that fail are what Redis says, and PostgreSQL would refuse them all for one that is no UUID.
+def _select_fitting(cur: cursor, filters: Filters, keys: Sequence[Position | Failure]) -> list[Schedule]:
+    """Return the schedules that still exist and match, in the order of the keys."""
+    status = None if filters.status == "failing" else filters.status  # Redis has filtered that
+    # Failing models come from Redis, and PostgreSQL would reject all of them for one that is no UUID.
     model_ids = [key.model_id for key in keys if UUID.fullmatch(str(key.model_id))]
-    values = {**filters._asdict(), "status": status, "model_ids": model_ids}
-    statements.execute(SHOW, values)
-    schedules = {row[0]: Schedule(*row) for row in statements.fetchall()}
+    cur.execute(SELECT_FITTING, {**filters._asdict(), "status": status, "model_ids": model_ids})
+    schedules = {schedule.model_id: schedule for schedule in fetch_records(cur, Schedule)}
     return [schedules[key.model_id] for key in keys if key.model_id in schedules]

@@ -1,4 +1,4 @@
-"""What users are told when PostgreSQL or Redis answers with an error of its own: 503, and what it said."""
+"""Responses while PostgreSQL or Redis fails with an error of its own: 503, with its message."""
 
 import socketserver
 import threading
@@ -16,7 +16,7 @@ from devstack.ports import HOST
 from tests.support.api_responses import problem
 from tests.support.databases import MODEL, Connection, Databases, one, run
 
-TRY = "/cron?expression=*+*+*+*+*"
+CRON_PREVIEW = "/cron?expression=*+*+*+*+*"
 FAILING_CLOCK = """
     CREATE OR REPLACE FUNCTION public.schedule_now() RETURNS timestamptz LANGUAGE plpgsql VOLATILE PARALLEL SAFE AS $$
     BEGIN {} RETURN now(); END $$
@@ -36,66 +36,66 @@ FAILING_CLOCK = """
         "cannot_connect_now",
     ],
 )
-def test_what_postgresql_cannot_do_at_present_is_said(client: FlaskClient, db: Connection, state: str) -> None:
+def test_temporary_postgresql_error_is_503_with_its_message(client: FlaskClient, db: Connection, state: str) -> None:
     run(db, FAILING_CLOCK.format(f"RAISE EXCEPTION 'not now' USING ERRCODE = '{state}';"))
 
-    answer = client.get(TRY)
+    response = client.get(CRON_PREVIEW)
 
-    assert problem(answer) == (503, "unavailable")
-    assert answer.json["detail"] == "PostgreSQL says: not now; try again in a moment."  # type: ignore[index]
+    assert problem(response) == (503, "unavailable")
+    assert response.json["detail"] == "PostgreSQL says: not now; try again in a moment."  # type: ignore[index]
 
 
-def test_a_lock_that_somebody_else_holds_is_said(client: FlaskClient, db: Connection, database_url: str) -> None:
+def test_lock_timeout_is_503_with_its_message(client: FlaskClient, db: Connection, database_url: str) -> None:
     run(db, FAILING_CLOCK.format("SET LOCAL lock_timeout = '50ms'; PERFORM FROM public.leader;"))
-    busy = psycopg2.connect(database_url)
-    run(busy, "LOCK TABLE leader")
+    blocker = psycopg2.connect(database_url)
+    run(blocker, "LOCK TABLE leader")
 
-    answer = client.get(TRY)
+    response = client.get(CRON_PREVIEW)
 
-    busy.close()
-    assert problem(answer) == (503, "unavailable")
-    assert "PostgreSQL says: canceling statement due to lock timeout" in answer.json["detail"]  # type: ignore[index]
+    blocker.close()
+    assert problem(response) == (503, "unavailable")
+    assert "PostgreSQL says: canceling statement due to lock timeout" in response.json["detail"]  # type: ignore[index]
 
 
-def test_a_server_that_stops_in_the_middle_is_said(client: FlaskClient, db: Connection) -> None:
+def test_server_shutdown_during_a_query_is_503_with_its_message(client: FlaskClient, db: Connection) -> None:
     run(db, FAILING_CLOCK.format("PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(10);"))
 
-    answer = client.get(TRY)
+    response = client.get(CRON_PREVIEW)
 
-    assert problem(answer) == (503, "unavailable")
-    assert "PostgreSQL says: terminating connection due to administrator command" in answer.json["detail"]  # type: ignore[index]
+    assert problem(response) == (503, "unavailable")
+    assert "PostgreSQL says: terminating connection due to administrator command" in response.json["detail"]  # type: ignore[index]
 
 
-def test_too_many_connections_are_said(client: FlaskClient, db: Connection) -> None:
+def test_connection_limit_of_the_database_is_503_with_its_message(client: FlaskClient, db: Connection) -> None:
     database = sql.Identifier(one(db, "SELECT current_database()"))
     limit = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}")
     run(db, limit.format(database, sql.Literal(0)).as_string(db))
 
     try:
-        answer = client.get(TRY)
+        response = client.get(CRON_PREVIEW)
     finally:  # the database is lent to other tests
         run(db, limit.format(database, sql.Literal(-1)).as_string(db))
 
-    assert problem(answer) == (503, "unavailable")
-    assert "PostgreSQL says: too many connections for database" in answer.json["detail"]  # type: ignore[index]
+    assert problem(response) == (503, "unavailable")
+    assert "PostgreSQL says: too many connections for database" in response.json["detail"]  # type: ignore[index]
 
 
-class Refusing(socketserver.StreamRequestHandler):
-    """Answers each of Redis's commands with one error."""
+class FailingRedis(socketserver.StreamRequestHandler):
+    """Replies to each command with the same error."""
 
-    said: bytes
+    redis_error: bytes
 
     def handle(self) -> None:
         while count := self.rfile.readline()[1:]:
             for _ in range(int(count)):
                 length = int(self.rfile.readline()[1:])
                 self.rfile.read(length + len(b"\r\n"))
-            self.wfile.write(b"-" + self.said + b"\r\n")
+            self.wfile.write(b"-" + self.redis_error + b"\r\n")
 
 
 @contextmanager
-def refusing_redis(said: str) -> Iterator[str]:
-    handler = type("Handler", (Refusing,), {"said": said.encode()})
+def failing_redis(redis_error: str) -> Iterator[str]:
+    handler = type("Handler", (FailingRedis,), {"redis_error": redis_error.encode()})
     with socketserver.ThreadingTCPServer((HOST, 0), handler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
@@ -104,7 +104,7 @@ def refusing_redis(said: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("redis_error", "reason"),
     [
         (
             "OOM command not allowed when used memory > 'maxmemory'.",
@@ -116,15 +116,15 @@ def refusing_redis(said: str) -> Iterator[str]:
         ("NOPERM this user has no permissions to run this command", "this user has no permissions"),
     ],
 )
-def test_what_redis_cannot_do_at_present_is_said(
-    databases: Databases, database_url: str, said: str, reason: str
+def test_redis_error_reply_is_503_with_its_message(
+    databases: Databases, database_url: str, redis_error: str, reason: str
 ) -> None:
-    with refusing_redis(said) as redis_url:
+    with failing_redis(redis_error) as redis_url:
         env = {"DATABASE_URL": databases.url_as("metrics_api", database_url), "REDIS_URL": redis_url}
         client = create_app(Settings.from_env(env)).test_client()
         results, ready, status = (client.get(path) for path in (f"/results/{MODEL}", "/readyz", "/status"))
 
-    assert [answer.status_code for answer in (results, ready, status)] == [503, 503, 503]
+    assert [response.status_code for response in (results, ready, status)] == [503, 503, 503]
     assert problem(results) == problem(ready) == (503, "unavailable")
     assert f"Redis says: {reason}" in results.json["detail"]  # type: ignore[index]
     assert ready.json["detail"] == "no answer from Redis"  # type: ignore[index]

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,17 +11,17 @@ import pytest
 from devstack import postgres, redis
 from devstack.ports import free_port
 from devstack.process import ROOT, wait_until
-from tests.integration.devstack.conftest import Launcher, descendants, environment, running
 from tests.support.databases import DEADLINE
+from tests.support.launcher import Launcher, descendants, environment, running
 
-SERVICES = ["api", "scheduler", "worker", "redis", "postgres"]  # in the order of their end
+SERVICES = ["api", "scheduler", "worker", "redis", "postgres"]  # in the order in which they are stopped
 MODEL = "00000000-0000-4000-8000-00000000dead"
 
 
-def refused(data_dir: Path, port: int | str) -> str:
-    """Start a launcher that must refuse; return the line that it says."""
-    done = subprocess.run(
-        [sys.executable, "-m", "local"],
+def start_error(data_dir: Path, port: int | str) -> str:
+    """Start a launcher that cannot start, and return its error, a single line."""
+    completed = subprocess.run(
+        [sys.executable, "-m", "devstack"],
         cwd=ROOT,
         env=environment(data_dir, port),
         capture_output=True,
@@ -28,19 +29,19 @@ def refused(data_dir: Path, port: int | str) -> str:
         timeout=100,
         check=False,
     )
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    return done.stderr
+    assert completed.returncode == 1
+    assert completed.stdout == ""
+    assert len(completed.stderr.splitlines()) == 1, completed.stderr
+    return completed.stderr
 
 
-def test_stack_env_says_where_everything_is(stack: Launcher) -> None:
+def test_stack_env_has_the_urls_and_process_ids(stack: Launcher) -> None:
     variables = stack.variables()
 
     assert stack.stack_env.stat().st_mode & 0o777 == 0o600
     assert variables["API_URL"] == f"http://127.0.0.1:{stack.port}"
-    assert postgres.answers(variables["DATABASE_URL"])
-    assert redis.answers(variables["REDIS_URL"])
+    assert postgres.accepts_connections(variables["DATABASE_URL"])
+    assert redis.is_ready(variables["REDIS_URL"])
     pids = {int(variables[f"{service.upper()}_PID"]) for service in SERVICES}
     assert len(pids) == len(SERVICES)
     assert running(pids) == pids
@@ -63,30 +64,30 @@ def test_every_line_begins_with_its_process(stack: Launcher) -> None:
     assert all(name.endswith(" | ") for name in names)
 
 
-def test_a_second_start_on_the_same_folder_is_refused(stack: Launcher) -> None:
-    assert "in use by a stack" in refused(stack.data_dir, free_port())
+def test_a_second_launcher_of_the_same_folder_cannot_start(stack: Launcher) -> None:
+    assert "in use by a stack" in start_error(stack.data_dir, free_port())
     assert stack.stack_env.exists()
 
 
-def test_a_taken_port_is_refused(stack: Launcher, data_dir: Path) -> None:
-    assert f"port {stack.port} is not free" in refused(data_dir, stack.port)
+def test_the_port_has_to_be_free(stack: Launcher, data_dir: Path) -> None:
+    assert f"port {stack.port} is not free" in start_error(data_dir, stack.port)
 
 
-def test_a_wrong_port_is_refused(data_dir: Path) -> None:
-    assert 'PORT is "http"; write a number from 1 to 65535' in refused(data_dir, "http")
+def test_the_port_has_to_be_valid(data_dir: Path) -> None:
+    assert 'PORT is "http"; write a number from 1 to 65535' in start_error(data_dir, "http")
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_killed_process_is_started_again(stack: Launcher, service: str) -> None:
+def test_a_killed_process_is_restarted(stack: Launcher, service: str) -> None:
     variable = f"{service.upper()}_PID"
     killed = stack.variables()[variable]
 
     os.kill(int(killed), signal.SIGKILL)
 
     assert wait_until(lambda: stack.variables()[variable] != killed, seconds=DEADLINE), stack.output
-    assert wait_until(stack.answers, seconds=DEADLINE), stack.output
-    started = {int(stack.variables()[variable])}
-    assert running(started) == started
+    assert wait_until(stack.is_api_ready, seconds=DEADLINE), stack.output
+    restarted = {int(stack.variables()[variable])}
+    assert running(restarted) == restarted
 
 
 def test_a_killed_launcher_leaves_nothing_running_and_loses_no_row(data_dir: Path) -> None:
@@ -96,26 +97,26 @@ def test_a_killed_launcher_leaves_nothing_running_and_loses_no_row(data_dir: Pat
         processes = descendants(launcher.popen.pid)
         assert len(processes) > len(SERVICES)
 
-        launcher.end(signal.SIGKILL)
+        launcher.stop(signal.SIGKILL)
 
-    with Launcher.start(data_dir, launcher.port) as again:  # at once, as an impatient user does
+    with Launcher.start(data_dir, launcher.port) as restarted:  # at once, as an impatient user does
         assert wait_until(lambda: not running(processes), seconds=DEADLINE), running(processes)
-        again.wait_until_ready()
-        assert count_rows(again.variables()["DATABASE_URL"]) == 1
+        restarted.wait_until_ready()
+        assert count_rows(restarted.variables()["DATABASE_URL"]) == 1
 
 
-def test_sigterm_ends_everything_in_order(data_dir: Path) -> None:
+def test_sigterm_stops_all_processes_in_order(data_dir: Path) -> None:
     with Launcher.start(data_dir) as launcher:
         launcher.wait_until_ready()
         processes = descendants(launcher.popen.pid)
 
-        code = launcher.end(signal.SIGTERM)
+        exit_code = launcher.stop(signal.SIGTERM)
 
-        assert code == 0, launcher.output
+        assert exit_code == 0, launcher.output
         assert not running(processes)
         assert not launcher.stack_env.exists()
         assert "Traceback" not in launcher.output
-        stopped = [line.split()[-1] for line in launcher.output.splitlines() if "| stopping" in line]
+        stopped = re.findall(r"^stack +\| (\w+) stopped \(", launcher.output, re.MULTILINE)
         assert stopped == SERVICES
 
 

@@ -1,4 +1,4 @@
-"""The scheduler as a process: who leads, and what it survives."""
+"""Scheduler process under beat: signals, configuration, and nights with DST transitions."""
 
 import signal
 import time
@@ -9,155 +9,90 @@ import pytest
 import redis
 from celery import Celery
 from celery.exceptions import ImproperlyConfigured
-from psycopg2 import OperationalError
 
-from core import postgres
 from devstack import redis as local_redis
 from devstack.services import SCHEDULER
-from scheduler import leader_election
 from scheduler.leader import HEARTBEAT_INTERVAL
-from scheduler.leader_election import try_to_lead
-from tests.integration.scheduler.conftest import BEFORE, NOON, SESSIONS, Run, with_standby
 from tests.support import cron_model
-from tests.support.databases import MODEL, Connection, Databases, model_ids, one, run, schedule, set_clock, wait_for
-from tests.support.processes import Service, is_quick, leads, service
-from tests.support.queue import sent, taken
+from tests.support.celery_queue import drain_queue, published_messages
+from tests.support.databases import Connection, Databases, model_ids, one, run, schedule, set_clock, wait_for
+from tests.support.processes import is_leader, running_service, runs_within
+from tests.support.schedulers import (
+    BEFORE_NOON,
+    COUNT_SESSIONS,
+    NOON,
+    StartScheduler,
+    leader_error,
+    wait_for_cron_specs,
+)
 
 MINUTE = timedelta(minutes=1)
 
-BY_CELERY = ["celery", "--quiet", "-A", "scheduler.app", "beat", "--scheduler", "scheduler.beat:DatabaseScheduler"]
+CELERY_BEAT = ["celery", "--quiet", "-A", "scheduler.app", "beat", "--scheduler", "scheduler.beat:DatabaseScheduler"]
 
 
-def leader_and_standby(db: Connection, run_scheduler: Run) -> tuple[Service, Service]:
-    """Start two schedulers half a minute before noon, with one schedule to run."""
-    set_clock(db, BEFORE)
-    schedule(db)
-    first = run_scheduler()
-    return first, with_standby(db, first, run_scheduler)
-
-
-def test_two_at_once_have_one_leader_and_the_standby_takes_over(
-    db: Connection, run_scheduler: Run, redis_client: redis.Redis
-) -> None:
-    first, second = leader_and_standby(db, run_scheduler)
-    wait_for(lambda: one(db, "SELECT count(*) FROM crons") == 1)
-    time.sleep(1.0)  # the standby has tried by then
-    assert leads(db, first)
-
-    first.kill()
-    killed_at = time.monotonic()
-    wait_for(lambda: leads(db, second))
-    took = time.monotonic() - killed_at
-    set_clock(db, NOON)
-
-    wait_for(lambda: sent(redis_client))
-    assert [message["model_ids"] for message in sent(redis_client)] == [[MODEL]]
-    assert took < 2.0
-
-
-def test_a_leader_that_is_stopped_is_replaced_and_does_no_harm_when_it_goes_on(
-    db: Connection, run_scheduler: Run, redis_client: redis.Redis
-) -> None:
-    first, second = leader_and_standby(db, run_scheduler)
-
-    first.popen.send_signal(signal.SIGSTOP)
-    wait_for(lambda: leads(db, second), seconds=15)
-    first.popen.send_signal(signal.SIGCONT)
-    wait_for(lambda: "PostgreSQL" in first.output)
-    set_clock(db, NOON)
-
-    wait_for(lambda: sent(redis_client))
-    time.sleep(0.5)  # for what should not come
-    assert len(sent(redis_client)) == 1
-    assert leads(db, second)
-    assert first.popen.poll() is None
-
-
-def test_a_lead_ends_with_its_session(databases: Databases, database_url: str) -> None:
-    url = databases.url_as("metrics_scheduler", database_url)
-    first, second = postgres.connect(url, "first"), postgres.connect(url, "second")
-
-    assert try_to_lead(first)
-    assert not try_to_lead(second)
-    first.close()
-    wait_for(lambda: try_to_lead(second), seconds=2)
-    second.close()
-
-
-def test_a_silent_leader_is_ended_by_a_standby(
-    databases: Databases, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leader_election, "LEADER_TIMEOUT", 0)
-    url = databases.url_as("metrics_scheduler", database_url)
-    first, second = postgres.connect(url, "first"), postgres.connect(url, "second")
-    assert try_to_lead(first)
-
-    wait_for(lambda: try_to_lead(second), seconds=2)
-
-    with pytest.raises(OperationalError):
-        run(first, "SELECT 1")
-    first.close()
-    second.close()
-
-
-def test_it_goes_on_when_redis_was_away(
+def test_scheduler_recovers_after_an_outage_of_redis(
     databases: Databases, db: Connection, database_url: str, tmp_path: Path
 ) -> None:
-    set_clock(db, BEFORE)
+    set_clock(db, BEFORE_NOON)
     schedule(db)
     with local_redis.running() as server, redis.Redis.from_url(server.url) as client:
         env = {"DATABASE_URL": databases.url_as("metrics_scheduler", database_url), "REDIS_URL": server.url}
-        with service(SCHEDULER, env, tmp_path / "log") as scheduler:
-            wait_for(lambda: one(db, "SELECT count(*) FROM crons") == 1)
+        with running_service(SCHEDULER, env, tmp_path / "log") as scheduler:
+            wait_for_cron_specs(db)
             server.process.kill()
             set_clock(db, NOON)
-            wait_for(lambda: "Redis" in (one(db, "SELECT error FROM leader") or ""))
+            wait_for(lambda: "Redis" in leader_error(db))
 
             server.process.start()
 
-            wait_for(lambda: local_redis.answers(server.url) and sent(client))
+            wait_for(lambda: local_redis.is_ready(server.url) and published_messages(client))
             wait_for(lambda: one(db, "SELECT error FROM leader") is None)
             assert scheduler.popen.poll() is None
 
 
-@pytest.mark.parametrize("command", [SCHEDULER, BY_CELERY])
-def test_it_ends_on_sigterm_and_frees_the_lead(db: Connection, run_scheduler: Run, command: list[str]) -> None:
-    def seconds_to_the_end() -> float:
-        scheduler = run_scheduler(command)
-        wait_for(lambda: leads(db, scheduler))
-        started = time.monotonic()
+@pytest.mark.parametrize("command", [SCHEDULER, CELERY_BEAT])
+def test_scheduler_ends_on_sigterm_and_releases_the_leader_lock(
+    db: Connection, start_scheduler: StartScheduler, command: list[str]
+) -> None:
+    def time_to_stop() -> float:
+        scheduler = start_scheduler(command)
+        wait_for(lambda: is_leader(db, scheduler))
+        started_at = time.monotonic()
         assert scheduler.stop() == 0
-        took = time.monotonic() - started
-        wait_for(lambda: one(db, SESSIONS) == 0)  # the server notices the end a little later
+        seconds = time.monotonic() - started_at
+        wait_for(lambda: one(db, COUNT_SESSIONS) == 0)  # the server notices the end a little later
         assert "Traceback" not in scheduler.output
-        return took
+        return seconds
 
-    assert is_quick(seconds_to_the_end, 5.0)
+    assert runs_within(time_to_stop, 5.0)
 
 
 @pytest.mark.parametrize("delay", [0.3, 0.5, 0.7, 0.9])
-def test_it_ends_on_sigterm_while_it_starts(run_scheduler: Run, delay: float) -> None:
-    scheduler = run_scheduler()
+def test_scheduler_ends_on_sigterm_while_it_starts(start_scheduler: StartScheduler, delay: float) -> None:
+    scheduler = start_scheduler()
     time.sleep(delay)
 
-    assert scheduler.stop() in {0, -signal.SIGTERM}  # before it handles signals, the signal itself ends it
+    assert scheduler.stop() in {0, -signal.SIGTERM}  # before signals are handled, the default action ends it
 
     assert "Traceback" not in scheduler.output
 
 
-def test_a_new_cron_has_its_next_moment_at_once(db: Connection, run_scheduler: Run) -> None:
-    """The bench measures how soon; here it comes without the look that the scheduler takes every few seconds."""
-    scheduler = run_scheduler()
-    wait_for(lambda: leads(db, scheduler))
-    looked_at = one(db, "SELECT looked_at FROM leader")
-    wait_for(lambda: one(db, "SELECT looked_at FROM leader") > looked_at)
+def test_new_cron_spec_gets_its_next_due_time_without_waiting_for_a_heartbeat(
+    db: Connection, start_scheduler: StartScheduler
+) -> None:
+    """The benchmark measures how soon."""
+    scheduler = start_scheduler()
+    wait_for(lambda: is_leader(db, scheduler))
+    heartbeat_at = one(db, "SELECT looked_at FROM leader")
+    wait_for(lambda: one(db, "SELECT looked_at FROM leader") > heartbeat_at)
 
     schedule(db, cron="7 7 7 7 *")
 
     wait_for(lambda: one(db, "SELECT count(next_due_at) FROM crons") == 1, seconds=HEARTBEAT_INTERVAL - 0.5)
 
 
-def test_it_refuses_a_beat_schedule(
+def test_scheduler_refuses_a_beat_schedule(
     databases: Databases, database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
@@ -178,40 +113,42 @@ NIGHTS = [
     ("Europe/Warsaw", "2026-10-24 23:30"),  # 03:00 becomes 02:00 at 01:00 UTC
     ("America/New_York", "2026-11-01 04:30"),  # 02:00 becomes 01:00 at 06:00 UTC
 ]
-NIGHT_JOBS = [
+NIGHT_CRONS = [
     "30 2 * * *", "0,30 2 * * *", "30 2,3 * * *", "0 2-4 * * *", "15 1 * * *", "30 1 * * *", "45 1 * * sun",
     "10 0-5 * * *", "*/15 * * * *", "*/30 2 * * *", "30 * * * *", "20 */2 * * *", "7-57/10 1-3 * * *", "0 3 * * *",
     "@hourly",
 ]  # fmt: skip
-# Nothing that is due is still to be sent.
-ALL_SENT = """
+# Everything that is due has been published.
+ALL_PUBLISHED = """
     SELECT count(*) FILTER (WHERE cron.next_due_at > %s) = count(*) AND count(*) > 0
     FROM metrics_executions AS schedule LEFT JOIN crons AS cron USING (cron_expression, timezone)
 """
 
 
-def test_through_the_nights_of_a_shift_it_fires_what_the_reference_model_says(
-    db: Connection, run_scheduler: Run, redis_client: redis.Redis
+def test_scheduler_publishes_the_due_times_of_the_reference_model_in_nights_with_dst_transitions(
+    db: Connection, start_scheduler: StartScheduler, redis_client: redis.Redis
 ) -> None:
     """Minute by minute of the database's clock, four hours a night."""
-    run_scheduler()
-    for zone, begin in NIGHTS:
-        start = datetime.fromisoformat(f"{begin}+00:00")
+    start_scheduler()
+    for zone, start_text in NIGHTS:
+        start = datetime.fromisoformat(f"{start_text}+00:00")
         run(db, "DELETE FROM metrics_executions; DELETE FROM crons; DELETE FROM fires")
         set_clock(db, str(start))
-        jobs = dict(zip(model_ids(len(NIGHT_JOBS)), NIGHT_JOBS, strict=True))
-        for model, cron in jobs.items():
-            schedule(db, model, cron, zone)
+        crons = dict(zip(model_ids(len(NIGHT_CRONS)), NIGHT_CRONS, strict=True))
+        for model_id, cron in crons.items():
+            schedule(db, model_id, cron, zone)
 
         for minute in range(1, 241):
             now = start + minute * MINUTE
             set_clock(db, str(now))
-            wait_for(lambda now=now: one(db, ALL_SENT, now))  # type: ignore[misc]
+            wait_for(lambda now=now: one(db, ALL_PUBLISHED, now))  # type: ignore[misc]
 
-        fired = [(model, message["due_at"]) for message in taken(redis_client) for model in message["model_ids"]]
-        expected = [
-            (model, fire.isoformat(timespec="milliseconds"))
-            for model, cron in jobs.items()
-            for fire in cron_model.fires(cron, zone, start + MINUTE, start + 241 * MINUTE)
+        published = [
+            (model_id, message["due_at"]) for message in drain_queue(redis_client) for model_id in message["model_ids"]
         ]
-        assert sorted(fired) == sorted(expected)
+        expected = [
+            (model_id, due_at.isoformat(timespec="milliseconds"))
+            for model_id, cron in crons.items()
+            for due_at in cron_model.fire_times(cron, zone, start + MINUTE, start + 241 * MINUTE)
+        ]
+        assert sorted(published) == sorted(expected)

@@ -1,4 +1,4 @@
-"""The health check of a scheduler's container."""
+"""Health check of the scheduler's container."""
 
 from contextlib import closing
 
@@ -15,20 +15,20 @@ def url(databases: Databases, database_url: str) -> str:
     return databases.url_as("metrics_scheduler", database_url)
 
 
-def test_a_scheduler_that_asks_postgresql_something_is_well(url: str) -> None:
+def test_scheduler_that_queries_postgresql_is_healthy(url: str) -> None:
     with closing(postgres.connect(url, f"{APPLICATION_NAME}this-host:7")) as database:
         assert health.problem(database, "this-host") is None
 
 
-def test_a_scheduler_that_is_not_there_is_not(url: str) -> None:
+def test_scheduler_without_a_session_is_unhealthy(url: str) -> None:
     with closing(postgres.connect(url, f"{APPLICATION_NAME}other-host:7")) as database:
         assert health.problem(database, "this-host") == "no scheduler of this-host is connected to PostgreSQL"
 
 
-def test_a_silent_scheduler_is_not(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scheduler_with_an_idle_session_is_unhealthy(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "HEARTBEAT_TIMEOUT", 0)
     with (
         closing(postgres.connect(url, f"{APPLICATION_NAME}this-host:7")),
-        closing(postgres.connect(url, "asks")) as database,
+        closing(postgres.connect(url, "health check")) as database,
     ):
-        assert "has asked PostgreSQL nothing for" in (health.problem(database, "this-host") or "")
+        assert "has not queried PostgreSQL for" in (health.problem(database, "this-host") or "")

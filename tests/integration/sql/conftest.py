@@ -1,12 +1,12 @@
-"""The database's own tests run on both ends of the supported versions, where both are installed."""
+"""Fixtures: tests of the database run on the oldest and the newest supported PostgreSQL, if both are installed."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import OLDEST_POSTGRES, run_databases
 from tests.support.databases import Databases
+from tests.support.postgres_servers import OLDEST_POSTGRES, running_databases
 
 VERSIONS = [None, OLDEST_POSTGRES] if OLDEST_POSTGRES.is_dir() else [None]
 
@@ -14,4 +14,5 @@ VERSIONS = [None, OLDEST_POSTGRES] if OLDEST_POSTGRES.is_dir() else [None]
 @pytest.fixture(scope="session", params=VERSIONS, ids=lambda binaries: "oldest" if binaries else "embedded")
 def databases(request: pytest.FixtureRequest, passwords: dict[str, str]) -> Iterator[Databases]:
     binaries: Path | None = request.param
-    yield from run_databases(passwords, binaries)
+    with running_databases(passwords, binaries) as databases:
+        yield databases

@@ -1,4 +1,4 @@
-"""A table of results in partitions, made by the very statements of docs/partitions.md."""
+"""Table results in partitions, created with the statements of docs/partitions.md."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -15,8 +15,18 @@ from scheduler.settings import Settings
 from scheduler.tasks import results_retention
 from scheduler.tasks.results_retention import ResultsRetention
 from sql.apply import apply
-from tests.integration.sql.test_tables import newest
-from tests.support.databases import MODEL, OTHER, Connection, Databases, one, replace_database, rows, run, set_clock
+from tests.support.databases import (
+    MODEL,
+    OTHER,
+    Connection,
+    Databases,
+    newest_label_rows,
+    one,
+    replace_database,
+    rows,
+    run,
+    set_clock,
+)
 
 ADD = "INSERT INTO results (model_id, y_true, y_pred, timestamp) VALUES (%s, '[1]', '[1]', %s) RETURNING id"
 QUIET = "00000000-0000-4000-8000-000000000001"
@@ -25,11 +35,11 @@ PARTITIONS = """
     WHERE inhparent = 'results'::regclass ORDER BY 1
 """
 
-Follow = Callable[[str], None]
+RunSection = Callable[[str], None]
 
 
-def statements(heading: str) -> str:
-    """Return what the document gives below a heading, to be pasted into psql."""
+def code_below(heading: str) -> str:
+    """Return the code below a heading of the document."""
     section = Path("docs/partitions.md").read_text().split(f"\n## {heading}\n")[1].split("\n##")[0]
     groups = groupby(section.splitlines(), key=lambda line: line.startswith("    ") or not line)
     return "\n".join(line for indented, lines in groups if indented for line in lines)
@@ -37,7 +47,7 @@ def statements(heading: str) -> str:
 
 @pytest.fixture
 def url(databases: Databases, passwords: dict[str, str]) -> Iterator[str]:
-    """A database of its own: what is done to it cannot be undone."""
+    """Database of this test only, since it cannot be reset."""
     admin = psycopg2.connect(replace_database(databases.template_url, "postgres"))
     admin.autocommit = True
     run(admin, "CREATE DATABASE partitioned")
@@ -58,15 +68,15 @@ def db(url: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def follow(url: str) -> Follow:
-    """Return a function that does what the document says below a heading."""
+def run_section(url: str) -> RunSection:
+    """Return a function that runs the code below a heading with psql."""
     psql = [str(embedded_binaries() / "psql"), "--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", url]
 
-    def paste(heading: str) -> None:
-        done = subprocess.run(psql, input=statements(heading), text=True, capture_output=True, check=False)
-        assert (done.returncode, done.stderr) == (0, "")
+    def run_code(heading: str) -> None:
+        psql_run = subprocess.run(psql, input=code_below(heading), text=True, capture_output=True, check=False)
+        assert (psql_run.returncode, psql_run.stderr) == (0, "")
 
-    return paste
+    return run_code
 
 
 def partitions(db: Connection) -> list[str]:
@@ -74,17 +84,17 @@ def partitions(db: Connection) -> list[str]:
 
 
 def partition_of(db: Connection, number: int) -> str:
-    found: str = one(db, "SELECT tableoid::regclass::text FROM results WHERE id = %s", number)
-    return found
+    name: str = one(db, "SELECT tableoid::regclass::text FROM results WHERE id = %s", number)
+    return name
 
 
 @pytest.mark.parametrize("heading", ["To months", "By model"])
-def test_a_live_table_becomes_a_partitioned_one(
-    db: Connection, url: str, databases: Databases, follow: Follow, heading: str
+def test_table_in_use_is_converted_to_partitions(
+    db: Connection, url: str, databases: Databases, run_section: RunSection, heading: str
 ) -> None:
     first = [one(db, ADD, model_id, "2026-12-01") for model_id in (MODEL, OTHER, MODEL)]
 
-    follow(heading)
+    run_section(heading)
 
     client = psycopg2.connect(databases.url_as("metrics_client", url))
     client.autocommit = True
@@ -93,40 +103,40 @@ def test_a_live_table_becomes_a_partitioned_one(
         run(client, "INSERT INTO results (model_id, y_true, y_pred, timestamp) VALUES (%s, '[]', '[1]', now())", MODEL)
     client.close()
     assert added > max(first)
-    assert newest(db, MODEL, OTHER) == [(OTHER, first[1]), (MODEL, added)]
+    assert newest_label_rows(db, MODEL, OTHER) == [(OTHER, first[1]), (MODEL, added)]
     run(db, "SET enable_seqscan = off; SET enable_bitmapscan = off")
-    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN SELECT * FROM latest_results('{{{MODEL}}}')"))
+    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN SELECT * FROM newest_label_rows('{{{MODEL}}}')"))
     assert plan.count("Index Scan using results_") == len(partitions(db))
     assert "->  Sort" not in plan
 
 
 @pytest.mark.parametrize("heading", ["To months", "By model"])
-def test_the_scripts_can_be_applied_again(
-    db: Connection, url: str, passwords: dict[str, str], follow: Follow, heading: str
+def test_scripts_can_be_applied_to_a_partitioned_table(
+    db: Connection, url: str, passwords: dict[str, str], run_section: RunSection, heading: str
 ) -> None:
-    follow(heading)
+    run_section(heading)
 
     for _ in range(2):
         apply(url, passwords=passwords, test_data=True)
 
     assert one(db, "SELECT count(*) FROM results") == 40
-    assert one(db, "SELECT obj_description('results'::regclass)").startswith("What models predicted")
+    assert one(db, "SELECT obj_description('results'::regclass)").startswith("The label rows: ")
     assert one(db, "SELECT count(*) FROM pg_index WHERE indrelid = 'results'::regclass") == 2
 
 
-def test_each_month_has_its_partition_and_what_fits_nowhere_is_taken_too(db: Connection, follow: Follow) -> None:
-    follow("To months")
+def test_rows_go_to_the_partition_of_their_month_or_to_the_default_one(db: Connection, run_section: RunSection) -> None:
+    run_section("To months")
     for _ in range(2):
-        follow("Months ahead")
+        run_section("Months ahead")
     early = one(db, ADD, MODEL, "2027-04-15")
     assert partition_of(db, early) == "results_others"
     set_clock(db, "2027-01-15 12:00+00")
-    follow("Months ahead")
+    run_section("Months ahead")
 
     months = ["results_2027_01", "results_2027_02", "results_2027_03", "results_2027_04"]
     assert partitions(db) == [*months, "results_before_2027", "results_others"]
     assert partition_of(db, early) == "results_2027_04"
-    for moment, name in [
+    for timestamp, name in [
         ("1999-01-01", "results_before_2027"),
         ("2026-12-31 23:59:59.999999+00", "results_before_2027"),
         ("2027-01-01 00:00+00", "results_2027_01"),
@@ -134,36 +144,36 @@ def test_each_month_has_its_partition_and_what_fits_nowhere_is_taken_too(db: Con
         ("2035-01-01", "results_others"),
         ("infinity", "results_others"),
     ]:
-        assert partition_of(db, one(db, ADD, MODEL, moment)) == name
+        assert partition_of(db, one(db, ADD, MODEL, timestamp)) == name
 
 
-def test_an_old_month_goes_and_quiet_models_keep_their_newest_row(db: Connection, follow: Follow) -> None:
-    kept = [one(db, ADD, QUIET, moment) for moment in ("2026-10-01", "2026-11-01")][-1]
+def test_dropping_a_month_keeps_the_newest_label_row_of_every_model(db: Connection, run_section: RunSection) -> None:
+    kept = [one(db, ADD, QUIET, timestamp) for timestamp in ("2026-10-01", "2026-11-01")][-1]
     one(db, ADD, MODEL, "2026-12-01")
-    follow("To months")
-    follow("Months ahead")
-    one(db, ADD, QUIET, "2031-01-01")  # does not count yet
+    run_section("To months")
+    run_section("Months ahead")
+    one(db, ADD, QUIET, "2031-01-01")  # ignored until then
     set_clock(db, "2027-02-01 00:00+00")
     last = one(db, ADD, MODEL, "2027-01-31")
 
-    follow("Old months")
+    run_section("Old months")
 
     assert partitions(db) == ["results_2027_01", "results_2027_02", "results_2027_03", "results_others"]
-    assert newest(db, MODEL, QUIET) == [(QUIET, kept), (MODEL, last)]
+    assert newest_label_rows(db, MODEL, QUIET) == [(QUIET, kept), (MODEL, last)]
     assert one(db, "SELECT count(*) FROM results") == 3
 
 
 @pytest.mark.parametrize("headings", [["To months", "Months ahead"], ["By model"]])
-def test_old_rows_go_from_partitions_as_well(
+def test_results_retention_deletes_rows_of_partitions(
     db: Connection,
     url: str,
     databases: Databases,
-    follow: Follow,
+    run_section: RunSection,
     monkeypatch: pytest.MonkeyPatch,
     headings: list[str],
 ) -> None:
     for heading in headings:
-        follow(heading)
+        run_section(heading)
     set_clock(db, "2027-03-15 00:00+00")
     for month in range(1, 4):
         for model_id in (MODEL, OTHER, QUIET)[:month]:

@@ -1,4 +1,4 @@
-"""What metrics_executions takes, what it refuses, and what it announces."""
+"""Validation triggers of metrics_executions: validation, normalization, timestamps and notifications."""
 
 import json
 import random
@@ -28,8 +28,8 @@ from tests.support.databases import (
 
 
 @pytest.fixture
-def ears(database_url: str) -> Iterator[Connection]:
-    """A connection that listens, as the scheduler does."""
+def listener(database_url: str) -> Iterator[Connection]:
+    """Connection that listens to the channel, like the scheduler's."""
     connection = psycopg2.connect(database_url)
     connection.autocommit = True
     run(connection, "LISTEN metrics_executions")
@@ -37,30 +37,30 @@ def ears(database_url: str) -> Iterator[Connection]:
     connection.close()
 
 
-def heard(ears: Connection) -> list[Any]:
-    """Return what was announced since the last call; the answer to a query comes after all that was committed."""
-    run(ears, "SELECT 1")
-    ears.poll()
-    payloads = [json.loads(notify.payload) for notify in ears.notifies]
-    ears.notifies.clear()
+def received_payloads(listener: Connection) -> list[Any]:
+    """Return the payloads since the last call; those of committed transactions precede the response to the query."""
+    run(listener, "SELECT 1")
+    listener.poll()
+    payloads = [json.loads(notify.payload) for notify in listener.notifies]
+    listener.notifies.clear()
     return payloads
 
 
 @pytest.mark.parametrize("expression", VALID)
-def test_it_takes(db: Connection, expression: str) -> None:
+def test_valid_cron_expression_is_accepted_unchanged(db: Connection, expression: str) -> None:
     schedule(db, cron=expression)
 
     assert one(db, "SELECT cron_expression FROM metrics_executions") == expression
 
 
 @pytest.mark.parametrize("expression", INVALID)
-def test_it_refuses(db: Connection, expression: str) -> None:
-    with pytest.raises(CheckViolation, match="cron_expression") as refusal:
+def test_invalid_cron_expression_is_rejected(db: Connection, expression: str) -> None:
+    with pytest.raises(CheckViolation, match="cron_expression") as raised:
         schedule(db, cron=expression)
 
-    assert refusal.value.diag.message_hint
-    assert refusal.value.diag.column_name == "cron_expression"
-    assert len(refusal.value.diag.message_primary or "") < 300
+    assert raised.value.diag.message_hint
+    assert raised.value.diag.column_name == "cron_expression"
+    assert len(raised.value.diag.message_primary or "") < 300
     assert rows(db, "SELECT FROM metrics_executions") == []
 
 
@@ -107,16 +107,16 @@ def test_it_refuses(db: Connection, expression: str) -> None:
         ("x * * * *", 'minute "x" is not understood', "Write *, */step, a value from 0 to 59, a range"),
     ],
 )
-def test_it_says_what_is_wrong_and_what_to_write(db: Connection, expression: str, message: str, hint: str) -> None:
-    with pytest.raises(CheckViolation) as refusal:
+def test_error_has_the_invalid_part_and_a_hint(db: Connection, expression: str, message: str, hint: str) -> None:
+    with pytest.raises(CheckViolation) as raised:
         schedule(db, cron=expression)
 
-    assert refusal.value.diag.message_primary == f'cron_expression "{expression}" is refused: {message}'
-    assert hint in (refusal.value.diag.message_hint or "")
+    assert raised.value.diag.message_primary == f'cron_expression "{expression}" is refused: {message}'
+    assert hint in (raised.value.diag.message_hint or "")
 
 
-def wrapped(low: int, high: int) -> list[str]:
-    """Return all ranges that do not ascend, with some steps, and all values with a step."""
+def items_without_ascending_range(low: int, high: int) -> list[str]:
+    """Return all ranges that do not ascend, with some steps, and all single values with a step."""
     return [
         *(f"{first}-{last}{step}" for first in range(low, high + 1) for last in range(low, first + 1)
           for step in ("", "/2", f"/{high}")),
@@ -124,28 +124,26 @@ def wrapped(low: int, high: int) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("place", "low", "high"), [(0, 0, 59), (1, 0, 23), (2, 1, 31), (3, 1, 12), (4, 0, 7)])
-def test_what_it_says_to_write_instead_is_accepted_and_means_that(
-    db: Connection, place: int, low: int, high: int
-) -> None:
-    items = wrapped(low, high)
+@pytest.mark.parametrize(("field_index", "low", "high"), [(0, 0, 59), (1, 0, 23), (2, 1, 31), (3, 1, 12), (4, 0, 7)])
+def test_suggested_correction_is_valid_and_equivalent(db: Connection, field_index: int, low: int, high: int) -> None:
+    items = items_without_ascending_range(low, high)
 
     hints = rows(
         db,
-        "SELECT item, (cron_field_problem(item, %s)).hint FROM unnest(%s::text[]) WITH ORDINALITY AS written (item, n)",
-        place + 1, items,
+        "SELECT item, (cron_field_problem(item, %s)).hint FROM unnest(%s::text[]) WITH ORDINALITY AS input (item, n)",
+        field_index + 1, items,
     )  # fmt: skip
 
     assert len(hints) == len(items)
     for item, hint in hints:
-        written = str(hint).removeprefix("Write ").removesuffix(".")
-        expression = " ".join(written if field == place else "*" for field in range(5))
-        assert cron_model.accepts(expression), (item, hint)
-        assert cron_model.read(expression).fields[place] == meant(item, low, high), (item, hint)
+        replacement = str(hint).removeprefix("Write ").removesuffix(".")
+        expression = " ".join(replacement if field == field_index else "*" for field in range(5))
+        assert cron_model.is_valid(expression), (item, hint)
+        assert cron_model.parse(expression).fields[field_index] == wrapped_values(item, low, high), (item, hint)
 
 
-def meant(item: str, low: int, high: int) -> set[int]:
-    """Return the values of a range that goes on from the start of its field."""
+def wrapped_values(item: str, low: int, high: int) -> set[int]:
+    """Return the values of a range that may wrap around the end of its field."""
     ends, _, step = item.partition("/")
     first, _, last = ends.partition("-")
     week = high == 7
@@ -161,7 +159,7 @@ def meant(item: str, low: int, high: int) -> set[int]:
     ("written", "stored"),
     [(" \t0  9 *\t* MON-Fri ", "0 9 * * mon-fri"), (" @Daily", "@daily"), ("* * * * *", "* * * * *")],
 )
-def test_it_stores_the_normal_form(db: Connection, written: str, stored: str) -> None:
+def test_cron_expression_is_stored_normalized(db: Connection, written: str, stored: str) -> None:
     schedule(db, MODEL, cron=written)
     schedule(db, OTHER, cron="1 1 1 1 1")
     run(db, "UPDATE metrics_executions SET cron_expression = %s WHERE model_id = %s", written, OTHER)
@@ -187,15 +185,15 @@ def test_it_stores_the_normal_form(db: Connection, written: str, stored: str) ->
         ("", "Write UTC, or an IANA name"),
     ],
 )
-def test_it_refuses_a_zone(db: Connection, zone: str, hint: str) -> None:
-    with pytest.raises(ForeignKeyViolation, match=f'timezone "{zone}" is refused'.replace("+", r"\+")) as refusal:
+def test_unknown_time_zone_is_rejected(db: Connection, zone: str, hint: str) -> None:
+    with pytest.raises(ForeignKeyViolation, match=f'timezone "{zone}" is refused'.replace("+", r"\+")) as raised:
         schedule(db, zone=zone)
 
-    assert (refusal.value.diag.message_hint or "").startswith(hint)
+    assert (raised.value.diag.message_hint or "").startswith(hint)
 
 
-def test_what_is_too_long_for_an_index_is_refused_as_everything_else(db: Connection) -> None:
-    """Random, so that it cannot be compressed."""
+def test_value_too_long_for_an_index_is_rejected_by_validation(db: Connection) -> None:
+    """Random values, which PostgreSQL cannot compress."""
     chance = random.Random(1)
     minutes = ",".join(str(chance.randrange(60)) for _ in range(20_000))
     zone = "/" + "".join(chance.choice(string.ascii_letters) for _ in range(5000))
@@ -210,14 +208,14 @@ def test_what_is_too_long_for_an_index_is_refused_as_everything_else(db: Connect
         schedule(db, OTHER, zone=zone)
 
 
-def test_the_problems_of_a_schedule_are_those_of_its_normal_form(db: Connection) -> None:
+def test_schedule_problems_normalizes_the_cron_expression(db: Connection) -> None:
     assert rows(db, "SELECT * FROM schedule_problems(' 0  9 * * MON-FRI', 'UTC')") == []
     assert one(db, "SELECT message FROM schedule_problems('0 0 L * *', 'UTC')").startswith(
         'cron_expression "0 0 l * *" is refused: day-of-month "l"'
     )
 
 
-def test_a_row_that_got_past_the_gate_is_brought_into_its_normal_form_with_the_next_change(db: Connection) -> None:
+def test_row_that_bypassed_the_triggers_is_normalized_by_the_next_change(db: Connection) -> None:
     with past_the_triggers(db):
         schedule(db, cron=" 0 9 * *  MON")
 
@@ -226,7 +224,7 @@ def test_a_row_that_got_past_the_gate_is_brought_into_its_normal_form_with_the_n
     assert one(db, "SELECT cron_expression FROM metrics_executions") == "0 9 * * mon"
 
 
-def test_it_refuses_the_whole_statement_for_one_bad_row(db: Connection) -> None:
+def test_one_invalid_row_rejects_the_whole_statement(db: Connection) -> None:
     with pytest.raises(CheckViolation):
         run(
             db,
@@ -237,29 +235,29 @@ def test_it_refuses_the_whole_statement_for_one_bad_row(db: Connection) -> None:
     assert rows(db, "SELECT FROM metrics_executions") == []
 
 
-def test_it_refuses_a_null(db: Connection) -> None:
+def test_null_cron_expression_is_rejected(db: Connection) -> None:
     with pytest.raises(NotNullViolation, match="cron_expression"):
         run(db, "INSERT INTO metrics_executions (model_id, cron_expression) VALUES (%s, NULL)", MODEL)
 
 
-def test_it_refuses_a_long_name(db: Connection) -> None:
+def test_name_over_200_characters_is_rejected(db: Connection) -> None:
     schedule(db)
 
     with pytest.raises(CheckViolation, match="it has 201 characters"):
         run(db, "UPDATE metrics_executions SET name = repeat('x', 201)")
 
 
-def test_it_refuses_a_second_insert_and_names_the_model(db: Connection) -> None:
+def test_second_schedule_of_a_model_is_rejected_by_model_id(db: Connection) -> None:
     schedule(db)
 
-    with pytest.raises(UniqueViolation) as refusal:
+    with pytest.raises(UniqueViolation) as raised:
         schedule(db)
 
-    assert refusal.value.pgcode == "23505"
-    assert MODEL in str(refusal.value)
+    assert raised.value.pgcode == "23505"
+    assert MODEL in str(raised.value)
 
 
-def test_it_guards_updates_too(db: Connection) -> None:
+def test_updates_are_validated(db: Connection) -> None:
     schedule(db)
 
     with pytest.raises(CheckViolation, match="61"):
@@ -269,8 +267,8 @@ def test_it_guards_updates_too(db: Connection) -> None:
 
 
 @pytest.mark.parametrize("change", ["name = 'other'", "run_requested_at = now()", "cron_expression = cron_expression"])
-def test_an_update_of_another_column_is_not_checked(db: Connection, change: str) -> None:
-    """A row that got past the gate shows it: the check would refuse it."""
+def test_update_of_other_columns_is_not_validated(db: Connection, change: str) -> None:
+    """The row bypassed the triggers; validation would reject it."""
     with past_the_triggers(db):
         schedule(db, cron="61 * * * *", zone="Mars/Olympus")
 
@@ -280,13 +278,13 @@ def test_an_update_of_another_column_is_not_checked(db: Connection, change: str)
         run(db, "UPDATE metrics_executions SET timezone = 'UTC'")
 
 
-def test_an_insert_announces_its_distinct_pairs(db: Connection, ears: Connection) -> None:
+def test_insert_notifies_of_distinct_cron_specs(db: Connection, listener: Connection) -> None:
     schedule_many(db, 50, "*/5 * * * *")
 
-    assert heard(ears) == [{"pairs": [["*/5 * * * *", "UTC"]], "requested": False}]
+    assert received_payloads(listener) == [{"pairs": [["*/5 * * * *", "UTC"]], "requested": False}]
 
 
-def test_many_pairs_are_announced_as_many(db: Connection, ears: Connection) -> None:
+def test_notification_of_more_than_100_cron_specs_lists_none(db: Connection, listener: Connection) -> None:
     run(
         db,
         "INSERT INTO metrics_executions (model_id, cron_expression)"
@@ -294,10 +292,10 @@ def test_many_pairs_are_announced_as_many(db: Connection, ears: Connection) -> N
         " FROM generate_series(0, 59) AS minute, generate_series(0, 9) AS hour",
     )
 
-    assert heard(ears) == [{"pairs": None, "requested": False}]
+    assert received_payloads(listener) == [{"pairs": None, "requested": False}]
 
 
-def test_long_expressions_are_announced_as_many(db: Connection, ears: Connection) -> None:
+def test_notification_over_the_size_limit_lists_no_cron_specs(db: Connection, listener: Connection) -> None:
     long = ",".join(str(minute) for minute in range(60)) + ",0" * 150
     run(
         db,
@@ -306,42 +304,42 @@ def test_long_expressions_are_announced_as_many(db: Connection, ears: Connection
         long,
     )
 
-    assert heard(ears) == [{"pairs": None, "requested": False}]
+    assert received_payloads(listener) == [{"pairs": None, "requested": False}]
 
 
-def test_an_update_announces_what_it_changed(db: Connection, ears: Connection) -> None:
+def test_update_notifies_of_changed_cron_specs(db: Connection, listener: Connection) -> None:
     schedule(db, MODEL, "1 * * * *")
     schedule(db, OTHER, "2 * * * *")
-    heard(ears)
+    received_payloads(listener)
 
     run(db, "UPDATE metrics_executions SET cron_expression = '3 * * * *' WHERE model_id = %s", MODEL)
-    assert heard(ears) == [{"pairs": [["3 * * * *", "UTC"]], "requested": False}]
+    assert received_payloads(listener) == [{"pairs": [["3 * * * *", "UTC"]], "requested": False}]
 
     run(db, "UPDATE metrics_executions SET name = 'the same', cron_expression = cron_expression")
-    assert heard(ears) == []
+    assert received_payloads(listener) == []
 
 
-def test_pausing_announces_nothing_and_resuming_announces_the_pair(db: Connection, ears: Connection) -> None:
+def test_pausing_does_not_notify_and_resuming_does(db: Connection, listener: Connection) -> None:
     schedule(db)
-    heard(ears)
+    received_payloads(listener)
 
     run(db, "UPDATE metrics_executions SET enabled = false")
-    assert heard(ears) == []
+    assert received_payloads(listener) == []
     run(db, "UPDATE metrics_executions SET enabled = true")
-    assert heard(ears) == [{"pairs": [["* * * * *", "UTC"]], "requested": False}]
+    assert received_payloads(listener) == [{"pairs": [["* * * * *", "UTC"]], "requested": False}]
 
 
-def test_a_request_to_run_is_announced_once(db: Connection, ears: Connection) -> None:
+def test_run_request_notifies_once(db: Connection, listener: Connection) -> None:
     schedule(db)
-    heard(ears)
+    received_payloads(listener)
 
     run(db, "UPDATE metrics_executions SET run_requested_at = now()")
-    assert heard(ears) == [{"pairs": [], "requested": True}]
+    assert received_payloads(listener) == [{"pairs": [], "requested": True}]
     run(db, "UPDATE metrics_executions SET run_requested_at = NULL")
-    assert heard(ears) == []
+    assert received_payloads(listener) == []
 
 
-def test_a_request_to_run_is_timed_by_the_clock_of_the_system(db: Connection) -> None:
+def test_run_request_has_the_time_of_the_system_clock(db: Connection) -> None:
     schedule(db)
     set_clock(db, "2026-11-24 12:00:00.123456+00")
 
@@ -365,7 +363,7 @@ def test_a_request_to_run_is_timed_by_the_clock_of_the_system(db: Connection) ->
         ("active_since = '1999-01-01', created_at = '1999-01-01', updated_at = '1999-01-01'", False),
     ],
 )
-def test_only_what_changes_when_it_runs_makes_it_active_from_now(
+def test_active_since_is_set_by_changes_of_due_times_only(
     db: Connection, change: str, is_active_from_now: bool
 ) -> None:
     schedule(db)
@@ -378,7 +376,7 @@ def test_only_what_changes_when_it_runs_makes_it_active_from_now(
     assert created_at == before
 
 
-def test_updated_at_is_for_changes_by_users(db: Connection) -> None:
+def test_updated_at_is_set_by_changes_of_users_only(db: Connection) -> None:
     schedule(db)
     created_at = one(db, "SELECT created_at FROM metrics_executions")
 
@@ -388,7 +386,7 @@ def test_updated_at_is_for_changes_by_users(db: Connection) -> None:
     assert one(db, "SELECT updated_at FROM metrics_executions") > created_at
 
 
-def test_times_come_from_the_clock_of_the_system(db: Connection) -> None:
+def test_timestamps_come_from_the_system_clock(db: Connection) -> None:
     set_clock(db, "2030-01-01 00:00:00+00")
     schedule(db)
 

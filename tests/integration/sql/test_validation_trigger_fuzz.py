@@ -1,4 +1,4 @@
-"""Generated strings: the gate, the scheduler's reading and the reference model must agree on every one."""
+"""Generated strings on which the validation trigger, core.cron and the reference model must agree."""
 
 import random
 
@@ -7,15 +7,15 @@ from psycopg2.errors import CheckViolation
 
 from core.cron.expression import InvalidCron, parse
 from tests.support import cron_model
-from tests.support.cron_strings import a_string, valid
+from tests.support.cron_strings import random_string, valid_expression
 from tests.support.databases import Connection, one, rows, run
 
-PORTION = 1000
+STRINGS_PER_SEED = 1000
 SEEDS = 2
 
-# What happens to each string when it is inserted alone, as a user would.
-TRY = """
-    CREATE FUNCTION pg_temp.try(expressions text[])
+# Inserts each string by a statement of its own, as a user would.
+TRY_EACH = """
+    CREATE FUNCTION pg_temp.try_each(expressions text[])
     RETURNS TABLE (expression text, stored text, code text, message text, hint text) LANGUAGE plpgsql AS $$
     BEGIN
         FOREACH expression IN ARRAY expressions LOOP
@@ -39,15 +39,15 @@ INSERT_ALL = """
 
 
 def seeds(config: pytest.Config) -> list[int]:
-    times = config.getoption("fuzz")
-    return [random.randrange(10**9) for _ in range(SEEDS * times)] if times else list(range(SEEDS))
+    factor = config.getoption("fuzz")
+    return [random.randrange(10**9) for _ in range(SEEDS * factor)] if factor else list(range(SEEDS))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("seed", seeds(metafunc.config))
 
 
-def reads(expression: str) -> bool:
+def is_parsed(expression: str) -> bool:
     try:
         parse(expression)
     except InvalidCron:
@@ -55,38 +55,38 @@ def reads(expression: str) -> bool:
     return True
 
 
-def test_all_agree_on_every_string(db: Connection, seed: int) -> None:
-    chance = random.Random(seed)
-    strings = [a_string(chance) for _ in range(PORTION)]
-    run(db, TRY)
+def test_implementations_agree_on_every_string(db: Connection, seed: int) -> None:
+    rng = random.Random(seed)
+    strings = [random_string(rng) for _ in range(STRINGS_PER_SEED)]
+    run(db, TRY_EACH)
 
-    tried = rows(db, "SELECT * FROM pg_temp.try(%s::text[])", strings)
+    outcomes = rows(db, "SELECT * FROM pg_temp.try_each(%s::text[])", strings)
 
-    assert len(tried) == PORTION
-    for expression, stored, code, message, hint in tried:
-        accepted = cron_model.accepts(expression)
-        normal = cron_model.normal(expression)
-        assert (expression, stored) == (expression, normal if accepted else None)
-        assert (expression, reads(normal)) == (expression, accepted)
+    assert len(outcomes) == STRINGS_PER_SEED
+    for expression, stored, code, message, hint in outcomes:
+        accepted = cron_model.is_valid(expression)
+        normalized = cron_model.normalize(expression)
+        assert (expression, stored) == (expression, normalized if accepted else None)
+        assert (expression, is_parsed(normalized)) == (expression, accepted)
         if accepted:
-            fields = [set(values) for values in parse(normal)[:5]]
-            assert (expression, fields) == (expression, cron_model.read(normal).fields)
+            fields = [set(values) for values in parse(normalized)[:5]]
+            assert (expression, fields) == (expression, cron_model.parse(normalized).fields)
         else:
             assert (expression, code) == (expression, "23514")
             assert message.startswith("cron_expression ")
             assert hint
 
 
-def test_one_bad_expression_among_many_is_found(db: Connection, seed: int) -> None:
-    """The gate judges many at once in another way than one alone."""
-    chance = random.Random(seed)
-    good = [text for text in (valid(chance) for _ in range(300)) if cron_model.accepts(text)]
-    bad = [text for text in (a_string(chance) for _ in range(120)) if not cron_model.accepts(text)]
+def test_one_invalid_expression_among_many_is_rejected(db: Connection, seed: int) -> None:
+    """The trigger validates many expressions at once by a different algorithm than a single one."""
+    rng = random.Random(seed)
+    valid = [text for text in (valid_expression(rng) for _ in range(300)) if cron_model.is_valid(text)]
+    invalid = [text for text in (random_string(rng) for _ in range(120)) if not cron_model.is_valid(text)]
 
-    run(db, INSERT_ALL, good)
-    assert one(db, "SELECT count(*) FROM metrics_executions") == len(good)
+    run(db, INSERT_ALL, valid)
+    assert one(db, "SELECT count(*) FROM metrics_executions") == len(valid)
 
-    for text in bad:
-        place = chance.randrange(len(good))
+    for text in invalid:
+        index = rng.randrange(len(valid))
         with pytest.raises(CheckViolation):
-            run(db, INSERT_ALL, [*good[:place], text, *good[place:]])
+            run(db, INSERT_ALL, [*valid[:index], text, *valid[index:]])

@@ -1,4 +1,4 @@
-"""The network that tests put between processes and servers does what its modes say."""
+"""Network faults simulated by the proxy of the tests."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from devstack import redis as local_redis
 from tests.support.databases import one, wait_for
 from tests.support.proxy import Proxy
 
-PATIENCE = 0.3  # seconds
+CLIENT_TIMEOUT = 0.3  # seconds
 
 
 @pytest.fixture
@@ -30,13 +30,13 @@ def client(proxy: Proxy) -> Iterator[redis.Redis]:
         yield client
 
 
-def connect(proxy: Proxy, patience: float = PATIENCE) -> redis.Redis:
+def connect(proxy: Proxy, timeout: float = CLIENT_TIMEOUT) -> redis.Redis:
     return redis.Redis.from_url(
-        proxy.url, socket_timeout=patience, socket_connect_timeout=patience, retry=Retry(NoBackoff(), 0)
+        proxy.url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
     )
 
 
-def test_it_forwards_both_ways(client: redis.Redis) -> None:
+def test_proxy_forwards_data_in_both_directions(client: redis.Redis) -> None:
     value = b"x" * 1_000_000
 
     client.set("key", value)
@@ -44,7 +44,7 @@ def test_it_forwards_both_ways(client: redis.Redis) -> None:
     assert client.get("key") == value
 
 
-def test_it_carries_the_user_and_the_database_of_a_url(database_url: str) -> None:
+def test_url_of_proxy_keeps_user_and_database(database_url: str) -> None:
     with Proxy(database_url) as proxy:
         connection = psycopg2.connect(proxy.url)
 
@@ -52,7 +52,7 @@ def test_it_carries_the_user_and_the_database_of_a_url(database_url: str) -> Non
         connection.close()
 
 
-def test_a_silent_network_holds_back_what_comes_through_later(
+def test_silent_proxy_delivers_data_after_it_resumes(
     proxy: Proxy, client: redis.Redis, redis_client: redis.Redis
 ) -> None:
     client.ping()
@@ -60,51 +60,53 @@ def test_a_silent_network_holds_back_what_comes_through_later(
     proxy.silence()
     with pytest.raises(redis.TimeoutError):
         client.set("key", "late")
-    with connect(proxy) as other, pytest.raises(redis.TimeoutError):  # connected by the kernel, and no more
+    with connect(proxy) as other, pytest.raises(redis.TimeoutError):  # only the kernel has accepted the connection
         other.ping()
-    absent = redis_client.get("key")
+    value_while_silent = redis_client.get("key")
     proxy.resume()
 
-    assert absent is None
+    assert value_while_silent is None
     assert wait_for(lambda: redis_client.get("key")) == b"late"
 
 
-def test_connections_stay_open_while_the_network_is_silent(proxy: Proxy, redis_client: redis.Redis) -> None:
-    with connect(proxy, patience=10) as client:
+def test_connections_stay_open_while_the_proxy_is_silent(proxy: Proxy, redis_client: redis.Redis) -> None:
+    with connect(proxy, timeout=10) as client:
         before = client.client_id()
         proxy.silence()
-        timer = threading.Timer(PATIENCE, proxy.resume)
+        timer = threading.Timer(CLIENT_TIMEOUT, proxy.resume)
         timer.start()
-        started = time.monotonic()
+        started_at = time.monotonic()
 
         assert client.client_id() == before
-        assert time.monotonic() - started >= PATIENCE * 0.9
+        assert time.monotonic() - started_at >= CLIENT_TIMEOUT * 0.9
         timer.join()
 
 
-def test_a_cut_ends_connections_and_new_ones_work(proxy: Proxy, client: redis.Redis, redis_client: redis.Redis) -> None:
+def test_cut_closes_connections_and_new_ones_are_forwarded(
+    proxy: Proxy, client: redis.Redis, redis_client: redis.Redis
+) -> None:
     before = client.client_id()
 
     proxy.cut()
 
-    assert wait_for(lambda: answered(client)) != before
-    wait_for(lambda: before not in connected(redis_client))
+    assert wait_for(lambda: client_id_if_connected(client)) != before
+    wait_for(lambda: before not in client_ids(redis_client))
 
 
-def answered(client: redis.Redis) -> int | None:
-    """Return the id of a connection that works, once redis-py has noticed that its old one does not."""
+def client_id_if_connected(client: redis.Redis) -> int | None:
+    """Return the id of the connection; None until redis-py has replaced a closed one."""
     try:
         return int(client.client_id())
     except redis.ConnectionError:
         return None
 
 
-def connected(redis_client: redis.Redis) -> set[int]:
+def client_ids(redis_client: redis.Redis) -> set[int]:
     """Return the ids of the server's connections."""
-    return {int(each["id"]) for each in redis_client.client_list()}
+    return {int(client["id"]) for client in redis_client.client_list()}
 
 
-def test_a_silent_connection_can_be_cut(proxy: Proxy, client: redis.Redis) -> None:
+def test_silent_connection_can_be_cut(proxy: Proxy, client: redis.Redis) -> None:
     client.ping()
 
     proxy.silence()
@@ -116,7 +118,7 @@ def test_a_silent_connection_can_be_cut(proxy: Proxy, client: redis.Redis) -> No
     assert client.ping()
 
 
-def test_it_refuses_until_it_resumes(proxy: Proxy, client: redis.Redis) -> None:
+def test_proxy_refuses_connections_until_it_resumes(proxy: Proxy, client: redis.Redis) -> None:
     client.ping()
 
     proxy.refuse()
@@ -128,34 +130,34 @@ def test_it_refuses_until_it_resumes(proxy: Proxy, client: redis.Redis) -> None:
     assert client.ping()
 
 
-def test_each_chunk_is_delayed(proxy: Proxy, client: redis.Redis) -> None:
+def test_proxy_delays_each_chunk(proxy: Proxy, client: redis.Redis) -> None:
     client.ping()
     proxy.delay = 0.1
 
-    started = time.monotonic()
+    started_at = time.monotonic()
     client.ping()
 
-    assert time.monotonic() - started >= 0.2  # there and back
+    assert time.monotonic() - started_at >= 0.2  # request and reply
 
 
-def test_it_closes_a_connection_that_either_side_ended(proxy: Proxy, redis_client: redis.Redis) -> None:
+def test_proxy_closes_a_connection_that_either_side_has_closed(proxy: Proxy, redis_client: redis.Redis) -> None:
     with connect(proxy) as client:
         before = client.client_id()
         redis_client.client_kill_filter(_id=str(before))
 
-        after = wait_for(lambda: answered(client))
+        after = wait_for(lambda: client_id_if_connected(client))
         assert after != before
-        assert after in connected(redis_client)
+        assert after in client_ids(redis_client)
 
-    wait_for(lambda: after not in connected(redis_client))
+    wait_for(lambda: after not in client_ids(redis_client))
 
 
-def test_a_server_that_is_away_ends_the_connection() -> None:
+def test_connection_is_closed_if_the_server_is_unavailable() -> None:
     with Proxy("redis://127.0.0.1:1/0") as proxy, connect(proxy) as client, pytest.raises(redis.ConnectionError):
         client.ping()
 
 
-def test_it_ends_while_it_is_silent_and_in_use(redis_server: local_redis.Server) -> None:
+def test_proxy_stops_while_it_is_silent_and_in_use(redis_server: local_redis.Server) -> None:
     with Proxy(redis_server.url) as proxy, connect(proxy) as client:
         client.ping()
         proxy.silence()

@@ -1,4 +1,4 @@
-"""The health check of a worker's container."""
+"""Health check of the worker's container."""
 
 import os
 import socket
@@ -9,47 +9,46 @@ from pathlib import Path
 import pytest
 
 from devstack.ports import free_port
-from devstack.services import WORKER
-from tests.support.databases import DEADLINE, wait_for
-from tests.support.processes import service
+from tests.support.databases import DEADLINE
+from tests.support.workers import running_worker
 
-NOBODY_ASKS_IT = {"DATABASE_URL": "postgresql://unused"}
+UNUSED_DATABASE = {"DATABASE_URL": "postgresql://unused"}
 
 
-def check(env: dict[str, str]) -> tuple[int, str]:
+def check_health(env: dict[str, str]) -> tuple[int, str]:
+    """Return the exit code and the error output of the health check."""
     command = [sys.executable, "-m", "worker.health"]
-    done = subprocess.run(
+    completed = subprocess.run(
         command, env={**os.environ, **env}, capture_output=True, text=True, timeout=DEADLINE, check=False
     )
-    return done.returncode, done.stderr.strip()
+    return completed.returncode, completed.stderr.strip()
 
 
 @pytest.fixture
 def env(redis_url: str) -> dict[str, str]:
-    return {**NOBODY_ASKS_IT, "REDIS_URL": redis_url}
+    return {**UNUSED_DATABASE, "REDIS_URL": redis_url}
 
 
-def test_a_worker_that_answers_is_well(env: dict[str, str], tmp_path: Path) -> None:
-    with service(WORKER, env, tmp_path / "worker.log") as running:
-        wait_for(lambda: " ready." in running.output)
-
-        assert check(env) == (0, "")
+def test_worker_that_responds_is_healthy(env: dict[str, str], tmp_path: Path) -> None:
+    with running_worker(env, tmp_path):
+        assert check_health(env) == (0, "")
 
 
-def test_a_worker_that_is_not_there_is_not(env: dict[str, str]) -> None:
-    assert check(env) == (1, f"celery@{socket.gethostname()} does not answer")
+def test_missing_worker_is_unhealthy(env: dict[str, str]) -> None:
+    assert check_health(env) == (1, f"celery@{socket.gethostname()} does not respond")
 
 
-def test_with_a_silent_redis_it_ends_and_says_so() -> None:
+def test_health_check_fails_if_redis_does_not_respond() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        code, said = check({**NOBODY_ASKS_IT, "REDIS_URL": f"redis://127.0.0.1:{silent.getsockname()[1]}/0"})
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        code, error = check_health({**UNUSED_DATABASE, "REDIS_URL": url})
 
-    assert (code, said) == (1, "Redis: Timeout reading from socket")
+    assert (code, error) == (1, "Redis: Timeout reading from socket")
 
 
-def test_without_redis_it_says_so() -> None:
-    code, said = check({**NOBODY_ASKS_IT, "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"})
+def test_health_check_fails_if_redis_refuses_connections() -> None:
+    code, error = check_health({**UNUSED_DATABASE, "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"})
 
     assert code == 1
-    assert said.startswith("Redis: ")
-    assert "Connection refused" in said
+    assert error.startswith("Redis: ")
+    assert "Connection refused" in error

@@ -1,4 +1,4 @@
-"""GET /cron: trying an expression."""
+"""GET /cron: validation and preview of a cron expression."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ from tests.support.cron_expressions import INVALID, VALID
 from tests.support.databases import Connection, rows, schedule, set_clock
 
 
-def ask(client: FlaskClient, **parameters: Any) -> Any:
-    answer = client.get("/cron", query_string=parameters)
-    assert answer.status_code == 200, answer.json
-    return answer.json
+def get_preview(client: FlaskClient, **parameters: Any) -> Any:
+    response = client.get("/cron", query_string=parameters)
+    assert response.status_code == 200, response.json
+    return response.json
 
 
-def test_it_previews_a_night_of_daylight_saving(client: FlaskClient, db: Connection) -> None:
+def test_cron_preview_spans_a_dst_transition(client: FlaskClient, db: Connection) -> None:
     set_clock(db, "2026-03-28 12:00:00+00")
 
-    answer = ask(client, expression=" 0,30 2 * * SAT-7", timezone="Europe/Warsaw", count=3)
+    response = get_preview(client, expression=" 0,30 2 * * SAT-7", timezone="Europe/Warsaw", count=3)
 
-    assert answer == {
+    assert response == {
         "cron_expression": "0,30 2 * * sat-7",
         "timezone": "Europe/Warsaw",
         "valid": True,
@@ -50,25 +50,27 @@ def test_it_previews_a_night_of_daylight_saving(client: FlaskClient, db: Connect
     }
 
 
-def test_it_has_defaults(client: FlaskClient, db: Connection) -> None:
+def test_cron_preview_has_defaults(client: FlaskClient, db: Connection) -> None:
     set_clock(db, "2026-11-24 12:00:00+00")
 
-    answer = ask(client, expression="@daily")
+    response = get_preview(client, expression="@daily")
 
-    assert answer["timezone"] == "UTC"
-    assert answer["cron_expression"] == "@daily"
-    assert [fire["at"] for fire in answer["next_fires"]] == [f"2026-11-{day}T00:00:00Z" for day in range(25, 30)]
+    assert response["timezone"] == "UTC"
+    assert response["cron_expression"] == "@daily"
+    assert [fire["at"] for fire in response["next_fires"]] == [f"2026-11-{day}T00:00:00Z" for day in range(25, 30)]
 
 
 @pytest.mark.parametrize("expression", INVALID)
-def test_it_refuses_in_the_words_of_the_gate(client: FlaskClient, db: Connection, expression: str) -> None:
+def test_invalid_cron_has_the_error_of_the_validation_trigger(
+    client: FlaskClient, db: Connection, expression: str
+) -> None:
     with pytest.raises(CheckViolation) as refusal:
         schedule(db, cron=expression)
 
-    answer = ask(client, expression=expression)
+    response = get_preview(client, expression=expression)
 
-    assert (answer["valid"], answer["description"], answer["next_fires"]) == (False, None, [])
-    assert answer["errors"] == [
+    assert (response["valid"], response["description"], response["next_fires"]) == (False, None, [])
+    assert response["errors"] == [
         {
             "field": "cron_expression",
             "detail": refusal.value.diag.message_primary,
@@ -78,43 +80,43 @@ def test_it_refuses_in_the_words_of_the_gate(client: FlaskClient, db: Connection
 
 
 @pytest.mark.parametrize("expression", VALID)
-def test_it_takes_what_the_gate_takes(client: FlaskClient, expression: str) -> None:
-    answer = ask(client, expression=expression.upper(), timezone="America/New_York", count=2)
+def test_valid_cron_is_valid_in_the_preview(client: FlaskClient, expression: str) -> None:
+    response = get_preview(client, expression=expression.upper(), timezone="America/New_York", count=2)
 
-    assert (answer["valid"], answer["errors"], answer["cron_expression"]) == (True, [], expression)
-    assert len(answer["next_fires"]) == 2
+    assert (response["valid"], response["errors"], response["cron_expression"]) == (True, [], expression)
+    assert len(response["next_fires"]) == 2
 
 
-def test_it_names_both_faults(client: FlaskClient) -> None:
-    answer = ask(client, expression="5/15 * * * *", timezone="europe/warsaw")
+def test_cron_and_time_zone_errors_are_both_listed(client: FlaskClient) -> None:
+    response = get_preview(client, expression="5/15 * * * *", timezone="europe/warsaw")
 
-    assert [(error["field"], error["hint"]) for error in answer["errors"]] == [
+    assert [(error["field"], error["hint"]) for error in response["errors"]] == [
         ("cron_expression", "Write 5-59/15."),
         ("timezone", "Write Europe/Warsaw."),
     ]
 
 
-def test_it_says_that_daylight_saving_leaves_nothing(client: FlaskClient) -> None:
-    """The gate takes it, and the scheduler could never fire it."""
-    answer = ask(client, expression="* 2 25-31 3 */7", timezone="Europe/Warsaw")
+def test_cron_that_never_fires_is_invalid(client: FlaskClient) -> None:
+    """The validation trigger accepts it, and the scheduler could never run it."""
+    response = get_preview(client, expression="* 2 25-31 3 */7", timezone="Europe/Warsaw")
 
-    assert answer["valid"] is False
-    assert "never fires in Europe/Warsaw" in answer["errors"][0]["detail"]
+    assert response["valid"] is False
+    assert "never fires in Europe/Warsaw" in response["errors"][0]["detail"]
 
 
-COUNT = "write a whole number from 1 to 100"
+COUNT_REMEDY = "write a whole number from 1 to 100"
 
 
 @pytest.mark.parametrize(
-    ("query", "parameter", "said"),
+    ("query", "parameter", "detail"),
     [
         ("", "expression", "expression is missing; it is required"),
-        ("expression=@daily&count=0", "count", f'count is "0"; {COUNT}'),
-        ("expression=@daily&count=101", "count", f'count is "101"; {COUNT}'),
-        ("expression=@daily&count=many", "count", f'count is "many"; {COUNT}'),
-        ("expression=@daily&count=00000000100000", "count", f'count is "00000000100000"; {COUNT}'),
-        ("expression=@daily&count=٣", "count", f'count is "\\u0663"; {COUNT}'),
-        (f"expression=@daily&count={'9' * 5000}", "count", f'count is "{"9" * 79}…; {COUNT}'),
+        ("expression=@daily&count=0", "count", f'count is "0"; {COUNT_REMEDY}'),
+        ("expression=@daily&count=101", "count", f'count is "101"; {COUNT_REMEDY}'),
+        ("expression=@daily&count=many", "count", f'count is "many"; {COUNT_REMEDY}'),
+        ("expression=@daily&count=00000000100000", "count", f'count is "00000000100000"; {COUNT_REMEDY}'),
+        ("expression=@daily&count=٣", "count", f'count is "\\u0663"; {COUNT_REMEDY}'),
+        (f"expression=@daily&count={'9' * 5000}", "count", f'count is "{"9" * 79}…; {COUNT_REMEDY}'),
         ("expression=%00", "expression", 'expression is "\\u0000"; write it without NUL'),
         ("expression=@daily&timezone=%00", "timezone", 'timezone is "\\u0000"; write it without NUL'),
         (
@@ -125,24 +127,24 @@ COUNT = "write a whole number from 1 to 100"
         ("expression=@daily&expression=@daily", "expression", "expression is there 2 times; write it once"),
     ],
 )
-def test_it_refuses_a_parameter(client: FlaskClient, query: str, parameter: str, said: str) -> None:
-    answer: Any = client.get(f"/cron?{query}")
+def test_invalid_parameter_is_rejected(client: FlaskClient, query: str, parameter: str, detail: str) -> None:
+    response: Any = client.get(f"/cron?{query}")
 
-    assert answer.status_code == 422
-    assert answer.content_type == "application/problem+json"
-    assert answer.json["type"] == "urn:cyclic-metrics:problem:invalid"
-    assert answer.json["detail"].startswith(said)
-    assert answer.json["errors"] == [{"detail": answer.json["detail"], "parameter": parameter}]
-
-
-def test_it_refuses_several_parameters_at_once(client: FlaskClient) -> None:
-    answer: Any = client.get("/cron?count=0&timezone=%00")
-
-    assert answer.json["detail"].endswith(" (and 2 more, see errors)")
-    assert [error["parameter"] for error in answer.json["errors"]] == ["expression", "timezone", "count"]
+    assert response.status_code == 422
+    assert response.content_type == "application/problem+json"
+    assert response.json["type"] == "urn:cyclic-metrics:problem:invalid"
+    assert response.json["detail"].startswith(detail)
+    assert response.json["errors"] == [{"detail": response.json["detail"], "parameter": parameter}]
 
 
-def test_it_writes_nothing(client: FlaskClient, db: Connection) -> None:
-    ask(client, expression="* * * * *")
+def test_several_invalid_parameters_are_reported_together(client: FlaskClient) -> None:
+    response: Any = client.get("/cron?count=0&timezone=%00")
+
+    assert response.json["detail"].endswith(" (and 2 more, see errors)")
+    assert [error["parameter"] for error in response.json["errors"]] == ["expression", "timezone", "count"]
+
+
+def test_cron_preview_writes_nothing(client: FlaskClient, db: Connection) -> None:
+    get_preview(client, expression="* * * * *")
 
     assert rows(db, "SELECT FROM metrics_executions UNION ALL SELECT FROM crons") == []

@@ -1,4 +1,4 @@
-"""The server under clients that are slow, greedy, or wrong: what it refuses, and that others get their answers."""
+"""The server with slow, greedy and faulty clients: what it rejects, and that it still responds to the others."""
 
 import http.client
 import json
@@ -15,74 +15,62 @@ import pytest
 from flask import Flask
 from waitress.task import ThreadedTaskDispatcher
 
-from api.http.connection import Channel
-from api.http.limits import (
-    MAX_BODY_SIZE,
-    MAX_BUFFERED_BYTES,
-    MAX_BULK_BODY_SIZE,
-    MAX_CONNECTIONS,
-    MAX_HEADER_SIZE,
-    THREADS,
-)
+from api.http.connection import ClientConnection
+from api.http.limits import DEFAULT_LIMITS, MAX_BODY_SIZE, MAX_BULK_BODY_SIZE, MAX_HEADER_SIZE
 from api.http.server import Server
 from devstack.ports import HOST
-from tests.support.databases import MODEL, Connection, Databases, one, run, schedule_many, wait_for
-from tests.support.impatient_api import CLIENT_TIMEOUT
-from tests.support.processes import is_quick, peak_memory
-from tests.support.raw_http import Api, message, one_answer, rest, running_api, statuses, talk
+from tests.support.databases import MODEL, Connection, one, run, schedule_many, wait_for
+from tests.support.processes import peak_memory, runs_within
+from tests.support.raw_http import Api, encode_request, exchange, parse_response, receive_all, running_api, statuses
+from tests.support.short_timeout_api import LIMITS as IMPATIENT_LIMITS
 
-NOWHERE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "REDIS_URL": "redis://127.0.0.1:9/0"}
-PAGE = "GET /schedule?limit=1000 HTTP/1.1"  # some 400 kB
+UNREACHABLE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "REDIS_URL": "redis://127.0.0.1:9/0"}
+LARGE_RESPONSE = "GET /schedule?limit=1000 HTTP/1.1"  # 400 kB
 SMALL_BUFFER = 4096  # bytes
 
 
 @pytest.fixture(scope="module")
 def bare_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API without servers behind it, which is enough for refusals and for /healthz."""
-    with running_api(NOWHERE, tmp_path_factory.mktemp("bare")) as api:
+    """An API without PostgreSQL and Redis, which suffices for rejected requests and for /healthz."""
+    with running_api(UNREACHABLE, tmp_path_factory.mktemp("bare")) as api:
         yield api
 
 
-@pytest.fixture
-def env(databases: Databases, database_url: str, redis_url: str) -> dict[str, str]:
-    return {"DATABASE_URL": databases.url_as("metrics_api", database_url), "REDIS_URL": redis_url}
-
-
 @contextmanager
-def dripping(connections: Sequence[socket.socket]) -> Iterator[None]:
-    """Send a byte now and then on each."""
+def trickling(connections: Sequence[socket.socket]) -> Iterator[None]:
+    """Send a byte on each connection every 0.2 seconds."""
     done = threading.Event()
 
-    def drip() -> None:
+    def trickle() -> None:
         while not done.wait(0.2):
             for connection in connections:
                 with suppress(OSError):
                     connection.send(b"x")
 
-    thread = threading.Thread(target=drip)
+    thread = threading.Thread(target=trickle)
     thread.start()
     yield
     done.set()
     thread.join()
 
 
-def test_bad_connections_do_not_stop_an_honest_one(env: dict[str, str], db: Connection, tmp_path: Path) -> None:
+def test_slow_and_unread_connections_do_not_delay_others(env: dict[str, str], db: Connection, tmp_path: Path) -> None:
     schedule_many(db, 1000)
-    with running_api(env, tmp_path) as api, ExitStack() as opened:
-        headers = [opened.enter_context(api.connect()) for _ in range(200)]
-        bodies = [opened.enter_context(api.connect()) for _ in range(100)]
-        unread = [opened.enter_context(api.connect(buffer=SMALL_BUFFER)) for _ in range(50)]
-        for connection in headers:
+    with running_api(env, tmp_path) as api, ExitStack() as stack:
+        header_senders = [stack.enter_context(api.connect()) for _ in range(200)]
+        body_senders = [stack.enter_context(api.connect()) for _ in range(100)]
+        non_readers = [stack.enter_context(api.connect(receive_buffer=SMALL_BUFFER)) for _ in range(50)]
+        for connection in header_senders:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
-        for connection in bodies:
-            connection.sendall(message("PUT /schedule HTTP/1.1", length=MAX_BULK_BODY_SIZE))
-        for connection in unread:
-            connection.sendall(message(PAGE) * 20)
-        for connection in unread:
+        for connection in body_senders:
+            connection.sendall(encode_request("PUT /schedule HTTP/1.1", content_length=MAX_BULK_BODY_SIZE))
+        for connection in non_readers:
+            connection.sendall(encode_request(LARGE_RESPONSE) * 20)
+        for connection in non_readers:
             connection.recv(1)
 
-        with dripping(headers + bodies):
-            seconds = [api.seconds_to_answer("GET /schedule?limit=1 HTTP/1.1") for _ in range(100)]
+        with trickling(header_senders + body_senders):
+            seconds = [api.response_time("GET /schedule?limit=1 HTTP/1.1") for _ in range(100)]
 
         assert median(seconds) < 0.2
         assert max(seconds) < 2
@@ -91,71 +79,79 @@ def test_bad_connections_do_not_stop_an_honest_one(env: dict[str, str], db: Conn
 @pytest.mark.parametrize(
     ("request_", "status", "kind"),
     [
-        (message("GET /healthz HTTP/1.1\nX-Long: " + "x" * MAX_HEADER_SIZE), 431, "header-too-large"),
-        (message("GET /" + "x" * MAX_HEADER_SIZE + " HTTP/1.1"), 431, "header-too-large"),
-        (message("POST /schedule HTTP/1.1", b"1" * (MAX_BODY_SIZE + 1)), 413, "too-large"),
-        (message("POST /schedule HTTP/1.1", length=10**12), 413, "too-large"),
-        (message("POST /schedule HTTP/1.1\nExpect: 100-continue", length=10**12), 413, "too-large"),
-        (message("PUT /schedule HTTP/1.1", length=MAX_BULK_BODY_SIZE + 1), 413, "too-large"),
-        (message("POST /schedule HTTP/1.1\nContent-Length: " + "9" * 5000), 400, "malformed"),
-        (message("POST /schedule HTTP/1.1\nContent-Length: -1"), 400, "malformed"),
-        (message("POST /schedule HTTP/1.1\nContent-Length: 2\nContent-Length: 3") + b"123", 400, "malformed"),
-        (message("POST /schedule HTTP/1.1\nTransfer-Encoding: gzip"), 400, "malformed"),
-        (message("POST / HTTP/1.1\nTransfer-Encoding: chunked\nContent-Length: 3") + b"0\r\n\r\n", 400, "malformed"),
-        (message("POST /schedule HTTP/1.0\nTransfer-Encoding: chunked") + b"0\r\n\r\n", 400, "malformed"),
-        (message("POST /schedule HTTP/1.1\nTransfer-Encoding: chunked") + b"x\r\n", 400, "malformed"),
+        (encode_request("GET /healthz HTTP/1.1\nX-Long: " + "x" * MAX_HEADER_SIZE), 431, "header-too-large"),
+        (encode_request("GET /" + "x" * MAX_HEADER_SIZE + " HTTP/1.1"), 431, "header-too-large"),
+        (encode_request("POST /schedule HTTP/1.1", b"1" * (MAX_BODY_SIZE + 1)), 413, "too-large"),
+        (encode_request("POST /schedule HTTP/1.1", content_length=10**12), 413, "too-large"),
+        (encode_request("POST /schedule HTTP/1.1\nExpect: 100-continue", content_length=10**12), 413, "too-large"),
+        (encode_request("PUT /schedule HTTP/1.1", content_length=MAX_BULK_BODY_SIZE + 1), 413, "too-large"),
+        (encode_request("POST /schedule HTTP/1.1\nContent-Length: " + "9" * 5000), 400, "malformed"),
+        (encode_request("POST /schedule HTTP/1.1\nContent-Length: -1"), 400, "malformed"),
+        (encode_request("POST /schedule HTTP/1.1\nContent-Length: 2\nContent-Length: 3") + b"123", 400, "malformed"),
+        (encode_request("POST /schedule HTTP/1.1\nTransfer-Encoding: gzip"), 400, "malformed"),
         (
-            message("POST /schedule HTTP/1.1\nTransfer-Encoding: chunked") + b"1ffff\r\n" + b"1" * 0x1FFFF,
+            encode_request("POST / HTTP/1.1\nTransfer-Encoding: chunked\nContent-Length: 3") + b"0\r\n\r\n",
+            400,
+            "malformed",
+        ),
+        (encode_request("POST /schedule HTTP/1.0\nTransfer-Encoding: chunked") + b"0\r\n\r\n", 400, "malformed"),
+        (encode_request("POST /schedule HTTP/1.1\nTransfer-Encoding: chunked") + b"x\r\n", 400, "malformed"),
+        (
+            encode_request("POST /schedule HTTP/1.1\nTransfer-Encoding: chunked") + b"1ffff\r\n" + b"1" * 0x1FFFF,
             413,
             "too-large",
         ),
-        (message("GET http://[/ HTTP/1.1"), 400, "malformed"),
-        (message("get /healthz HTTP/1.1"), 400, "malformed"),
-        (message("GET /\xff HTTP/1.1"), 400, "malformed"),
+        (encode_request("GET http://[/ HTTP/1.1"), 400, "malformed"),
+        (encode_request("get /healthz HTTP/1.1"), 400, "malformed"),
+        (encode_request("GET /\xff HTTP/1.1"), 400, "malformed"),
         (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400, "malformed"),
     ],
 )  # fmt: skip
-def test_what_the_server_refuses_is_a_problem(bare_api: Api, request_: bytes, status: int, kind: str) -> None:
-    """And what comes behind it is not taken for a request."""
-    answer = one_answer(bare_api.say(request_ + message("GET /healthz HTTP/1.1")))
+def test_rejected_request_gets_one_problem_and_closes_the_connection(
+    bare_api: Api, request_: bytes, status: int, kind: str
+) -> None:
+    """The bytes that follow it are not parsed as another request."""
+    response = parse_response(bare_api.exchange(request_ + encode_request("GET /healthz HTTP/1.1")))
 
-    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
-    assert (answer.json["type"], answer.json["status"]) == (f"urn:cyclic-metrics:problem:{kind}", status)
-    assert answer.headers["Connection"] == "close"
-    assert "Server" not in answer.headers
+    assert (response.status, response.headers["Content-Type"]) == (status, "application/problem+json")
+    assert (response.json["type"], response.json["status"]) == (f"urn:cyclic-metrics:problem:{kind}", status)
+    assert response.headers["Connection"] == "close"
+    assert "Server" not in response.headers
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        message("GET /healthz HTTP/1.1\nExpect: 100-continue"),
-        message("GET /healthz HTTP/1.0\nConnection: keep-alive"),
-        message("GET http://127.0.0.1/healthz HTTP/1.1"),
+        encode_request("GET /healthz HTTP/1.1\nExpect: 100-continue"),
+        encode_request("GET /healthz HTTP/1.0\nConnection: keep-alive"),
+        encode_request("GET http://127.0.0.1/healthz HTTP/1.1"),
     ],
 )
-def test_what_is_unusual_is_answered(bare_api: Api, request_: bytes) -> None:
-    assert one_answer(bare_api.say(request_)).status == 200
+def test_unusual_but_valid_request_is_served(bare_api: Api, request_: bytes) -> None:
+    assert parse_response(bare_api.exchange(request_)).status == 200
 
 
-def test_a_long_address_is_read(bare_api: Api) -> None:
-    """As far as to Redis, which is not there."""
-    address = "/results?" + "&".join(f"model_id={MODEL}" for _ in range(100))
+def test_url_with_hundred_model_ids_is_accepted(bare_api: Api) -> None:
+    """The request gets as far as Redis, which is unreachable."""
+    url = "/results?" + "&".join(f"model_id={MODEL}" for _ in range(100))
 
-    assert one_answer(bare_api.say(message(f"GET {address} HTTP/1.1"))).json["type"].endswith(":unavailable")
+    assert (
+        parse_response(bare_api.exchange(encode_request(f"GET {url} HTTP/1.1"))).json["type"].endswith(":unavailable")
+    )
 
 
-def test_a_body_that_waits_to_be_asked_for_is_asked_for(bare_api: Api) -> None:
+def test_expect_100_continue_gets_100_before_the_response(bare_api: Api) -> None:
     with bare_api.connect() as connection:
-        connection.sendall(message("POST /healthz HTTP/1.1\nExpect: 100-continue", length=2))
-        asked = connection.recv(1 << 16)
-        answer = talk(connection, b"{}")
+        connection.sendall(encode_request("POST /healthz HTTP/1.1\nExpect: 100-continue", content_length=2))
+        interim = connection.recv(1 << 16)
+        response = exchange(connection, b"{}")
 
-    assert asked == b"HTTP/1.1 100 Continue\r\n\r\n"
-    assert statuses(answer) == [405]
+    assert interim == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert statuses(response) == [405]
 
 
-def test_a_client_that_is_refused_may_go_on_sending_and_then_read_why(bare_api: Api) -> None:
-    """As most libraries do; a socket closed with unread bytes would take the answer back."""
+def test_client_that_sends_all_of_a_rejected_body_can_read_the_response(bare_api: Api) -> None:
+    """Most libraries send the whole body first; closing a socket that has unread bytes would discard the response."""
     client = http.client.HTTPConnection(HOST, bare_api.port, timeout=10)
 
     client.request("POST", "/schedule", b"1" * (8 * MAX_BULK_BODY_SIZE))
@@ -164,42 +160,44 @@ def test_a_client_that_is_refused_may_go_on_sending_and_then_read_why(bare_api: 
     client.close()
 
 
-def test_a_pipeline_is_answered_in_its_order(bare_api: Api) -> None:
-    healthz, nothing = message("GET /healthz HTTP/1.1"), message("GET /nothing HTTP/1.1")
+def test_pipelined_requests_are_answered_in_order(bare_api: Api) -> None:
+    known, unknown = encode_request("GET /healthz HTTP/1.1"), encode_request("GET /nothing HTTP/1.1")
 
-    answers = bare_api.say((healthz + b"\r\n\r\n" + nothing) * 50)
+    responses = bare_api.exchange((known + b"\r\n\r\n" + unknown) * 50)
 
-    assert statuses(answers) == [200, 404] * 50
+    assert statuses(responses) == [200, 404] * 50
 
 
-def test_an_answer_without_a_body_leaves_the_connection_open(
-    env: dict[str, str], db: Connection, tmp_path: Path
-) -> None:
+def test_response_without_a_body_keeps_the_connection_open(env: dict[str, str], db: Connection, tmp_path: Path) -> None:
     schedule_many(db, 1)
     model_id = one(db, "SELECT model_id FROM metrics_executions")
     with running_api(env, tmp_path) as api:
-        known = message(f"GET /results/{MODEL}/history HTTP/1.1\nIf-None-Match: *")
-        deletion = message(f"DELETE /schedule/{model_id} HTTP/1.1")
+        not_modified = encode_request(f"GET /results/{MODEL}/history HTTP/1.1\nIf-None-Match: *")
+        deletion = encode_request(f"DELETE /schedule/{model_id} HTTP/1.1")
 
-        assert statuses(api.say(known + deletion + message("GET /healthz HTTP/1.1"))) == [304, 204, 200]
+        assert statuses(api.exchange(not_modified + deletion + encode_request("GET /healthz HTTP/1.1"))) == [
+            304,
+            204,
+            200,
+        ]
 
 
-def test_answers_that_nobody_takes_hold_no_thread(env: dict[str, str], db: Connection, tmp_path: Path) -> None:
+def test_unread_responses_occupy_no_thread(env: dict[str, str], db: Connection, tmp_path: Path) -> None:
     schedule_many(db, 1000)
-    with running_api(env, tmp_path) as api, ExitStack() as opened:
-        for _ in range(2 * THREADS):
-            connection = opened.enter_context(api.connect(buffer=SMALL_BUFFER))
-            connection.sendall(message(PAGE) * 100)  # 40 MB of answers
+    with running_api(env, tmp_path) as api, ExitStack() as stack:
+        for _ in range(2 * DEFAULT_LIMITS.threads):
+            connection = stack.enter_context(api.connect(receive_buffer=SMALL_BUFFER))
+            connection.sendall(encode_request(LARGE_RESPONSE) * 100)  # 40 MB of responses
         time.sleep(0.5)
 
-        assert is_quick(lambda: api.seconds_to_answer("GET /schedule?limit=1 HTTP/1.1"), 2)
-        assert peak(api) < 200
+        assert runs_within(lambda: api.response_time("GET /schedule?limit=1 HTTP/1.1"), 2)
+        assert peak_megabytes(api) < 200
 
 
-def is_over(connection: socket.socket) -> Callable[[], bool]:
+def is_closed(connection: socket.socket) -> Callable[[], bool]:
     connection.setblocking(False)
 
-    def look() -> bool:
+    def is_closed_now() -> bool:
         try:
             while connection.recv(1 << 10):
                 pass
@@ -209,11 +207,11 @@ def is_over(connection: socket.socket) -> Callable[[], bool]:
             pass
         return True
 
-    return look
+    return is_closed_now
 
 
-def is_refused_a_byte(connection: socket.socket) -> bool:
-    """How who does not read gets to know that it is over."""
+def send_fails(connection: socket.socket) -> bool:
+    """Return True if the connection is closed, as seen by a client that does not read."""
     try:
         connection.send(b"x")
     except OSError:
@@ -221,53 +219,55 @@ def is_refused_a_byte(connection: socket.socket) -> bool:
     return False
 
 
-def test_who_keeps_the_server_waiting_is_cut_off(env: dict[str, str], db: Connection, tmp_path: Path) -> None:
+def test_connections_are_closed_after_the_client_timeout(env: dict[str, str], db: Connection, tmp_path: Path) -> None:
     schedule_many(db, 1000)
-    with running_api(env, tmp_path, "tests.support.impatient_api") as api, ExitStack() as opened:
-        idle, used, header, body, unread = (opened.enter_context(api.connect(buffer=SMALL_BUFFER)) for _ in range(5))
-        used.sendall(message("GET /healthz HTTP/1.1"))
+    with running_api(env, tmp_path, "tests.support.short_timeout_api") as api, ExitStack() as stack:
+        idle, used, header, body, unread = (
+            stack.enter_context(api.connect(receive_buffer=SMALL_BUFFER)) for _ in range(5)
+        )
+        used.sendall(encode_request("GET /healthz HTTP/1.1"))
         header.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
-        body.sendall(message("PUT /schedule HTTP/1.1", length=MAX_BULK_BODY_SIZE))
-        unread.sendall(message(PAGE))
+        body.sendall(encode_request("PUT /schedule HTTP/1.1", content_length=MAX_BULK_BODY_SIZE))
+        unread.sendall(encode_request(LARGE_RESPONSE))
         started = time.monotonic()
 
-        with dripping([header, body]):
+        with trickling([header, body]):
             for connection in (idle, used, header, body):
-                wait_for(is_over(connection))
-        wait_for(lambda: is_refused_a_byte(unread))
-        took = time.monotonic() - started
+                wait_for(is_closed(connection))
+        wait_for(lambda: send_fails(unread))
+        seconds = time.monotonic() - started
 
-        assert CLIENT_TIMEOUT - 0.5 < took < CLIENT_TIMEOUT + 5
-
-
-def test_connections_above_the_limit_end_the_slowest_ones(bare_api: Api) -> None:
-    with ExitStack() as opened:
-        first = opened.enter_context(bare_api.connect())
-        for _ in range(MAX_CONNECTIONS + 20):
-            opened.enter_context(bare_api.connect()).sendall(b"GET")
-
-        assert is_quick(lambda: bare_api.seconds_to_answer("GET /healthz HTTP/1.1"), 2)
-        wait_for(is_over(first))
-    wait_for(lambda: "slow connections gave way to others" in bare_api.service.output)
+        assert IMPATIENT_LIMITS.client_timeout - 0.5 < seconds < IMPATIENT_LIMITS.client_timeout + 5
 
 
-def test_a_refused_connection_that_gave_way_does_not_end_the_server() -> None:
-    """The main loop still asks it whether it wants to read, in the round in which it was closed."""
-    ours, theirs = socket.socketpair()
-    server = Server(Flask(__name__), {}, map={}, dispatcher=ThreadedTaskDispatcher(), host=HOST, port=0)
-    channel = Channel(server, ours, ("", 0), server.adj, map={})
-    channel.lingering = True
-    channel.handle_close()
+def test_connections_above_the_limit_close_the_slowest_ones(bare_api: Api) -> None:
+    with ExitStack() as stack:
+        first = stack.enter_context(bare_api.connect())
+        for _ in range(DEFAULT_LIMITS.max_connections + 20):
+            stack.enter_context(bare_api.connect()).sendall(b"GET")
 
-    wanted = channel.readable()
+        assert runs_within(lambda: bare_api.response_time("GET /healthz HTTP/1.1"), 2)
+        wait_for(is_closed(first))
+    wait_for(lambda: "slow connections closed in favour of others: " in bare_api.service.output)
 
-    assert not wanted
+
+def test_rejected_connection_is_not_readable_after_it_was_closed() -> None:
+    """The event loop still calls its readable() in the iteration in which it was closed."""
+    server_socket, client_socket = socket.socketpair()
+    server = Server(Flask(__name__), {}, DEFAULT_LIMITS, map={}, dispatcher=ThreadedTaskDispatcher(), host=HOST, port=0)
+    connection = ClientConnection(server, server_socket, ("", 0), server.adj, map={})
+    connection.lingering = True
+    connection.handle_close()
+
+    is_readable = connection.readable()
+
+    assert not is_readable
     server.close()
-    theirs.close()
+    client_socket.close()
 
 
-def peak(api: Api) -> int:
-    """Return the most memory that the process had, in MB; 0 where the system does not say."""
+def peak_megabytes(api: Api) -> int:
+    """Return the peak memory of the process, in MB; 0 where the system does not report it."""
     return (peak_memory(api.service.popen.pid) or 0) // 1000
 
 
@@ -278,58 +278,60 @@ def temporary_files(api: Api) -> list[str]:
     return [name for file in files.iterdir() if "(deleted)" in (name := str(file.readlink()))]
 
 
-def test_many_large_bodies_at_once_take_a_bounded_memory(tmp_path: Path) -> None:
-    """All but their last bytes; who has been at it for the longest time has to try again."""
-    with running_api(NOWHERE, tmp_path) as api, ExitStack() as opened:
-        before = peak(api)
-        connections = [opened.enter_context(api.connect()) for _ in range(100)]
+def test_memory_of_many_large_bodies_is_bounded(tmp_path: Path) -> None:
+    """All of them lack their last byte; the slowest clients get 503."""
+    with running_api(UNREACHABLE, tmp_path) as api, ExitStack() as stack:
+        before = peak_megabytes(api)
+        connections = [stack.enter_context(api.connect()) for _ in range(100)]
         for connection in connections:
             connection.sendall(
-                message("PUT /schedule HTTP/1.1", b" " * (MAX_BULK_BODY_SIZE - 1), length=MAX_BULK_BODY_SIZE)
+                encode_request(
+                    "PUT /schedule HTTP/1.1", b" " * (MAX_BULK_BODY_SIZE - 1), content_length=MAX_BULK_BODY_SIZE
+                )
             )
 
-        assert is_quick(lambda: api.seconds_to_answer("GET /healthz HTTP/1.1"), 2)
-        assert peak(api) - before < 3 * MAX_BUFFERED_BYTES // 1_000_000
+        assert runs_within(lambda: api.response_time("GET /healthz HTTP/1.1"), 2)
+        assert peak_megabytes(api) - before < 3 * DEFAULT_LIMITS.max_buffered_bytes // 1_000_000
         assert temporary_files(api) == []
-        refused = one_answer(rest(connections[0]))
-        assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
-        assert refused.json["type"] == "urn:cyclic-metrics:problem:busy"
-        assert statuses(talk(connections[-1], b" ")) == [400]  # blanks are no JSON
+        rejected = parse_response(receive_all(connections[0]))
+        assert (rejected.status, rejected.headers["Retry-After"]) == (503, "1")
+        assert rejected.json["type"] == "urn:cyclic-metrics:problem:busy"
+        assert statuses(exchange(connections[-1], b" ")) == [400]  # blanks are no JSON
 
 
-def test_a_body_in_which_all_is_wrong_takes_a_bounded_memory(tmp_path: Path) -> None:
-    """To describe each of its 600,000 faults took 800 MB."""
+def test_memory_of_a_body_full_of_errors_is_bounded(tmp_path: Path) -> None:
+    """A description of each of its 600,000 errors took 800 MB."""
     item = json.dumps({str(number): 1 for number in range(100)}, separators=(",", ":"))
     body = f"[{','.join([item] * (MAX_BULK_BODY_SIZE // len(item) - 10))}]".encode()
-    with running_api(NOWHERE, tmp_path) as api:
-        before = peak(api)
+    with running_api(UNREACHABLE, tmp_path) as api:
+        before = peak_megabytes(api)
 
-        answer = api.ask("PUT /schedule HTTP/1.1", body)
+        response = api.request("PUT /schedule HTTP/1.1", body)
 
-        assert (answer.status, len(answer.json["errors"])) == (422, 100)
-        assert peak(api) - before < 200
+        assert (response.status, len(response.json["errors"])) == (422, 100)
+        assert peak_megabytes(api) - before < 200
 
 
-def test_a_request_at_hand_is_finished_at_sigterm(
+def test_request_in_progress_is_finished_at_sigterm(
     env: dict[str, str], db: Connection, database_url: str, tmp_path: Path
 ) -> None:
-    other = psycopg2.connect(database_url)
-    run(other, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
+    blocker = psycopg2.connect(database_url)
+    run(blocker, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
     with running_api(env, tmp_path) as api, api.connect() as connection:
-        connection.sendall(message("GET /schedule HTTP/1.1"))
-        wait_for(lambda: waiting_for_a_lock(db))
+        connection.sendall(encode_request("GET /schedule HTTP/1.1"))
+        wait_for(lambda: is_waiting_for_lock(db))
         api.service.popen.terminate()
-        other.close()
+        blocker.close()
 
-        answer = one_answer(rest(connection))
+        response = parse_response(receive_all(connection))
         started = time.monotonic()
-        code = api.service.popen.wait(10)
+        exit_code = api.service.popen.wait(10)
 
-    assert (answer.status, code) == (200, 0)
+    assert (response.status, exit_code) == (200, 0)
     assert time.monotonic() - started < 3
 
 
-def waiting_for_a_lock(db: Connection) -> bool:
-    with db.cursor() as cursor:
-        cursor.execute("SELECT FROM pg_locks WHERE NOT granted")
-        return cursor.rowcount > 0
+def is_waiting_for_lock(db: Connection) -> bool:
+    with db.cursor() as cur:
+        cur.execute("SELECT FROM pg_locks WHERE NOT granted")
+        return cur.rowcount > 0

@@ -71,10 +71,10 @@ def test_schedule_status_takes_precedence_over_result_status(
 ) -> None:
     schedule(db)
     save_results(redis_client, 0.5)
-    assert "new the scheduler has not seen it yet" in get_row(client)
+    assert "new the scheduler has not read it yet" in get_row(client)
 
     record_fire(db, next_due="11:58")
-    assert "late its moment 2026-11-24T11:58:00Z has passed" in get_row(client)
+    assert "late its due time 2026-11-24T11:58:00Z has passed" in get_row(client)
     assert "1 problem" in visible_text(get_page(client))
 
     run(db, "UPDATE crons SET error = 'the zone is unknown'")

@@ -1,4 +1,4 @@
-"""ResultStore over HTTP: the latest, the latest of many, the history; and 304 for who has them already."""
+"""GET of results: the latest one, the latest of many models, the history; and conditional requests."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from core.results.models import Result
 from core.results.repository import ResultStore
-from tests.support.api_responses import following, problem
+from tests.support.api_responses import next_page_url, problem
 from tests.support.databases import MODEL, OTHER, model_ids
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -26,64 +26,62 @@ def save(client: redis.Redis, *results: Result) -> None:
 
 
 @pytest.fixture
-def ten(redis_client: redis.Redis) -> list[str]:
-    """The moments of ten results, a millisecond apart, the oldest first."""
+def ten_due_times(redis_client: redis.Redis) -> list[str]:
+    """The due times of ten results, a millisecond apart, the oldest first."""
     results = [result(NOON + n * MILLISECOND) for n in range(10)]
     save(redis_client, *results, result(NOON, OTHER))
-    return [str(each.as_dict()["due_at"]) for each in results]
+    return [str(stored.as_dict()["due_at"]) for stored in results]
 
 
-def moments(client: FlaskClient, **query: Any) -> list[str]:
-    answer: Any = client.get(HISTORY, query_string={name.rstrip("_"): value for name, value in query.items()})
-    assert answer.status_code == 200, answer.text
-    return [each["due_at"] for each in answer.json]
+def list_due_times(client: FlaskClient, **query: Any) -> list[str]:
+    response: Any = client.get(HISTORY, query_string={name.rstrip("_"): value for name, value in query.items()})
+    assert response.status_code == 200, response.text
+    return [item["due_at"] for item in response.json]
 
 
-def test_the_latest_result_is_shown(client: FlaskClient, redis_client: redis.Redis) -> None:
+def test_latest_result_is_returned(client: FlaskClient, redis_client: redis.Redis) -> None:
     save(redis_client, result(NOON - timedelta(minutes=1)), result())
 
-    answer = client.get(f"/results/{MODEL.upper()}")
+    response = client.get(f"/results/{MODEL.upper()}")
 
-    assert answer.status_code == 200
-    assert answer.json == result().as_dict()
-
-
-def test_there_is_no_result_before_the_first_run(client: FlaskClient) -> None:
-    answer: Any = client.get(f"/results/{MODEL}")
-
-    assert problem(answer) == (404, "not-found")
-    assert "has no result yet" in answer.json["detail"]
+    assert response.status_code == 200
+    assert response.json == result().as_dict()
 
 
-def test_a_result_without_a_figure_says_why(client: FlaskClient, redis_client: redis.Redis) -> None:
+def test_model_without_results_is_not_found(client: FlaskClient) -> None:
+    response: Any = client.get(f"/results/{MODEL}")
+
+    assert problem(response) == (404, "not-found")
+    assert "has no result yet" in response.json["detail"]
+
+
+def test_result_without_metrics_has_an_error(client: FlaskClient, redis_client: redis.Redis) -> None:
     failed = Result(MODEL, NOON, NOON, "error", error="y_true has nulls")
     save(redis_client, failed)
 
-    answer: Any = client.get(f"/results/{MODEL}")
+    response: Any = client.get(f"/results/{MODEL}")
 
-    assert answer.json == failed.as_dict()
-    assert (answer.json["metrics"], answer.json["error"]) == ({"accuracy": None}, "y_true has nulls")
+    assert response.json == failed.as_dict()
+    assert (response.json["metrics"], response.json["error"]) == ({"accuracy": None}, "y_true has nulls")
 
 
-def test_the_latest_of_many_models_come_in_the_order_of_the_question(
-    client: FlaskClient, redis_client: redis.Redis
-) -> None:
-    """Each once, however often and however written its model is there; those without results are named."""
+def test_latest_results_are_in_the_order_of_the_request(client: FlaskClient, redis_client: redis.Redis) -> None:
+    """Each once, for repeated ids and upper case too; models without results are listed as missing."""
     first, second, none, nothing = model_ids(4)
     save(redis_client, result(NOON, first), result(NOON - MILLISECOND, second), result(NOON, second))
-    asked = [second, none, first.upper(), second, nothing, none]
+    model_ids_in_query = [second, none, first.upper(), second, nothing, none]
 
-    answer: Any = client.get("/results", query_string={"model_id": asked})
+    response: Any = client.get("/results", query_string={"model_id": model_ids_in_query})
 
-    assert answer.status_code == 200
-    assert answer.json == {
+    assert response.status_code == 200
+    assert response.json == {
         "results": [result(NOON, second).as_dict(), result(NOON, first).as_dict()],
         "missing": [none, nothing],
     }
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("model_ids_in_query", "detail"),
     [
         ([], "model_id is missing; it is required"),
         ([MODEL, "42"], 'is "42"; write a UUID'),
@@ -93,35 +91,37 @@ def test_the_latest_of_many_models_come_in_the_order_of_the_question(
         ([MODEL] * 101, "write at most 100 of them"),
     ],
 )
-def test_a_wrong_question_for_many_is_refused(client: FlaskClient, asked: list[str], said: str) -> None:
-    answer: Any = client.get("/results", query_string={"model_id": asked})
+def test_invalid_request_of_latest_results_is_rejected(
+    client: FlaskClient, model_ids_in_query: list[str], detail: str
+) -> None:
+    response: Any = client.get("/results", query_string={"model_id": model_ids_in_query})
 
-    assert problem(answer) == (422, "invalid")
-    assert said in answer.json["detail"]
-    assert answer.json["errors"] == [{"detail": answer.json["detail"], "parameter": "model_id"}]
-
-
-def test_a_hundred_models_may_be_asked_for(client: FlaskClient) -> None:
-    answer: Any = client.get("/results", query_string={"model_id": model_ids(100)})
-
-    assert answer.json == {"results": [], "missing": model_ids(100)}
+    assert problem(response) == (422, "invalid")
+    assert detail in response.json["detail"]
+    assert response.json["errors"] == [{"detail": response.json["detail"], "parameter": "model_id"}]
 
 
-def test_the_history_is_the_newest_first_unless_told(client: FlaskClient, ten: list[str]) -> None:
-    assert moments(client) == moments(client, order="desc") == ten[::-1]
-    assert moments(client, order="asc") == ten
-    assert moments(client, limit=3) == ten[:6:-1]
-    assert moments(client, limit=3, order="asc") == ten[:3]
+def test_latest_results_of_a_hundred_models(client: FlaskClient) -> None:
+    response: Any = client.get("/results", query_string={"model_id": model_ids(100)})
+
+    assert response.json == {"results": [], "missing": model_ids(100)}
 
 
-def test_a_history_of_nothing_is_empty(client: FlaskClient) -> None:
-    answer = client.get(HISTORY)
+def test_history_is_newest_first_by_default(client: FlaskClient, ten_due_times: list[str]) -> None:
+    assert list_due_times(client) == list_due_times(client, order="desc") == ten_due_times[::-1]
+    assert list_due_times(client, order="asc") == ten_due_times
+    assert list_due_times(client, limit=3) == ten_due_times[:6:-1]
+    assert list_due_times(client, limit=3, order="asc") == ten_due_times[:3]
 
-    assert (answer.status_code, answer.json, following(answer)) == (200, [], None)
+
+def test_history_without_results_is_empty(client: FlaskClient) -> None:
+    response = client.get(HISTORY)
+
+    assert (response.status_code, response.json, next_page_url(response)) == (200, [], None)
 
 
 @pytest.mark.parametrize(
-    ("query", "first", "behind"),
+    ("query", "first", "end"),
     [
         ({"from_": "2026-11-24T12:00:00.003Z"}, 3, 10),
         ({"from_": "2026-11-24T12:00:00.002001Z"}, 3, 10),
@@ -140,18 +140,18 @@ def test_a_history_of_nothing_is_empty(client: FlaskClient) -> None:
         ({"from_": "9999-12-31T23:59:59.999999Z"}, 0, 0),
     ],
 )
-def test_from_is_included_and_to_is_not(
-    client: FlaskClient, ten: list[str], query: dict[str, str], first: int, behind: int
+def test_from_is_inclusive_and_to_is_exclusive(
+    client: FlaskClient, ten_due_times: list[str], query: dict[str, str], first: int, end: int
 ) -> None:
-    assert moments(client, order="asc", **query) == ten[first:behind]
-    assert moments(client, **query) == ten[first:behind][::-1]
+    assert list_due_times(client, order="asc", **query) == ten_due_times[first:end]
+    assert list_due_times(client, **query) == ten_due_times[first:end][::-1]
 
 
 INSTANT = "write an instant such as 2026-11-24T12:00:00Z"
 
 
 @pytest.mark.parametrize(
-    ("query", "parameter", "said"),
+    ("query", "parameter", "detail"),
     [
         *(
             (f"{name}={value}", name, INSTANT)
@@ -164,7 +164,7 @@ INSTANT = "write an instant such as 2026-11-24T12:00:00Z"
                 "2026-11-24T12:00:00",
                 "2026-11-24 12:00:00Z",
                 "2026-11-24T12:00Z",
-                "2026-11-24T12:00:00+01:00",  # the + is a blank
+                "2026-11-24T12:00:00+01:00",  # + is a space
                 "2026-11-24T12:00:00%2B0100",
                 "2026-11-24T12:00:00,5Z",
                 "2026-11-24T12:00:00.Z",
@@ -190,58 +190,58 @@ INSTANT = "write an instant such as 2026-11-24T12:00:00Z"
         ("order=ASC", "order", "write 'desc' or 'asc'"),
     ],
 )
-def test_a_wrong_question_for_history_is_refused(client: FlaskClient, query: str, parameter: str, said: str) -> None:
-    answer: Any = client.get(f"{HISTORY}?{query}")
+def test_invalid_history_request_is_rejected(client: FlaskClient, query: str, parameter: str, detail: str) -> None:
+    response: Any = client.get(f"{HISTORY}?{query}")
 
-    assert problem(answer) == (422, "invalid")
-    assert said in answer.json["detail"]
-    assert answer.json["errors"] == [{"detail": answer.json["detail"], "parameter": parameter}]
+    assert problem(response) == (422, "invalid")
+    assert detail in response.json["detail"]
+    assert response.json["errors"] == [{"detail": response.json["detail"], "parameter": parameter}]
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [1, 3, 5, 10, 11])
-def test_the_pages_have_each_result_once(
-    client: FlaskClient, redis_client: redis.Redis, ten: list[str], order: str, limit: int
+def test_pages_of_history_have_each_result_once(
+    client: FlaskClient, redis_client: redis.Redis, ten_due_times: list[str], order: str, limit: int
 ) -> None:
-    """Also while new results arrive, which come at the end of asc and not at all in desc."""
-    expected = ten if order == "asc" else ten[::-1]
-    found: list[str] = []
+    """Also while results are added: they are at the end of asc, and not in desc."""
+    expected = ten_due_times if order == "asc" else ten_due_times[::-1]
+    listed: list[str] = []
     page: str | None = f"{HISTORY}?order={order}&limit={limit}"
     pages = 0
     while page and pages < 50:
-        answer: Any = client.get(page)
-        found += [each["due_at"] for each in answer.json]
-        page = following(answer)
+        response: Any = client.get(page)
+        listed += [item["due_at"] for item in response.json]
+        page = next_page_url(response)
         pages += 1
         if pages <= 3:
             save(redis_client, result(NOON + timedelta(seconds=pages)))
 
-    assert found[:10] == expected
-    assert len(set(found)) == len(found) <= 13
-    assert not [moment for moment in found[10:] if order == "desc"]
+    assert listed[:10] == expected
+    assert len(set(listed)) == len(listed) <= 13
+    assert not [due_at for due_at in listed[10:] if order == "desc"]
 
 
-def test_a_page_keeps_what_was_asked_for(client: FlaskClient, ten: list[str]) -> None:
+def test_next_page_keeps_the_parameters(client: FlaskClient, ten_due_times: list[str]) -> None:
     bounds = {"from_": "2026-11-24T13:00:00.002+01:00", "to": "2026-11-24T12:00:00.0085Z"}
-    for order, expected in (("asc", ten[2:9]), ("desc", ten[8:1:-1])):
-        found: list[str] = []
-        answer: Any = client.get(
+    for order, expected in (("asc", ten_due_times[2:9]), ("desc", ten_due_times[8:1:-1])):
+        listed: list[str] = []
+        response: Any = client.get(
             HISTORY, query_string={"from": bounds["from_"], "to": bounds["to"], "order": order, "limit": "2"}
         )
         while True:
-            found += [each["due_at"] for each in answer.json]
-            if not (page := following(answer)):
+            listed += [item["due_at"] for item in response.json]
+            if not (page := next_page_url(response)):
                 break
-            answer = client.get(page)
+            response = client.get(page)
 
-        assert found == expected
+        assert listed == expected
 
 
 @pytest.mark.parametrize(
     "path",
     [f"/results/{MODEL}", HISTORY, f"{HISTORY}?order=asc&limit=2", f"{HISTORY}?limit=1", f"/results?model_id={MODEL}"],
 )
-def test_what_the_caller_has_is_not_sent_again(client: FlaskClient, redis_client: redis.Redis, path: str) -> None:
+def test_known_content_is_not_sent_again(client: FlaskClient, redis_client: redis.Redis, path: str) -> None:
     save(redis_client, result(), result(NOON + MILLISECOND))
     first = client.get(path)
     tag = first.headers["ETag"]
@@ -261,8 +261,8 @@ def test_what_the_caller_has_is_not_sent_again(client: FlaskClient, redis_client
     assert new.headers["ETag"] != tag
 
 
-def test_a_result_that_comes_again_changes_nothing(client: FlaskClient, redis_client: redis.Redis) -> None:
-    """The first one of a moment counts."""
+def test_second_result_of_a_due_time_is_ignored(client: FlaskClient, redis_client: redis.Redis) -> None:
+    """The first result of a due time counts."""
     save(redis_client, result())
     tag = client.get(f"/results/{MODEL}").headers["ETag"]
 
@@ -272,21 +272,21 @@ def test_a_result_that_comes_again_changes_nothing(client: FlaskClient, redis_cl
 
 
 @pytest.mark.parametrize("path", [f"/results/{MODEL}", HISTORY, f"/results?model_id={MODEL}", f"/schedule/{MODEL}"])
-def test_a_head_has_the_headers_alone(client: FlaskClient, redis_client: redis.Redis, path: str) -> None:
+def test_head_has_the_headers_only(client: FlaskClient, redis_client: redis.Redis, path: str) -> None:
     client.post("/schedule", json={"model_id": MODEL, "cron_expression": "@yearly"})
     save(redis_client, result())
-    whole = client.get(path)
+    get = client.get(path)
 
     head = client.head(path)
 
     assert (head.status_code, head.data) == (200, b"")
     for name in ("ETag", "Content-Type", "Content-Length"):
-        assert head.headers[name] == whole.headers[name], name
+        assert head.headers[name] == get.headers[name], name
     if path.startswith("/results"):
-        assert client.head(path, headers={"If-None-Match": whole.headers["ETag"]}).status_code == 304
+        assert client.head(path, headers={"If-None-Match": get.headers["ETag"]}).status_code == 304
 
 
-def test_a_head_of_what_is_missing_says_so(client: FlaskClient) -> None:
+def test_head_of_a_missing_result_is_not_found(client: FlaskClient) -> None:
     head = client.head(f"/results/{MODEL}")
 
     assert (head.status_code, head.data) == (404, b"")

@@ -1,4 +1,4 @@
-"""If-Match and If-None-Match on one schedule: nobody overwrites what he has not seen."""
+"""If-Match and If-None-Match on one schedule: optimistic locking."""
 
 from typing import Any
 
@@ -6,101 +6,103 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.support.api_responses import problem
-from tests.support.concurrency import meanwhile
+from tests.support.concurrency import call_while_locked
 from tests.support.databases import MODEL, OTHER, Connection, one, rows, run, schedule, set_clock
 
 PATH = f"/schedule/{MODEL}"
-ALL = "SELECT * FROM metrics_executions"
-HELD = f"SELECT FROM metrics_executions WHERE model_id = '{MODEL}' FOR UPDATE"
+ALL_SCHEDULES = "SELECT * FROM metrics_executions"
+LOCK_ROW = f"SELECT FROM metrics_executions WHERE model_id = '{MODEL}' FOR UPDATE"
 PUT: tuple[str, Any] = ("PUT", {"cron_expression": "@hourly"})
 PATCH: tuple[str, Any] = ("PATCH", {"cron_expression": "@hourly"})
 DELETE: tuple[str, Any] = ("DELETE", None)
 
 
-def ask(client: FlaskClient, call: tuple[str, Any], **headers: str) -> Any:
+def send(client: FlaskClient, call: tuple[str, Any], **headers: str) -> Any:
     method, body = call
     return client.open(PATH, method=method, json=body, headers={n.replace("_", "-"): v for n, v in headers.items()})
 
 
-def tag(client: FlaskClient) -> str:
+def get_tag(client: FlaskClient) -> str:
     return client.get(PATH).headers["ETag"]
 
 
 @pytest.mark.parametrize("call", [PUT, PATCH, DELETE])
-@pytest.mark.parametrize("written", ["{}", "*", '"x", {}', "{},{}", '  "x" ,{}  '])
-def test_a_tag_that_fits_lets_it_through(
-    client: FlaskClient, db: Connection, call: tuple[str, Any], written: str
+@pytest.mark.parametrize("header", ["{}", "*", '"x", {}', "{},{}", '  "x" ,{}  '])
+def test_matching_if_match_permits_the_change(
+    client: FlaskClient, db: Connection, call: tuple[str, Any], header: str
 ) -> None:
     schedule(db)
-    seen = tag(client)
+    current_tag = get_tag(client)
 
-    answer = ask(client, call, If_Match=written.replace("{}", seen))
+    response = send(client, call, If_Match=header.replace("{}", current_tag))
 
-    assert answer.status_code == (204 if call == DELETE else 200)
+    assert response.status_code == (204 if call == DELETE else 200)
     if call != DELETE:
-        assert answer.headers["ETag"] == tag(client) != seen
+        assert response.headers["ETag"] == get_tag(client) != current_tag
 
 
 @pytest.mark.parametrize("call", [PUT, PATCH, DELETE])
-@pytest.mark.parametrize("written", ['"x"', "W/{}", "", '"', '""', '"*"', "x y,,;", 'W/"', "\u00e9", "x" * 5000])
-def test_a_tag_that_does_not_fit_changes_nothing(
-    client: FlaskClient, db: Connection, call: tuple[str, Any], written: str
+@pytest.mark.parametrize("header", ['"x"', "W/{}", "", '"', '""', '"*"', "x y,,;", 'W/"', "\u00e9", "x" * 5000])
+def test_other_if_match_changes_nothing(
+    client: FlaskClient, db: Connection, call: tuple[str, Any], header: str
 ) -> None:
     schedule(db)
-    before, seen = rows(db, ALL), tag(client)
+    before, current_tag = rows(db, ALL_SCHEDULES), get_tag(client)
 
-    answer: Any = ask(client, call, If_Match=written.replace("{}", seen))
+    response: Any = send(client, call, If_Match=header.replace("{}", current_tag))
 
-    assert problem(answer) == (412, "changed")
-    assert f"its ETag is {seen}" in answer.json["detail"]
-    assert len(answer.json["detail"]) < 300
-    assert rows(db, ALL) == before
+    assert problem(response) == (412, "changed")
+    assert f"its ETag is {current_tag}" in response.json["detail"]
+    assert len(response.json["detail"]) < 300
+    assert rows(db, ALL_SCHEDULES) == before
 
 
 @pytest.mark.parametrize("call", [PUT, PATCH, DELETE])
-@pytest.mark.parametrize("written", ["*", '"x"'])
-def test_no_tag_fits_what_is_missing(client: FlaskClient, db: Connection, call: tuple[str, Any], written: str) -> None:
+@pytest.mark.parametrize("header", ["*", '"x"'])
+def test_if_match_fails_without_a_schedule(
+    client: FlaskClient, db: Connection, call: tuple[str, Any], header: str
+) -> None:
     schedule(db, OTHER)
 
-    answer: Any = ask(client, call, If_Match=written)
+    response: Any = send(client, call, If_Match=header)
 
-    assert problem(answer) == (412, "changed")
-    assert "there is none" in answer.json["detail"]
+    assert problem(response) == (412, "changed")
+    assert "there is none" in response.json["detail"]
     assert one(db, "SELECT model_id::text FROM metrics_executions") == OTHER
 
 
-def test_a_schedule_is_created_only_if_there_is_none(client: FlaskClient, db: Connection) -> None:
-    assert ask(client, PUT, If_None_Match="*").status_code == 201
-    before = rows(db, ALL)
+def test_if_none_match_creates_but_does_not_replace(client: FlaskClient, db: Connection) -> None:
+    assert send(client, PUT, If_None_Match="*").status_code == 201
+    before = rows(db, ALL_SCHEDULES)
 
-    assert problem(ask(client, PUT, If_None_Match="*")) == (412, "changed")
+    assert problem(send(client, PUT, If_None_Match="*")) == (412, "changed")
 
-    assert rows(db, ALL) == before
+    assert rows(db, ALL_SCHEDULES) == before
 
 
-def test_a_post_heeds_tags_too(client: FlaskClient, db: Connection) -> None:
+def test_post_checks_preconditions_too(client: FlaskClient, db: Connection) -> None:
     body = {"model_id": MODEL, "cron_expression": "@daily"}
 
     assert problem(client.post("/schedule", json=body, headers={"If-Match": "*"})) == (412, "changed")
     assert client.post("/schedule", json=body, headers={"If-None-Match": "*"}).status_code == 201
     assert problem(client.post("/schedule", json=body, headers={"If-None-Match": "*"})) == (412, "changed")
-    assert client.post("/schedule", json=body, headers={"If-Match": tag(client)}).status_code == 200
+    assert client.post("/schedule", json=body, headers={"If-Match": get_tag(client)}).status_code == 200
 
 
-def test_a_tag_that_is_not_to_match_is_compared(client: FlaskClient, db: Connection) -> None:
+def test_if_none_match_with_a_tag_is_compared(client: FlaskClient, db: Connection) -> None:
     schedule(db)
-    seen = tag(client)
+    current_tag = get_tag(client)
 
-    assert problem(ask(client, PUT, If_None_Match=seen)) == (412, "changed")
-    assert ask(client, PUT, If_None_Match='"x"').status_code == 200
+    assert problem(send(client, PUT, If_None_Match=current_tag)) == (412, "changed")
+    assert send(client, PUT, If_None_Match='"x"').status_code == 200
 
 
-def test_a_refused_value_is_told_where_the_tag_fits(client: FlaskClient, db: Connection) -> None:
+def test_invalid_value_is_reported_if_the_tag_matches(client: FlaskClient, db: Connection) -> None:
     schedule(db)
 
-    answer = ask(client, ("PATCH", {"cron_expression": "60 * * * *"}), If_Match=tag(client))
+    response = send(client, ("PATCH", {"cron_expression": "60 * * * *"}), If_Match=get_tag(client))
 
-    assert problem(answer) == (422, "refused")
+    assert problem(response) == (422, "refused")
 
 
 @pytest.mark.parametrize(
@@ -110,27 +112,27 @@ def test_a_refused_value_is_told_where_the_tag_fits(client: FlaskClient, db: Con
         "UPDATE metrics_executions SET cron_expression = '@hourly'",
         "UPDATE metrics_executions SET timezone = 'Europe/Warsaw'",
         "UPDATE metrics_executions SET enabled = false",
-        # there and back again: it counts from now on
+        # paused and resumed: it is active from now on
         "UPDATE metrics_executions SET enabled = false; UPDATE metrics_executions SET enabled = true",
         f"DELETE FROM metrics_executions; INSERT INTO metrics_executions (model_id, cron_expression)"
         f" VALUES ('{MODEL}', '* * * * *')",
     ],
 )
-def test_a_change_by_sql_changes_the_tag(client: FlaskClient, db: Connection, change: str) -> None:
+def test_change_by_sql_changes_the_tag(client: FlaskClient, db: Connection, change: str) -> None:
     schedule(db)
-    seen = tag(client)
+    current_tag = get_tag(client)
 
     run(db, change)
 
-    assert tag(client) != seen
-    assert problem(ask(client, PATCH, If_Match=seen)) == (412, "changed")
+    assert get_tag(client) != current_tag
+    assert problem(send(client, PATCH, If_Match=current_tag)) == (412, "changed")
 
 
-def test_what_the_scheduler_does_leaves_the_tag(client: FlaskClient, db: Connection) -> None:
-    """Else nobody could change a schedule of every minute in peace."""
+def test_runs_leave_the_tag_unchanged(client: FlaskClient, db: Connection) -> None:
+    """Otherwise a schedule of every minute could hardly be changed with If-Match."""
     set_clock(db, "2026-11-24 12:00:30+00")
     schedule(db)
-    seen = tag(client)
+    current_tag = get_tag(client)
 
     set_clock(db, "2026-11-24 12:02:30+00")
     run(
@@ -139,63 +141,71 @@ def test_what_the_scheduler_does_leaves_the_tag(client: FlaskClient, db: Connect
         " FROM metrics_executions; UPDATE metrics_executions SET run_requested_at = now()",
     )
 
-    assert tag(client) == seen
-    assert ask(client, PATCH, If_Match=seen).status_code == 200
+    assert get_tag(client) == current_tag
+    assert send(client, PATCH, If_Match=current_tag).status_code == 200
 
 
-def test_two_schedules_alike_have_two_tags(client: FlaskClient, db: Connection) -> None:
+def test_equal_schedules_of_two_models_have_different_tags(client: FlaskClient, db: Connection) -> None:
     set_clock(db, "2026-11-24 12:00:30+00")
     schedule(db)
     schedule(db, OTHER)
 
-    assert client.get(f"/schedule/{OTHER}").headers["ETag"] != tag(client)
+    assert client.get(f"/schedule/{OTHER}").headers["ETag"] != get_tag(client)
 
 
 @pytest.mark.parametrize("call", [PUT, PATCH, DELETE])
-def test_of_several_changes_with_one_tag_one_wins(
+def test_one_of_several_concurrent_changes_with_the_same_tag_succeeds(
     client: FlaskClient, db: Connection, database_url: str, call: tuple[str, Any]
 ) -> None:
     schedule(db)
-    seen = tag(client)
+    current_tag = get_tag(client)
 
-    answers = meanwhile(client, db, database_url, HELD, *[lambda each: ask(each, call, If_Match=seen)] * 4)
+    responses = call_while_locked(
+        client, db, database_url, LOCK_ROW, *[lambda caller: send(caller, call, If_Match=current_tag)] * 4
+    )
 
-    won = [answer for answer in answers if answer.status_code in {200, 204}]
-    lost = [answer for answer in answers if answer not in won]
-    assert (len(won), len(lost)) == (1, 3)
-    assert {problem(answer) for answer in lost} == {(412, "changed")}
+    succeeded = [response for response in responses if response.status_code in {200, 204}]
+    failed = [response for response in responses if response not in succeeded]
+    assert (len(succeeded), len(failed)) == (1, 3)
+    assert {problem(response) for response in failed} == {(412, "changed")}
 
 
-def test_two_patches_of_two_fields_are_both_there(client: FlaskClient, db: Connection, database_url: str) -> None:
-    """Neither puts back what the other has changed, though nobody sent a tag."""
+def test_concurrent_patches_of_different_fields_are_both_saved(
+    client: FlaskClient, db: Connection, database_url: str
+) -> None:
+    """Neither reverts the change of the other one, even without a tag."""
     schedule(db)
 
-    answers = meanwhile(
-        client, db, database_url, HELD,
-        lambda each: each.patch(PATH, json={"name": "digits"}),
-        lambda each: each.patch(PATH, json={"cron_expression": "@daily"}),
+    responses = call_while_locked(
+        client, db, database_url, LOCK_ROW,
+        lambda caller: caller.patch(PATH, json={"name": "digits"}),
+        lambda caller: caller.patch(PATH, json={"cron_expression": "@daily"}),
     )  # fmt: skip
 
-    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [response.status_code for response in responses] == [200, 200]
     assert rows(db, "SELECT name, cron_expression FROM metrics_executions") == [("digits", "@daily")]
 
 
-def test_a_patch_of_what_is_deleted_meanwhile_finds_nothing(
+def test_patch_of_a_concurrently_deleted_schedule_is_not_found(
     client: FlaskClient, db: Connection, database_url: str
 ) -> None:
     schedule(db)
 
-    [answer] = meanwhile(client, db, database_url, "DELETE FROM metrics_executions", lambda each: ask(each, PATCH))
+    [response] = call_while_locked(
+        client, db, database_url, "DELETE FROM metrics_executions", lambda caller: send(caller, PATCH)
+    )
 
-    assert problem(answer) == (404, "not-found")
+    assert problem(response) == (404, "not-found")
 
 
-def test_a_schedule_that_somebody_else_is_creating_is_not_replaced(
+def test_if_none_match_does_not_replace_a_concurrently_created_schedule(
     client: FlaskClient, db: Connection, database_url: str
 ) -> None:
     other = f"INSERT INTO metrics_executions (model_id, cron_expression) VALUES ('{MODEL}', '@daily')"
 
-    answers = meanwhile(client, db, database_url, other, *[lambda each: ask(each, PUT, If_None_Match="*")] * 2)
+    responses = call_while_locked(
+        client, db, database_url, other, *[lambda caller: send(caller, PUT, If_None_Match="*")] * 2
+    )
 
-    assert [problem(answer) for answer in answers] == [(412, "changed")] * 2
+    assert [problem(response) for response in responses] == [(412, "changed")] * 2
     assert one(db, "SELECT cron_expression FROM metrics_executions") == "@daily"

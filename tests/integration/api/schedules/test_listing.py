@@ -1,4 +1,4 @@
-"""The list of schedules, held against a plain filter over the view."""
+"""The list of schedules, compared with a plain filter over the view."""
 
 import random
 import uuid
@@ -17,7 +17,7 @@ from api.schedules.listing import by_status
 from api.schedules.listing import cursor as cursors
 from api.schedules.listing import page as listing
 from api.schedules.listing.cursor import Filters
-from api.schedules.listing.page import STATUSES, page
+from api.schedules.listing.page import STATUSES, read_page
 from core.results.keys import FAILING_KEY
 from core.results.models import Failure
 from core.results.repository import ResultStore
@@ -28,7 +28,7 @@ CRONS = ["* * * * *", "*/5 * * * mon", "0 9 * * *", "@daily"]
 ZONES = ["UTC", "Europe/Warsaw", "Pacific/Apia"]
 NAMES = [None, "churn, EU", "Churn_100 %", "fraud 00000000", "Ärger"]
 SEARCHES = ["chURN", "_100 %", "n_1", "00000000-", "0000", "ffffffff-ffff-ffff-ffff-ffffffffffff", "%", "é", "ä"]
-TIMES = ["2026-11-24 11:00:00+00", "2026-11-24 11:59:15+00", "2026-11-24 11:59:45+00", "2026-11-24 12:01:00+00"]
+TIMESTAMPS = ["2026-11-24 11:00:00+00", "2026-11-24 11:59:15+00", "2026-11-24 11:59:45+00", "2026-11-24 12:01:00+00"]
 COMBINATIONS = [
     Filters(*values)
     for values in product([None, *CRONS[:3], "@yearly"], [None, *ZONES], [None, True, False], [None, *STATUSES])
@@ -46,61 +46,66 @@ def results(redis_client: redis.Redis) -> ResultStore:
 
 
 @pytest.fixture
-def statements(databases: Databases, database_url: str, db: Connection) -> Iterator[cursor]:
-    connection = psycopg2.connect(databases.url_as("metrics_api", database_url))
-    connection.autocommit = True
-    with connection.cursor() as opened:
-        yield opened
-    connection.close()
+def cur(databases: Databases, database_url: str, db: Connection) -> Iterator[cursor]:
+    conn = psycopg2.connect(databases.url_as("metrics_api", database_url))
+    conn.autocommit = True
+    with conn.cursor() as cur:
+        yield cur
+    conn.close()
 
 
-class World:
-    """Schedules in every state that there may be."""
+class RandomSchedules:
+    """Schedules in all possible states, at random."""
 
     def __init__(self, db: Connection, client: redis.Redis, seed: int) -> None:
-        self.chance = random.Random(seed)
+        self.rng = random.Random(seed)
         self.db = db
         self.client = client
         set_clock(db, NOON)
         run(db, "SET session_replication_role = replica")  # without the triggers: with any active_since
         self.add(80, [uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)])
         for cron, zone in product(CRONS, ZONES):
-            self.settle(cron, zone)
+            self.record_spec(cron, zone)
         client.zadd(
-            FAILING_KEY, {self._model_id(): self.chance.choice([0, 1, 2.5]) for _ in range(10)}
+            FAILING_KEY, {self._model_id(): self.rng.choice([0, 1, 2.5]) for _ in range(10)}
         )  # without schedules
 
     def add(self, count: int, others: list[uuid.UUID] | None = None) -> None:
         added = [*(self._model_id() for _ in range(count)), *map(str, others or [])]
-        pick = self.chance.choice
-        values = [(it, pick(NAMES), pick(CRONS), pick(ZONES), self.chance.random() < 0.8, pick(TIMES)) for it in added]
+        choose = self.rng.choice
+        values = [
+            (model_id, choose(NAMES), choose(CRONS), choose(ZONES), self.rng.random() < 0.8, choose(TIMESTAMPS))
+            for model_id in added
+        ]
         statement = """
             INSERT INTO metrics_executions (model_id, name, cron_expression, timezone, enabled, active_since) VALUES %s
         """
-        with self.db.cursor() as opened:
-            execute_values(opened, statement, values)
-        self.client.zadd(FAILING_KEY, {it: pick([0, 1, 2.5]) for it in added[::3]})
+        with self.db.cursor() as cur:
+            execute_values(cur, statement, values)
+        self.client.zadd(FAILING_KEY, {model_id: choose([0, 1, 2.5]) for model_id in added[::3]})
 
-    def settle(self, cron: str, zone: str) -> None:
-        """Let the scheduler know the pair in some way, or not at all; it may also know one without schedules."""
-        state = self.chance.choice(["absent", "nothing", "error", "both", "due", "due", "due", "due"])
+    def record_spec(self, cron: str, zone: str) -> None:
+        """Record a cron spec in a random state, or not at all; also one without schedules."""
+        state = self.rng.choice(["absent", "nothing", "error", "both", "due", "due", "due", "due"])
         if state == "absent":
             return
-        due = self.chance.choice(TIMES) if state in {"due", "both"} else None
+        due = self.rng.choice(TIMESTAMPS) if state in {"due", "both"} else None
         error = "bad" if state in {"error", "both"} else None
         run(self.db, "INSERT INTO crons VALUES (%s, %s, %s, NULL, %s, 'x')", cron, zone, due, error)
 
     def change(self, fixed: set[str]) -> None:
-        """Insert and delete, but none of the fixed ones."""
+        """Insert and delete schedules, but none of the fixed ones."""
         self.add(3)
-        gone = self.chance.sample([it for it in self.all() if it not in fixed], 3)
-        run(self.db, "DELETE FROM metrics_executions WHERE model_id = ANY (%s::uuid[])", gone)
-        self.client.zrem(FAILING_KEY, *gone[:2])
+        deleted = self.rng.sample([model_id for model_id in self.all() if model_id not in fixed], 3)
+        run(self.db, "DELETE FROM metrics_executions WHERE model_id = ANY (%s::uuid[])", deleted)
+        self.client.zrem(FAILING_KEY, *deleted[:2])
 
     def all(self) -> list[str]:
-        return [it for (it,) in rows(self.db, "SELECT model_id::text FROM metrics_executions ORDER BY model_id")]
+        return [
+            model_id for (model_id,) in rows(self.db, "SELECT model_id::text FROM metrics_executions ORDER BY model_id")
+        ]
 
-    def fitting(self, filters: Filters) -> set[str]:
+    def matching(self, filters: Filters) -> set[str]:
         members: Any = self.client.zrange(FAILING_KEY, 0, -1)
         failing = {member.decode() for member in members}
         return {
@@ -108,7 +113,7 @@ class World:
             for model_id, name, cron, zone, enabled, status in rows(
                 self.db, "SELECT model_id::text, name, cron_expression, timezone, enabled, status FROM schedule_status"
             )
-            if is_found(filters.search, name, model_id)
+            if matches_search(filters.search, name, model_id)
             and filters.cron in {None, cron}
             and filters.zone in {None, zone}
             and filters.enabled in {None, enabled}
@@ -116,134 +121,133 @@ class World:
         }
 
     def _model_id(self) -> str:
-        return str(uuid.UUID(int=self.chance.getrandbits(128)))
+        return str(uuid.UUID(int=self.rng.getrandbits(128)))
 
 
-def is_found(search: str | None, name: str | None, model_id: str) -> bool:
+def matches_search(search: str | None, name: str | None, model_id: str) -> bool:
     if search is None or search.casefold() in (name or "").casefold():
         return True
     return len(search) >= 4 and model_id.startswith(search)
 
 
-def listed(statements: cursor, results: ResultStore, filters: Filters, limit: int) -> list[str]:
-    found, after = [], None
+def list_all(cur: cursor, results: ResultStore, filters: Filters, limit: int) -> list[str]:
+    listed, after = [], None
     while True:
-        schedules, after = page(statements, lambda: results, filters, after, limit)
+        schedules, after = read_page(cur, lambda: results, filters, after, limit)
         assert len(schedules) <= limit
-        found += [schedule.model_id for schedule in schedules]
+        listed += [schedule.model_id for schedule in schedules]
         if after is None:
-            return found
+            return listed
 
 
-@pytest.fixture(params=[False, True], ids=["with the usual bounds", "with bounds that are reached at once"])
-def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few schedules have to stand for a million."""
+@pytest.fixture(params=[False, True], ids=["usual limits", "small limits"])
+def search_limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual limits, or such that a few schedules reach them as a million would."""
     if request.param:
-        monkeypatch.setattr(listing, "PATIENCE", 0)
-        monkeypatch.setattr(listing, "CHUNK", 5)
-        monkeypatch.setattr(listing, "FEW_FAILING", 5)
-        monkeypatch.setattr(by_status, "STEPS", 2)
+        monkeypatch.setattr(listing, "SEARCH_BUDGET", 0)
+        monkeypatch.setattr(listing, "CHUNK_SIZE", 5)
+        monkeypatch.setattr(listing, "MAX_FAILURES_SCANNED", 5)
+        monkeypatch.setattr(by_status, "MAX_STEPS", 2)
         monkeypatch.setattr(by_status, "WINDOW", 2)
-        monkeypatch.setattr(by_status, "SETTLED_PAIRS", 2)
+        monkeypatch.setattr(by_status, "MAX_RECORDED_SPECS", 2)
 
 
-@pytest.mark.usefixtures("bounds")
+@pytest.mark.usefixtures("search_limits")
 @pytest.mark.parametrize("seed", range(3))
-def test_each_combination_of_filters_lists_what_fits(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore, seed: int
+def test_each_combination_of_filters_lists_the_matching_schedules(
+    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore, seed: int
 ) -> None:
-    world = World(db, redis_client, seed)
+    stored = RandomSchedules(db, redis_client, seed)
 
     for filters in COMBINATIONS:
-        found = listed(statements, results, filters, world.chance.choice([1, 2, 7, 100]))
+        listed = list_all(cur, results, filters, stored.rng.choice([1, 2, 7, 100]))
 
-        assert sorted(found) == sorted(world.fitting(filters)), filters
+        assert sorted(listed) == sorted(stored.matching(filters)), filters
 
 
-@pytest.mark.usefixtures("bounds")
+@pytest.mark.usefixtures("search_limits")
 @pytest.mark.parametrize("seed", range(3))
-def test_what_fits_throughout_is_listed_once_while_others_come_and_go(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore, seed: int
+def test_matching_schedules_are_listed_once_while_others_change(
+    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore, seed: int
 ) -> None:
-    world = World(db, redis_client, seed)
+    stored = RandomSchedules(db, redis_client, seed)
 
-    for filters in world.chance.sample([it for it in COMBINATIONS if len(world.fitting(it)) > 5], 25):
-        fixed = set(sorted(world.fitting(filters))[::3])
-        found: list[str] = []
+    frequent = [filters for filters in COMBINATIONS if len(stored.matching(filters)) > 5]
+    for filters in stored.rng.sample(frequent, 25):
+        fixed = set(sorted(stored.matching(filters))[::3])
+        listed: list[str] = []
         after = None
         while True:
-            schedules, after = page(statements, lambda: results, filters, after, 2)
-            found += [schedule.model_id for schedule in schedules]
+            schedules, after = read_page(cur, lambda: results, filters, after, 2)
+            listed += [schedule.model_id for schedule in schedules]
             if after is None:
                 break
-            world.change(fixed)
+            stored.change(fixed)
 
-        assert fixed <= set(found), filters
-        assert len(found) == len(set(found)), filters
+        assert fixed <= set(listed), filters
+        assert len(listed) == len(set(listed)), filters
 
 
-def test_the_rows_are_those_of_the_view(db: Connection, statements: cursor, results: ResultStore) -> None:
+def test_listed_schedules_are_rows_of_the_view(db: Connection, cur: cursor, results: ResultStore) -> None:
     schedule(db, MODEL, "0 12 * * *", "Europe/Warsaw")
 
-    [found] = page(statements, lambda: results, Filters(), None, 10).schedules
+    [listed] = read_page(cur, lambda: results, Filters(), None, 10).schedules
 
-    assert (found.model_id, found.cron_expression, found.timezone) == (MODEL, "0 12 * * *", "Europe/Warsaw")
-    assert (found.enabled, found.status, found.next_run_at) == (True, "new", None)
+    assert (listed.model_id, listed.cron_expression, listed.timezone) == (MODEL, "0 12 * * *", "Europe/Warsaw")
+    assert (listed.enabled, listed.status, listed.next_run_at) == (True, "new", None)
 
 
-def test_without_filters_they_come_in_the_order_of_their_models(
-    db: Connection, statements: cursor, results: ResultStore
-) -> None:
+def test_unfiltered_schedules_are_ordered_by_model(db: Connection, cur: cursor, results: ResultStore) -> None:
     ids = model_ids(5)
     for model_id in reversed(ids):
         schedule(db, model_id)
 
-    assert listed(statements, results, Filters(), 2) == ids
+    assert list_all(cur, results, Filters(), 2) == ids
 
 
-def test_cron_is_compared_in_its_normal_form(db: Connection, statements: cursor, results: ResultStore) -> None:
+def test_cron_filter_is_normalized(db: Connection, cur: cursor, results: ResultStore) -> None:
     schedule(db, MODEL, "*/5 * * * mon")
     schedule(db, OTHER, "*/5 * * * tue")
 
     for status in (None, "new"):
-        assert listed(statements, results, Filters(cron=" */5  * *\t* MON", status=status), 2) == [MODEL]
+        assert list_all(cur, results, Filters(cron=" */5  * *\t* MON", status=status), 2) == [MODEL]
 
 
-def test_the_latest_to_fail_comes_first(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore
+def test_latest_failure_is_listed_first(
+    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore
 ) -> None:
     ids = model_ids(4)
     for model_id in ids:
         schedule(db, model_id)
     redis_client.zadd(FAILING_KEY, {ids[0]: 2, ids[1]: 1, ids[3]: 3})
 
-    assert listed(statements, results, Filters(status="failing"), 1) == [ids[3], ids[0], ids[1]]
+    assert list_all(cur, results, Filters(status="failing"), 1) == [ids[3], ids[0], ids[1]]
 
 
-def test_what_is_no_model_keeps_none_that_fails_from_the_list(
-    db: Connection, redis_client: redis.Redis, statements: cursor, results: ResultStore
+def test_foreign_members_hide_no_failing_model(
+    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore
 ) -> None:
     schedule(db)
     redis_client.zadd(FAILING_KEY, {MODEL.encode(): 1, b"junk": 2, b"\xff": 3})
 
-    assert listed(statements, results, Filters(status="failing"), 10) == [MODEL]
+    assert list_all(cur, results, Filters(status="failing"), 10) == [MODEL]
 
 
-def test_a_cursor_belongs_to_its_filters(db: Connection, statements: cursor, results: ResultStore) -> None:
+def test_cursor_is_rejected_with_other_filters(db: Connection, cur: cursor, results: ResultStore) -> None:
     for model_id in model_ids(3):
         schedule(db, model_id)
-    after = page(statements, lambda: results, Filters(zone="UTC"), None, 1).following
+    after = read_page(cur, lambda: results, Filters(zone="UTC"), None, 1).next_cursor
     assert after is not None
 
-    assert len(page(statements, lambda: results, Filters(zone="UTC"), after, 10).schedules) == 2
-    with pytest.raises(InvalidRequest, match=r"^after ") as refused:
-        page(statements, lambda: results, Filters(zone="UTC", enabled=True), after, 10)
+    assert len(read_page(cur, lambda: results, Filters(zone="UTC"), after, 10).schedules) == 2
+    with pytest.raises(InvalidRequest, match=r"^after ") as rejected:
+        read_page(cur, lambda: results, Filters(zone="UTC", enabled=True), after, 10)
 
-    assert [error.parameter for error in refused.value.errors] == ["after"]
+    assert [error.parameter for error in rejected.value.errors] == ["after"]
 
 
 def forged(filters: Filters, *values: Any) -> str:
-    return cursors.encode(filters, values)  # type: ignore[arg-type]  # what others may write
+    return cursors.encode(filters, values)  # type: ignore[arg-type]  # on purpose
 
 
 @pytest.mark.parametrize(
@@ -256,28 +260,28 @@ def forged(filters: Filters, *values: Any) -> str:
         forged(Filters(), float("nan"), MODEL), forged(Filters(), "", "", MODEL, 1),
     ],
 )  # fmt: skip
-def test_a_cursor_of_somebody_else_is_refused(statements: cursor, results: ResultStore, after: str) -> None:
+def test_forged_cursor_is_rejected(cur: cursor, results: ResultStore, after: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^after "):
-        page(statements, lambda: results, Filters(), after, 10)
+        read_page(cur, lambda: results, Filters(), after, 10)
 
 
 @pytest.mark.parametrize("since", [float("nan"), float("inf"), "", None])
-def test_a_place_among_the_failures_is_a_number(statements: cursor, results: ResultStore, since: Any) -> None:
+def test_cursor_of_a_failure_needs_a_finite_number(cur: cursor, results: ResultStore, since: Any) -> None:
     filters = Filters(status="failing")
 
     with pytest.raises(InvalidRequest, match=r"^after "):
-        page(statements, lambda: results, filters, forged(filters, since, MODEL), 10)
+        read_page(cur, lambda: results, filters, forged(filters, since, MODEL), 10)
 
 
-def test_a_search_begins_at_no_place_among_the_failures(statements: cursor, results: ResultStore) -> None:
+def test_search_rejects_a_cursor_of_a_failure(cur: cursor, results: ResultStore) -> None:
     filters = Filters(status="failing", search="churn")
 
     with pytest.raises(InvalidRequest, match=r"^after "):
-        page(statements, lambda: results, filters, forged(filters, 1.5, MODEL), 10)
+        read_page(cur, lambda: results, filters, forged(filters, 1.5, MODEL), 10)
 
 
 @pytest.mark.parametrize("position", [cursors.Position("ż 1", "", None), Failure(1764000000.123, MODEL)])
-def test_a_cursor_needs_no_quoting_in_an_address(position: cursors.Position | Failure) -> None:
+def test_cursor_needs_no_quoting_in_a_url(position: cursors.Position | Failure) -> None:
     filters = Filters(cron="ż ?&\n", status="failing")
 
     text = cursors.encode(filters, position)

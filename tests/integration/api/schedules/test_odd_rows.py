@@ -1,4 +1,4 @@
-"""Rows that got past the triggers are shown like others: one of them never makes a list fail."""
+"""Rows that bypassed the validation trigger are listed like others, and never make a list fail."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 
 from tests.support.databases import MODEL, OTHER, Connection, past_the_triggers, run, schedule, set_clock
 
-ODD = [
+ODD_VALUES = [
     *(
         f"{column} = '{value}'"
         for column in ("active_since", "run_requested_at", "created_at", "updated_at")
@@ -24,19 +24,19 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize("odd", ODD)
-def test_an_odd_row_makes_no_internal_error(client: FlaskClient, db: Connection, odd: str) -> None:
+@pytest.mark.parametrize("assignment", ODD_VALUES)
+def test_odd_row_causes_no_internal_error(client: FlaskClient, db: Connection, assignment: str) -> None:
     set_clock(db, "2026-11-24 12:00:00+00")
     schedule(db, OTHER)
     with past_the_triggers(db):
         schedule(db, MODEL, "5 * * * *")
-        run(db, f"UPDATE metrics_executions SET {odd} WHERE model_id = '{MODEL}'")
+        run(db, f"UPDATE metrics_executions SET {assignment} WHERE model_id = '{MODEL}'")
     paths = ["/schedule", f"/schedule/{MODEL}", "/status", "/metrics", "/", f"/models/{MODEL}", "/schedule?status=new"]
 
     assert [client.get(path).status_code for path in ("/schedule", f"/schedule/{MODEL}")] == [200, 200]
     assert not [path for path in paths if client.get(path).status_code == 500]
-    listed: Any = client.get("/schedule").json
-    assert {one["model_id"] for one in listed} == {MODEL, OTHER}
+    schedules: Any = client.get("/schedule").json
+    assert {item["model_id"] for item in schedules} == {MODEL, OTHER}
 
     run(db, "INSERT INTO crons (cron_expression, timezone, next_due_at, tzdata_version)"
             " SELECT DISTINCT cron_expression, timezone, schedule_now() + interval '1 minute', 'x'"
@@ -47,7 +47,7 @@ def test_an_odd_row_makes_no_internal_error(client: FlaskClient, db: Connection,
 
 
 @pytest.mark.parametrize("name", ["repeat('x', 300)"])
-def test_a_row_with_a_name_that_is_too_long_can_be_paused(client: FlaskClient, db: Connection, name: str) -> None:
+def test_row_with_too_long_name_can_be_paused(client: FlaskClient, db: Connection, name: str) -> None:
     with past_the_triggers(db):
         schedule(db)
         run(db, f"UPDATE metrics_executions SET name = {name}")
@@ -56,7 +56,7 @@ def test_a_row_with_a_name_that_is_too_long_can_be_paused(client: FlaskClient, d
     assert client.post(f"/schedule/{MODEL}/run").status_code == 202
 
 
-def test_a_schedule_that_is_active_only_later_says_so(client: FlaskClient, db: Connection) -> None:
+def test_reason_of_a_schedule_that_is_active_in_the_future(client: FlaskClient, db: Connection) -> None:
     set_clock(db, "2026-11-24 12:00:00+00")
     with past_the_triggers(db):
         schedule(db)

@@ -1,4 +1,4 @@
-"""One schedule over HTTP: POST, GET, DELETE; and the list's pages."""
+"""POST, GET and DELETE of one schedule, and the pages of the list."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from core.results.models import Result
 from core.results.repository import ResultStore
-from tests.support.api_responses import following, problem
+from tests.support.api_responses import next_page_url, problem
 from tests.support.databases import MODEL, OTHER, Connection, model_ids, one, rows, run, schedule, set_clock
 
 NOON = "2026-11-24 12:00:30+00"
@@ -17,15 +17,15 @@ DUE_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 BODY = {"model_id": MODEL, "cron_expression": "*/1 * * * *"}
 
 
-def test_the_first_post_creates(client: FlaskClient, db: Connection) -> None:
+def test_first_post_creates_a_schedule(client: FlaskClient, db: Connection) -> None:
     set_clock(db, NOON)
 
-    answer = client.post("/schedule", json=BODY)
+    response = client.post("/schedule", json=BODY)
 
-    assert answer.status_code == 201
-    assert answer.headers["Location"] == f"/schedule/{MODEL}"
-    assert answer.headers["ETag"] == client.get(f"/schedule/{MODEL}").headers["ETag"]
-    assert answer.json == {
+    assert response.status_code == 201
+    assert response.headers["Location"] == f"/schedule/{MODEL}"
+    assert response.headers["ETag"] == client.get(f"/schedule/{MODEL}").headers["ETag"]
+    assert response.json == {
         "model_id": MODEL,
         "name": None,
         "cron_expression": "*/1 * * * *",
@@ -40,20 +40,20 @@ def test_the_first_post_creates(client: FlaskClient, db: Connection) -> None:
     }
 
 
-def test_a_second_post_replaces_all_of_it(client: FlaskClient, db: Connection) -> None:
+def test_second_post_replaces_all_fields(client: FlaskClient, db: Connection) -> None:
     client.post("/schedule", json={**BODY, "name": "digits", "timezone": "Europe/Warsaw", "enabled": False})
 
-    answer = client.post("/schedule", json={**BODY, "cron_expression": "@DAILY"})
+    response = client.post("/schedule", json={**BODY, "cron_expression": "@DAILY"})
 
-    assert answer.status_code == 200
-    assert answer.headers["Location"] == f"/schedule/{MODEL}"
-    assert answer.headers["ETag"] == client.get(f"/schedule/{MODEL}").headers["ETag"]
+    assert response.status_code == 200
+    assert response.headers["Location"] == f"/schedule/{MODEL}"
+    assert response.headers["ETag"] == client.get(f"/schedule/{MODEL}").headers["ETag"]
     assert rows(db, "SELECT name, cron_expression, timezone, enabled FROM metrics_executions") == [
         (None, "@daily", "UTC", True)
     ]
 
 
-def test_the_same_post_again_changes_nothing(client: FlaskClient, db: Connection) -> None:
+def test_repeated_post_changes_nothing(client: FlaskClient, db: Connection) -> None:
     client.post("/schedule", json=BODY)
     before = rows(db, "SELECT * FROM metrics_executions")
 
@@ -62,7 +62,7 @@ def test_the_same_post_again_changes_nothing(client: FlaskClient, db: Connection
     assert rows(db, "SELECT * FROM metrics_executions") == before
 
 
-def test_a_post_takes_everything(client: FlaskClient) -> None:
+def test_post_accepts_all_fields(client: FlaskClient) -> None:
     body = {
         "model_id": MODEL.upper(),
         "cron_expression": "0 9 * * mon-fri",
@@ -71,30 +71,34 @@ def test_a_post_takes_everything(client: FlaskClient) -> None:
         "name": "Größe 📈",
     }
 
-    answer: Any = client.post("/schedule", json=body).json
+    response: Any = client.post("/schedule", json=body).json
 
-    assert answer == answer | body | {"model_id": MODEL}
-    assert answer["next_run_at"] is None
-    assert answer["status"] == "paused"
+    assert response == response | body | {"model_id": MODEL}
+    assert response["next_run_at"] is None
+    assert response["status"] == "paused"
 
 
-UUID = "write a UUID such as 550e8400-e29b-41d4-a716-446655440000"
-UNSTORABLE = "write it without NUL and half surrogate pairs, which PostgreSQL cannot store"
+UUID_REMEDY = "write a UUID such as 550e8400-e29b-41d4-a716-446655440000"
+TEXT_REMEDY = "write it without NUL and half surrogate pairs, which PostgreSQL cannot store"
 
 
 @pytest.mark.parametrize(
-    ("change", "pointer", "said"),
+    ("change", "pointer", "detail"),
     [
-        ({"model_id": "42"}, "#/model_id", f'model_id is "42"; {UUID}'),
-        ({"model_id": MODEL.replace("-", "")}, "#/model_id", f'model_id is "550e8400e29b41d4a716446655440000"; {UUID}'),
-        ({"model_id": f"{{{MODEL}}}"}, "#/model_id", UUID),
-        ({"model_id": f"{MODEL}\n"}, "#/model_id", UUID),
-        ({"model_id": f"urn:uuid:{MODEL}"}, "#/model_id", UUID),
-        ({"model_id": 42}, "#/model_id", f"model_id is 42; {UUID}"),
+        ({"model_id": "42"}, "#/model_id", f'model_id is "42"; {UUID_REMEDY}'),
+        (
+            {"model_id": MODEL.replace("-", "")},
+            "#/model_id",
+            f'model_id is "550e8400e29b41d4a716446655440000"; {UUID_REMEDY}',
+        ),
+        ({"model_id": f"{{{MODEL}}}"}, "#/model_id", UUID_REMEDY),
+        ({"model_id": f"{MODEL}\n"}, "#/model_id", UUID_REMEDY),
+        ({"model_id": f"urn:uuid:{MODEL}"}, "#/model_id", UUID_REMEDY),
+        ({"model_id": 42}, "#/model_id", f"model_id is 42; {UUID_REMEDY}"),
         ({"cron_expression": None}, "#/cron_expression", "cron_expression is null; write a string"),
-        ({"cron_expression": "* * * * *\0"}, "#/cron_expression", UNSTORABLE),
-        ({"cron_expression": "\ud800"}, "#/cron_expression", f'cron_expression is "\\ud800"; {UNSTORABLE}'),
-        ({"name": "\udfff\ud800"}, "#/name", UNSTORABLE),
+        ({"cron_expression": "* * * * *\0"}, "#/cron_expression", TEXT_REMEDY),
+        ({"cron_expression": "\ud800"}, "#/cron_expression", f'cron_expression is "\\ud800"; {TEXT_REMEDY}'),
+        ({"name": "\udfff\ud800"}, "#/name", TEXT_REMEDY),
         ({"timezone": ["UTC"]}, "#/timezone", 'timezone is ["UTC"]; write a string'),
         ({"timezone": None}, "#/timezone", "timezone is null; write a string"),
         ({"enabled": "yes"}, "#/enabled", 'enabled is "yes"; write true or false'),
@@ -111,36 +115,36 @@ UNSTORABLE = "write it without NUL and half surrogate pairs, which PostgreSQL ca
         ({"": 1}, "#/", '"" is not a field'),
     ],
 )
-def test_a_wrong_value_is_named(
-    client: FlaskClient, db: Connection, change: dict[str, Any], pointer: str, said: str
+def test_invalid_value_is_reported(
+    client: FlaskClient, db: Connection, change: dict[str, Any], pointer: str, detail: str
 ) -> None:
-    answer: Any = client.post("/schedule", json=BODY | change)
+    response: Any = client.post("/schedule", json=BODY | change)
 
-    assert problem(answer) == (422, "invalid")
-    assert said in answer.json["detail"]
-    assert answer.json["errors"] == [{"detail": answer.json["detail"], "pointer": pointer}]
+    assert problem(response) == (422, "invalid")
+    assert detail in response.json["detail"]
+    assert response.json["errors"] == [{"detail": response.json["detail"], "pointer": pointer}]
     assert rows(db, "SELECT FROM metrics_executions") == []
 
 
-def test_several_wrong_values_are_named_at_once(client: FlaskClient) -> None:
-    answer: Any = client.post("/schedule", json={"model_id": 1, "enabled": 2, "name": 3, "nickname": 4})
+def test_several_invalid_values_are_reported_together(client: FlaskClient) -> None:
+    response: Any = client.post("/schedule", json={"model_id": 1, "enabled": 2, "name": 3, "nickname": 4})
 
-    assert problem(answer) == (422, "invalid")
-    assert answer.json["detail"] == "cron_expression is missing; it is required (and 4 more, see errors)"
+    assert problem(response) == (422, "invalid")
+    assert response.json["detail"] == "cron_expression is missing; it is required (and 4 more, see errors)"
     pointers = {"#/cron_expression", "#/model_id", "#/enabled", "#/name", "#/nickname"}
-    assert {error["pointer"] for error in answer.json["errors"]} == pointers
+    assert {error["pointer"] for error in response.json["errors"]} == pointers
 
 
 @pytest.mark.parametrize("missing", ["model_id", "cron_expression"])
-def test_a_missing_field_is_named(client: FlaskClient, missing: str) -> None:
-    answer: Any = client.post("/schedule", json={name: value for name, value in BODY.items() if name != missing})
+def test_missing_field_is_reported(client: FlaskClient, missing: str) -> None:
+    response: Any = client.post("/schedule", json={name: value for name, value in BODY.items() if name != missing})
 
-    assert problem(answer) == (422, "invalid")
-    assert answer.json["detail"] == f"{missing} is missing; it is required"
-    assert answer.json["errors"][0]["pointer"] == f"#/{missing}"
+    assert problem(response) == (422, "invalid")
+    assert response.json["detail"] == f"{missing} is missing; it is required"
+    assert response.json["errors"][0]["pointer"] == f"#/{missing}"
 
 
-def test_the_gates_words_are_passed_on(client: FlaskClient) -> None:
+def test_errors_of_the_validation_trigger_are_reported(client: FlaskClient) -> None:
     cron = client.post("/schedule", json=BODY | {"cron_expression": "5/15 * * * *"})
     zone: Any = client.post("/schedule", json=BODY | {"timezone": "europe/warsaw"})
     name: Any = client.post("/schedule", json=BODY | {"name": "x" * 201})
@@ -164,25 +168,25 @@ def test_the_gates_words_are_passed_on(client: FlaskClient) -> None:
     ]
 
 
-def test_everything_that_the_gate_refuses_is_named_at_once(client: FlaskClient) -> None:
+def test_all_rejected_values_are_reported_together(client: FlaskClient) -> None:
     body = BODY | {"cron_expression": "60 * * * *", "timezone": "Mars", "name": "x" * 201}
 
-    answer: Any = client.post("/schedule", json=body)
+    response: Any = client.post("/schedule", json=body)
 
-    assert problem(answer) == (422, "refused")
-    assert answer.json["detail"].endswith(" (and 2 more, see errors)")
-    assert [error["pointer"] for error in answer.json["errors"]] == ["#/cron_expression", "#/name", "#/timezone"]
+    assert problem(response) == (422, "refused")
+    assert response.json["detail"].endswith(" (and 2 more, see errors)")
+    assert [error["pointer"] for error in response.json["errors"]] == ["#/cron_expression", "#/name", "#/timezone"]
 
 
 @pytest.mark.parametrize("length", [513, 60_000])
-def test_an_expression_that_is_too_long_for_the_index_is_refused(client: FlaskClient, length: int) -> None:
-    answer: Any = client.post("/schedule", json=BODY | {"cron_expression": "1," * (length // 2) + "1 * * * *"})
+def test_too_long_cron_expression_is_rejected(client: FlaskClient, length: int) -> None:
+    response: Any = client.post("/schedule", json=BODY | {"cron_expression": "1," * (length // 2) + "1 * * * *"})
 
-    assert problem(answer) == (422, "refused")
-    assert answer.json["errors"][0]["pointer"] == "#/cron_expression"
+    assert problem(response) == (422, "refused")
+    assert response.json["errors"][0]["pointer"] == "#/cron_expression"
 
 
-def test_a_schedule_says_when_it_runs_next(client: FlaskClient, db: Connection) -> None:
+def test_next_and_last_run_of_a_schedule(client: FlaskClient, db: Connection) -> None:
     set_clock(db, NOON)
     schedule(db, MODEL, "0 9 * * mon-fri", "Europe/Warsaw")
     assert client.get(f"/schedule/{MODEL}").json["next_run_at"] == "2026-11-25T08:00:00Z"  # type: ignore[index]
@@ -192,37 +196,37 @@ def test_a_schedule_says_when_it_runs_next(client: FlaskClient, db: Connection) 
         "INSERT INTO crons SELECT cron_expression, timezone, '2026-11-26 08:00+00', '2026-11-25 08:00+00', NULL, 'x'"
         " FROM metrics_executions",
     )
-    answer = client.get(f"/schedule/{MODEL.upper()}").json
-    assert answer["next_run_at"] == "2026-11-26T08:00:00Z"  # type: ignore[index]
-    assert answer["last_run_at"] == "2026-11-25T08:00:00Z"  # type: ignore[index]
+    response = client.get(f"/schedule/{MODEL.upper()}").json
+    assert response["next_run_at"] == "2026-11-26T08:00:00Z"  # type: ignore[index]
+    assert response["last_run_at"] == "2026-11-25T08:00:00Z"  # type: ignore[index]
 
     run(db, "UPDATE crons SET next_due_at = NULL, error = 'cannot be fired'")
-    answer = client.get(f"/schedule/{MODEL}").json
-    assert (answer["status"], answer["error"], answer["next_run_at"]) == ("error", "cannot be fired", None)  # type: ignore[index]
+    response = client.get(f"/schedule/{MODEL}").json
+    assert (response["status"], response["error"], response["next_run_at"]) == ("error", "cannot be fired", None)  # type: ignore[index]
 
 
-def test_a_row_that_got_past_the_gate_says_what_is_wrong(client: FlaskClient, db: Connection) -> None:
+def test_invalid_row_has_an_error(client: FlaskClient, db: Connection) -> None:
     run(db, "SET session_replication_role = replica")
     schedule(db, cron="R R * * *")
 
-    answer = client.get(f"/schedule/{MODEL}")
+    response = client.get(f"/schedule/{MODEL}")
 
-    assert answer.status_code == 200
-    assert (answer.json["status"], answer.json["next_run_at"]) == ("error", None)  # type: ignore[index]
-    assert "R R * * *" in answer.json["error"]  # type: ignore[index]
+    assert response.status_code == 200
+    assert (response.json["status"], response.json["next_run_at"]) == ("error", None)  # type: ignore[index]
+    assert "R R * * *" in response.json["error"]  # type: ignore[index]
 
 
-def test_a_delete_deletes(client: FlaskClient, db: Connection) -> None:
+def test_delete_removes_one_schedule(client: FlaskClient, db: Connection) -> None:
     schedule(db)
     schedule(db, OTHER)
 
-    answer = client.delete(f"/schedule/{MODEL}")
+    response = client.delete(f"/schedule/{MODEL}")
 
-    assert (answer.status_code, answer.data) == (204, b"")
+    assert (response.status_code, response.data) == (204, b"")
     assert one(db, "SELECT model_id::text FROM metrics_executions") == OTHER
 
 
-def test_a_delete_leaves_the_results(client: FlaskClient, db: Connection, redis_client: redis.Redis) -> None:
+def test_delete_keeps_the_results(client: FlaskClient, db: Connection, redis_client: redis.Redis) -> None:
     schedule(db)
     ResultStore(redis_client).save([Result(MODEL, DUE_AT, DUE_AT, "ok", 0.5, 2, 7, DUE_AT)])
 
@@ -234,11 +238,11 @@ def test_a_delete_leaves_the_results(client: FlaskClient, db: Connection, redis_
 
 
 @pytest.mark.parametrize("method", ["get", "delete"])
-def test_an_unknown_model_is_not_found(client: FlaskClient, method: str) -> None:
-    answer: Any = getattr(client, method)(f"/schedule/{MODEL}")
+def test_unknown_model_is_not_found(client: FlaskClient, method: str) -> None:
+    response: Any = getattr(client, method)(f"/schedule/{MODEL}")
 
-    assert problem(answer) == (404, "not-found")
-    assert answer.json["detail"] == f"model {MODEL} has no schedule; POST /schedule makes one"
+    assert problem(response) == (404, "not-found")
+    assert response.json["detail"] == f"model {MODEL} has no schedule; POST /schedule makes one"
 
 
 @pytest.mark.parametrize(
@@ -254,45 +258,45 @@ def test_an_unknown_model_is_not_found(client: FlaskClient, method: str) -> None
         f"/schedule/{'x' * 9000}",
     ],
 )
-def test_a_path_without_a_uuid_is_refused(client: FlaskClient, path: str) -> None:
-    answer: Any = client.get(path)
+def test_path_without_uuid_is_rejected(client: FlaskClient, path: str) -> None:
+    response: Any = client.get(path)
 
-    assert problem(answer) == (422, "invalid")
-    assert answer.json["errors"] == [{"detail": answer.json["detail"], "parameter": "model_id"}]
+    assert problem(response) == (422, "invalid")
+    assert response.json["errors"] == [{"detail": response.json["detail"], "parameter": "model_id"}]
 
 
 @pytest.mark.parametrize(
-    ("search", "finds"),
+    ("search", "is_found"),
     [("", True), ("550E8400-E29B", True), ("550e8400e29b", True), (MODEL, True), (MODEL.replace("-", "") + "0", False)],
 )
-def test_a_search_for_the_beginning_of_an_id(client: FlaskClient, db: Connection, search: str, finds: bool) -> None:
+def test_search_for_the_beginning_of_an_id(client: FlaskClient, db: Connection, search: str, is_found: bool) -> None:
     schedule(db)
 
-    answer: Any = client.get("/schedule", query_string={"search": search})
+    response: Any = client.get("/schedule", query_string={"search": search})
 
-    assert [found["model_id"] for found in answer.json] == [MODEL] * finds
+    assert [item["model_id"] for item in response.json] == [MODEL] * is_found
 
 
-def test_the_list_comes_in_pages(client: FlaskClient, db: Connection) -> None:
+def test_list_is_paginated(client: FlaskClient, db: Connection) -> None:
     ids = sorted(model_ids(5))
     for model_id in ids:
         schedule(db, model_id)
-    assert [found["model_id"] for found in client.get("/schedule").json] == ids  # type: ignore[union-attr]
+    assert [item["model_id"] for item in client.get("/schedule").json] == ids  # type: ignore[union-attr]
 
-    found: list[str] = []
+    listed: list[str] = []
     page: str | None = "/schedule?limit=2"
     while page:
-        answer: Any = client.get(page)
-        found += [each["model_id"] for each in answer.json]
-        page = following(answer)
+        response: Any = client.get(page)
+        listed += [item["model_id"] for item in response.json]
+        page = next_page_url(response)
 
-    assert found == ids
+    assert listed == ids
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=-1", "limit=ten", "limit=9999999999"])
-def test_a_wrong_page_is_refused(client: FlaskClient, query: str) -> None:
-    answer: Any = client.get(f"/schedule?{query}")
+def test_invalid_limit_is_rejected(client: FlaskClient, query: str) -> None:
+    response: Any = client.get(f"/schedule?{query}")
 
-    assert problem(answer) == (422, "invalid")
-    assert answer.json["detail"].startswith(query.partition("=")[0])
-    assert answer.json["errors"][0]["parameter"] == "limit"
+    assert problem(response) == (422, "invalid")
+    assert response.json["detail"].startswith(query.partition("=")[0])
+    assert response.json["errors"][0]["parameter"] == "limit"

@@ -1,4 +1,4 @@
-"""Health over HTTP, and what is said when a server is away."""
+"""Health endpoints, also while servers are unavailable."""
 
 import json
 import time
@@ -22,36 +22,36 @@ from tests.support.databases import MODEL, OTHER, Connection, Databases, one, ru
 from tests.support.proxy import Proxy
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-NOWHERE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "REDIS_URL": "redis://127.0.0.1:9/0"}
+UNREACHABLE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "REDIS_URL": "redis://127.0.0.1:9/0"}
 
 
 @pytest.fixture
 def healthy(db: Connection) -> Connection:
-    """A system whose leader looked just now."""
+    """A system whose leader had a heartbeat just now."""
     set_clock(db, "2026-11-24 12:00:30+00")
     run(db, "UPDATE leader SET name = 'here:1', since = schedule_now(), looked_at = schedule_now()")
     return db
 
 
-def test_it_lives_and_is_ready(client: FlaskClient) -> None:
+def test_api_is_alive_and_ready(client: FlaskClient) -> None:
     assert client.get("/healthz").json == {"status": "ok"}
     assert client.get("/readyz").json == {"status": "ok"}
 
 
-def test_without_servers_it_lives_and_says_so() -> None:
-    client = create_app(Settings.from_env(NOWHERE)).test_client()
+def test_api_is_alive_but_not_ready_without_servers() -> None:
+    client = create_app(Settings.from_env(UNREACHABLE)).test_client()
 
     assert client.get("/healthz").status_code == 200
     ready, schedules, results = (client.get(path) for path in ("/readyz", "/schedule", f"/results/{MODEL}"))
-    assert [answer.status_code for answer in (ready, schedules, results)] == [503, 503, 503]
-    assert {problem(answer) for answer in (ready, schedules, results)} == {(503, "unavailable")}
+    assert [response.status_code for response in (ready, schedules, results)] == [503, 503, 503]
+    assert {problem(response) for response in (ready, schedules, results)} == {(503, "unavailable")}
     assert ready.json["detail"] == "no answer from PostgreSQL and Redis"  # type: ignore[index]
     assert "PostgreSQL does not answer" in schedules.json["detail"]  # type: ignore[index]
     assert "Redis does not answer" in results.json["detail"]  # type: ignore[index]
 
 
-def test_it_is_not_ready_where_servers_say_nothing(databases: Databases, database_url: str, redis_url: str) -> None:
-    """They accept connections, and that is all: packets are dropped, or the processes stand still."""
+def test_api_is_not_ready_while_servers_do_not_respond(databases: Databases, database_url: str, redis_url: str) -> None:
+    """They accept connections only: packets are dropped, or the processes are stopped."""
     with Proxy(databases.url_as("metrics_api", database_url)) as database, Proxy(redis_url) as queue:
         client = create_app(Settings.from_env({"DATABASE_URL": database.url, "REDIS_URL": queue.url})).test_client()
         assert client.get("/readyz").status_code == 200
@@ -60,40 +60,40 @@ def test_it_is_not_ready_where_servers_say_nothing(databases: Databases, databas
             network.silence()
 
         started = time.monotonic()
-        answer = client.get("/readyz")
-        took = time.monotonic() - started
+        response = client.get("/readyz")
+        duration = time.monotonic() - started
 
-        assert answer.status_code == 503
-        assert answer.json["detail"] == "no answer from PostgreSQL and Redis"  # type: ignore[index]
-        assert took < 8
+        assert response.status_code == 503
+        assert response.json["detail"] == "no answer from PostgreSQL and Redis"  # type: ignore[index]
+        assert duration < 8
         for network in (database, queue):
             network.resume()
         assert client.get("/readyz").status_code == 200
 
 
-def test_a_connection_that_the_server_ended_is_replaced(client: FlaskClient, db: Connection) -> None:
+def test_connection_closed_by_the_server_is_replaced(client: FlaskClient, db: Connection) -> None:
     assert client.get("/schedule").status_code == 200
-    ended = one(
+    terminated = one(
         db,
         "SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity"
         " WHERE application_name LIKE '%api' AND datname = current_database()",
     )
-    assert ended == 1
+    assert terminated == 1
 
     assert client.get("/schedule").status_code == 200
 
 
-def test_the_status_is_ok_when_all_is_well(client: FlaskClient, healthy: Connection) -> None:
+def test_status_without_problems(client: FlaskClient, healthy: Connection) -> None:
     run(
         healthy,
         "INSERT INTO fires VALUES ('2026-11-24 12:00+00', '2026-11-24 12:00:00.005+00', '2026-11-24 12:00:00.205+00',"
         " 2, 1000, 10, 0, 'here:1')",
     )
 
-    answer = client.get("/status")
+    response = client.get("/status")
 
-    assert answer.status_code == 200
-    assert answer.json == {
+    assert response.status_code == 200
+    assert response.json == {
         "status": "ok",
         "problems": [],
         "leader": {
@@ -117,33 +117,33 @@ def test_the_status_is_ok_when_all_is_well(client: FlaskClient, healthy: Connect
     }
 
 
-# Expressions of rows that got past the gate, and of their pairs.
-BAD_PAIRS = """
+# Rows that bypassed the validation trigger, and their cron specs.
+FAILING_SPECS = """
     SET session_replication_role = replica;
     INSERT INTO metrics_executions (model_id, cron_expression)
         SELECT gen_random_uuid(), 'r ' || n || ' * * *' FROM generate_series(1, {count}) AS n;
     INSERT INTO crons (cron_expression, timezone, error, tzdata_version)
         SELECT 'r ' || n || ' * * *', 'UTC', '"r" is not understood', 'x' FROM generate_series(1, {count}) AS n
 """
-# One after the other, a minute apart; the last one is not late yet.
-LATE_PAIRS = """
+# A minute apart; the last one is not late yet.
+LATE_SPECS = """
     INSERT INTO crons (cron_expression, timezone, next_due_at, tzdata_version)
         SELECT n || ' * * * *', 'Europe/Warsaw', schedule_now() - make_interval(mins => {count} - n), 'x'
         FROM generate_series(0, {count}) AS n
 """
 
 
-def test_the_problems_say_what_it_is(client: FlaskClient, healthy: Connection) -> None:
-    """All at once, the scheduler's own part first."""
+def test_status_lists_all_problems(client: FlaskClient, healthy: Connection) -> None:
+    """The problems of the scheduler come first."""
     run(healthy, "UPDATE leader SET looked_at = '2026-11-24 12:00:00+00', error = 'Redis: gone'")
     run(healthy, "UPDATE leader SET looked_at = looked_at - interval '1 s'")
-    run(healthy, LATE_PAIRS.format(count=1) + ";" + BAD_PAIRS.format(count=1))
+    run(healthy, LATE_SPECS.format(count=1) + ";" + FAILING_SPECS.format(count=1))
 
-    answer = client.get("/status")
+    response = client.get("/status")
 
-    assert answer.status_code == 503
-    assert answer.json["status"] == "failing"  # type: ignore[index]
-    assert answer.json["problems"] == [  # type: ignore[index]
+    assert response.status_code == 503
+    assert response.json["status"] == "failing"  # type: ignore[index]
+    assert response.json["problems"] == [  # type: ignore[index]
         "no scheduler has looked for due models since 2026-11-24T11:59:59Z (here:1 led)",
         "the scheduler cannot send: Redis: gone",
         '1 pair of cron expression and time zone is late: "0 * * * *" in Europe/Warsaw is due since'
@@ -152,7 +152,7 @@ def test_the_problems_say_what_it_is(client: FlaskClient, healthy: Connection) -
     ]
 
 
-def test_the_session_that_keeps_schedulers_from_leading_is_named(
+def test_session_that_holds_the_leader_lock_is_named(
     client: FlaskClient, healthy: Connection, databases: Databases, database_url: str
 ) -> None:
     set_clock(healthy, "2026-11-24 12:01:30+00")
@@ -171,7 +171,7 @@ def test_the_session_that_keeps_schedulers_from_leading_is_named(
 
 
 @pytest.mark.parametrize("kind", ["stream", "member", "score"])
-def test_junk_in_redis_makes_no_internal_error(
+def test_foreign_data_in_redis_causes_no_internal_error(
     client: FlaskClient, healthy: Connection, redis_client: redis.Redis, kind: str
 ) -> None:
     schedule(healthy)
@@ -196,12 +196,12 @@ def test_junk_in_redis_makes_no_internal_error(
     assert not [path for path in paths if client.get(path).status_code == 500]
 
 
-def test_many_pairs_are_counted_and_a_few_are_named(client: FlaskClient, healthy: Connection) -> None:
-    run(healthy, LATE_PAIRS.format(count=7) + ";" + BAD_PAIRS.format(count=6))
+def test_all_cron_specs_are_counted_and_five_are_listed(client: FlaskClient, healthy: Connection) -> None:
+    run(healthy, LATE_SPECS.format(count=7) + ";" + FAILING_SPECS.format(count=6))
 
-    answer = client.get("/status")
+    response = client.get("/status")
 
-    late, errors = answer.json["problems"]  # type: ignore[index]
+    late, errors = response.json["problems"]  # type: ignore[index]
     assert late.startswith(
         "7 pairs of cron expression and time zone are late:"
         ' "0 * * * *" in Europe/Warsaw is due since 2026-11-24T11:53:30Z; "1 * * * *" in '
@@ -209,14 +209,14 @@ def test_many_pairs_are_counted_and_a_few_are_named(client: FlaskClient, healthy
     assert late.endswith('"4 * * * *" in Europe/Warsaw is due since 2026-11-24T11:57:30Z; and 2 more')
     assert errors.startswith('6 pairs of cron expression and time zone cannot run: "r 1 * * *" in UTC: "r" is not')
     assert errors.endswith("; and 1 more")
-    shown = answer.json["late"], answer.json["errors"]  # type: ignore[index]
-    assert [(kind["count"], len(kind["pairs"])) for kind in shown] == [(7, 5), (6, 5)]
-    assert shown[0]["pairs"][0] == {
+    listed = response.json["late"], response.json["errors"]  # type: ignore[index]
+    assert [(kind["count"], len(kind["pairs"])) for kind in listed] == [(7, 5), (6, 5)]
+    assert listed[0]["pairs"][0] == {
         "cron_expression": "0 * * * *",
         "timezone": "Europe/Warsaw",
         "due_at": "2026-11-24T11:53:30Z",
     }
-    assert shown[1]["pairs"][0] == {
+    assert listed[1]["pairs"][0] == {
         "cron_expression": "r 1 * * *",
         "timezone": "UTC",
         "error": '"r" is not understood',
@@ -233,9 +233,7 @@ def test_many_pairs_are_counted_and_a_few_are_named(client: FlaskClient, healthy
         ("INSERT INTO crons VALUES ('* * * * *', 'UTC', schedule_now() - interval '30.1 s', NULL, NULL, 'x')", 503),
     ],
 )
-def test_the_status_turns_red_after_30_seconds(
-    client: FlaskClient, healthy: Connection, fault: str, status: int
-) -> None:
+def test_status_fails_after_30_seconds(client: FlaskClient, healthy: Connection, fault: str, status: int) -> None:
     run(healthy, fault)
 
     assert client.get("/status").status_code == status
@@ -249,8 +247,10 @@ def test_the_status_turns_red_after_30_seconds(
         "UPDATE metrics_executions SET cron_expression = '1 1 * * *'",
     ],
 )
-def test_the_status_forgets_an_error_with_its_last_row(client: FlaskClient, healthy: Connection, remedy: str) -> None:
-    run(healthy, BAD_PAIRS.format(count=1))
+def test_error_of_a_cron_spec_without_schedules_is_no_problem(
+    client: FlaskClient, healthy: Connection, remedy: str
+) -> None:
+    run(healthy, FAILING_SPECS.format(count=1))
     assert client.get("/status").status_code == 503
 
     run(healthy, remedy)
@@ -258,8 +258,8 @@ def test_the_status_forgets_an_error_with_its_last_row(client: FlaskClient, heal
     assert client.get("/status").status_code == 200
 
 
-def queued(queued_at: str) -> str:
-    """Return a message for a moment long ago, as after an outage."""
+def message(queued_at: str) -> str:
+    """Return a message for a due time long ago, as after an outage."""
     return json.dumps({"headers": {"due_at": "2026-11-21T12:00:00.000+00:00", "queued_at": queued_at}})
 
 
@@ -272,18 +272,18 @@ def queued(queued_at: str) -> str:
         (["2026-11-24T11:00+00:00", "2026-11-24T12:00+00:00"], "2 messages wait for the workers, the next one since"),
     ],
 )
-def test_the_status_sees_messages_that_nobody_takes(
+def test_old_waiting_message_is_a_problem(
     client: FlaskClient, healthy: Connection, redis_client: redis.Redis, waiting: list[str], problem: str | None
 ) -> None:
-    """By when they were sent, whatever their moment is."""
+    """By the time of sending, not by the due time."""
     for queued_at in waiting:
-        redis_client.lpush(QUEUE, queued(queued_at))
+        redis_client.lpush(QUEUE, message(queued_at))
 
-    answer = client.get("/status")
+    response = client.get("/status")
 
     oldest = iso(datetime.fromisoformat(waiting[0]))
-    assert answer.json["problems"] == ([f"{problem} {oldest}"] if problem else [])  # type: ignore[index]
-    assert answer.json["queue"] == {  # type: ignore[index]
+    assert response.json["problems"] == ([f"{problem} {oldest}"] if problem else [])  # type: ignore[index]
+    assert response.json["queue"] == {  # type: ignore[index]
         "messages": len(waiting),
         "oldest_queued_at": oldest,
         "taken": 0,
@@ -291,16 +291,14 @@ def test_the_status_sees_messages_that_nobody_takes(
     }
 
 
-def test_a_message_of_somebody_else_has_no_age(
-    client: FlaskClient, healthy: Connection, redis_client: redis.Redis
-) -> None:
-    redis_client.lpush(QUEUE, "not ours", queued("2026-11-24T11:00+00:00"))
+def test_foreign_message_has_no_age(client: FlaskClient, healthy: Connection, redis_client: redis.Redis) -> None:
+    redis_client.lpush(QUEUE, "not ours", message("2026-11-24T11:00+00:00"))
 
-    answer = client.get("/status")
+    response = client.get("/status")
 
-    assert answer.status_code == 200
-    assert answer.json["queue"]["messages"] == 2  # type: ignore[index]
-    assert answer.json["queue"]["oldest_queued_at"] is None  # type: ignore[index]
+    assert response.status_code == 200
+    assert response.json["queue"]["messages"] == 2  # type: ignore[index]
+    assert response.json["queue"]["oldest_queued_at"] is None  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -311,54 +309,54 @@ def test_a_message_of_somebody_else_has_no_age(
         ([310, 10], "workers have taken 2 messages and not finished, the oldest since"),
     ],
 )
-def test_the_status_sees_messages_that_nobody_finishes(
+def test_old_taken_message_is_a_problem(
     client: FlaskClient, healthy: Connection, redis_client: redis.Redis, ages: list[int], problem: str | None
 ) -> None:
-    """As when all workers died; by the clock of Redis, whatever schedule_now() says."""
+    """As after a crash of all workers; by the clock of Redis, not by schedule_now()."""
     seconds, _ = redis_client.time()
     redis_client.zadd(UNACKED_INDEX_KEY, {f"message {age}": seconds - age for age in ages})
 
-    answer = client.get("/status")
+    response = client.get("/status")
 
     oldest = iso(datetime.fromtimestamp(seconds - ages[0], UTC))
-    assert answer.json["problems"] == ([f"{problem} {oldest}"] if problem else [])  # type: ignore[index]
-    assert answer.json["queue"]["taken"] == len(ages)  # type: ignore[index]
-    assert answer.json["queue"]["oldest_taken_at"] == oldest  # type: ignore[index]
+    assert response.json["problems"] == ([f"{problem} {oldest}"] if problem else [])  # type: ignore[index]
+    assert response.json["queue"]["taken"] == len(ages)  # type: ignore[index]
+    assert response.json["queue"]["oldest_taken_at"] == oldest  # type: ignore[index]
 
 
-def test_how_old_the_queue_may_become_is_a_setting(
+def test_age_limit_of_the_queue_is_a_setting(
     databases: Databases, database_url: str, healthy: Connection, redis_url: str, redis_client: redis.Redis
 ) -> None:
     env = {"DATABASE_URL": databases.url_as("metrics_api", database_url), "REDIS_URL": redis_url}
     client = create_app(Settings.from_env(env | {"QUEUE_AGE_LIMIT": "10"})).test_client()
-    redis_client.lpush(QUEUE, queued("2026-11-24T12:00:19+00:00"))
+    redis_client.lpush(QUEUE, message("2026-11-24T12:00:19+00:00"))
 
     assert client.get("/status").status_code == 503
 
 
-def test_trouble_behind_the_api_leaves_it_ready(
+def test_api_is_ready_despite_problems_of_other_services(
     client: FlaskClient, healthy: Connection, redis_client: redis.Redis
 ) -> None:
-    """Taking it out of service would help nobody: no leader, late moments, workers that are busy or dead."""
+    """Without a leader, with late due times or dead workers, taking the API out of service would not help."""
     run(healthy, "UPDATE leader SET looked_at = NULL, error = 'Redis: gone'")
-    run(healthy, LATE_PAIRS.format(count=1) + ";" + BAD_PAIRS.format(count=1))
-    redis_client.lpush(QUEUE, queued("2026-11-24T11:00+00:00"))
+    run(healthy, LATE_SPECS.format(count=1) + ";" + FAILING_SPECS.format(count=1))
+    redis_client.lpush(QUEUE, message("2026-11-24T11:00+00:00"))
     redis_client.zadd(UNACKED_INDEX_KEY, {"message": 1.0})
     assert len(client.get("/status").json["problems"]) == 6  # type: ignore[index]
 
     assert client.get("/readyz").status_code == 200
 
 
-def test_the_status_without_redis(databases: Databases, database_url: str, healthy: Connection) -> None:
-    env = NOWHERE | {"DATABASE_URL": databases.url_as("metrics_api", database_url)}
+def test_status_without_redis(databases: Databases, database_url: str, healthy: Connection) -> None:
+    env = UNREACHABLE | {"DATABASE_URL": databases.url_as("metrics_api", database_url)}
     client = create_app(Settings.from_env(env)).test_client()
     schedule(healthy)
 
-    answer = client.get("/status")
+    response = client.get("/status")
 
-    assert answer.status_code == 503
-    assert answer.json["problems"] == ["Redis does not answer"]  # type: ignore[index]
+    assert response.status_code == 503
+    assert response.json["problems"] == ["Redis does not answer"]  # type: ignore[index]
 
 
-def test_what_does_not_exist_is_a_problem(client: FlaskClient) -> None:
+def test_unknown_path_is_a_problem(client: FlaskClient) -> None:
     assert problem(client.get("/nothing")) == (404, "not-found")

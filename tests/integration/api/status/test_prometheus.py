@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""Metrics for Prometheus."""
 
 import json
 import re
@@ -20,6 +20,7 @@ from core.queue.keys import QUEUE, UNACKED_INDEX_KEY
 from core.results.keys import COUNTS_KEY
 from core.results.models import Result
 from core.results.repository import ResultStore
+from tests.support.celery_queue import raw_message
 from tests.support.databases import (
     MODEL,
     OTHER,
@@ -31,20 +32,19 @@ from tests.support.databases import (
     schedule_many,
     set_clock,
 )
-from tests.support.queue import raw_message
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
-Start = Callable[..., FlaskClient]
+StartApi = Callable[..., FlaskClient]
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-NOWHERE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "REDIS_URL": "redis://127.0.0.1:9/0"}
+UNREACHABLE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "REDIS_URL": "redis://127.0.0.1:9/0"}
 OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"}  # as Prometheus
-STRANGE_NAME = 'a "quoted"\nname\\n, {with} \\" everything, zażółć\r🦆'
+SPECIAL_CHARACTERS = 'a "quoted"\nname\\n, {with} \\" everything, zażółć\r🦆'
 
 
 @pytest.fixture
-def start(databases: Databases, database_url: str, redis_url: str) -> Start:
-    """Return a function that starts an API; variables are given as in the environment."""
+def start_api(databases: Databases, database_url: str, redis_url: str) -> StartApi:
+    """Return a function that starts an API with environment variables."""
     servers = {"DATABASE_URL": databases.url_as("metrics_api", database_url), "REDIS_URL": redis_url}
 
     def make(**env: str) -> FlaskClient:
@@ -55,12 +55,12 @@ def start(databases: Databases, database_url: str, redis_url: str) -> Start:
 
 def scrape(client: FlaskClient) -> dict[Key, float]:
     """Return every sample by its name and labels."""
-    answer = client.get("/metrics")
-    assert answer.status_code == 200, answer.text
-    assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
+    response = client.get("/metrics")
+    assert response.status_code == 200, response.text
+    assert response.content_type == "text/plain; version=0.0.4; charset=utf-8"
     return {
         key(sample.name, **sample.labels): sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(response.text)
         for sample in family.samples
     }
 
@@ -69,13 +69,13 @@ def key(name: str, /, **labels: str) -> Key:
     return name, tuple(sorted(labels.items()))
 
 
-def ours(name: str, /, **labels: str) -> Key:
+def metric(name: str, /, **labels: str) -> Key:
     return key(f"cyclic_metrics_{name}", **labels)
 
 
 @pytest.fixture
-def busy(db: Connection, redis_url: str, redis_client: redis.Redis) -> None:
-    """A system that has something of everything, at half past noon and 20 s."""
+def busy_system(db: Connection, redis_url: str, redis_client: redis.Redis) -> None:
+    """A system with a sample of each metric, at 12:30:20."""
     schedule(db, MODEL)
     schedule(db, OTHER, "0 9 * * *")
     run(db, "UPDATE metrics_executions SET name = 'churn', enabled = model_id <> %s", OTHER)
@@ -110,166 +110,176 @@ def busy(db: Connection, redis_url: str, redis_client: redis.Redis) -> None:
     results.save([Result(OTHER, NOON, NOON, "error", error="labels that are null")])
 
 
-def test_the_figures_are_those_of_the_servers(busy: None, start: Start) -> None:
-    found = scrape(start())
+def test_metrics_of_all_servers(busy_system: None, start_api: StartApi) -> None:
+    samples = scrape(start_api())
 
     noon = NOON.timestamp()
     expected = {
-        ours("up", server="postgresql"): 1,
-        ours("up", server="redis"): 1,
-        ours("clock_timestamp_seconds"): noon + 1820,
-        ours("fires_total"): 1002,
-        ours("fired_models_total"): 201_500,
-        ours("sent_messages_total"): 3015,
-        ours("skipped_moments_total"): 47,
-        ours("last_fire_due_timestamp_seconds"): noon + 1200,
-        ours("last_fire_lag_seconds"): 0.25,
-        ours("last_fire_duration_seconds"): 1.5,
-        ours("leader_looked_timestamp_seconds"): noon + 1818,
-        ours("leader_since_timestamp_seconds"): noon - 3600,
-        ours("leader_error"): 1,
-        ours("late_pairs"): 2,
-        ours("late_oldest_age_seconds"): 320,
-        ours("error_pairs"): 1,
-        ours("schedules", enabled="true"): 1,
-        ours("schedules", enabled="false"): 1,
-        ours("models_left_out"): 0,
-        ours("queue_messages"): 0,
-        ours("queue_oldest_age_seconds"): 0,
-        ours("taken_messages"): 0,
-        ours("taken_oldest_age_seconds"): 0,
-        ours("results_total", status="ok"): 2,
-        ours("results_total", status="no_data"): 0,
-        ours("results_total", status="error"): 1,
-        ours("failing_models"): 1,
-        ours("model_accuracy", model_id=MODEL, name="churn"): 0.75,
-        ours("model_samples", model_id=MODEL, name="churn"): 8,
-        ours("model_samples", model_id=OTHER, name="churn"): 0,
-        ours("model_result_timestamp_seconds", model_id=MODEL, name="churn"): noon,
-        ours("model_result_timestamp_seconds", model_id=OTHER, name="churn"): noon,
+        metric("up", server="postgresql"): 1,
+        metric("up", server="redis"): 1,
+        metric("clock_timestamp_seconds"): noon + 1820,
+        metric("fires_total"): 1002,
+        metric("fired_models_total"): 201_500,
+        metric("sent_messages_total"): 3015,
+        metric("skipped_moments_total"): 47,
+        metric("last_fire_due_timestamp_seconds"): noon + 1200,
+        metric("last_fire_lag_seconds"): 0.25,
+        metric("last_fire_duration_seconds"): 1.5,
+        metric("leader_looked_timestamp_seconds"): noon + 1818,
+        metric("leader_since_timestamp_seconds"): noon - 3600,
+        metric("leader_error"): 1,
+        metric("late_pairs"): 2,
+        metric("late_oldest_age_seconds"): 320,
+        metric("error_pairs"): 1,
+        metric("schedules", enabled="true"): 1,
+        metric("schedules", enabled="false"): 1,
+        metric("models_left_out"): 0,
+        metric("queue_messages"): 0,
+        metric("queue_oldest_age_seconds"): 0,
+        metric("taken_messages"): 0,
+        metric("taken_oldest_age_seconds"): 0,
+        metric("results_total", status="ok"): 2,
+        metric("results_total", status="no_data"): 0,
+        metric("results_total", status="error"): 1,
+        metric("failing_models"): 1,
+        metric("model_accuracy", model_id=MODEL, name="churn"): 0.75,
+        metric("model_samples", model_id=MODEL, name="churn"): 8,
+        metric("model_samples", model_id=OTHER, name="churn"): 0,
+        metric("model_result_timestamp_seconds", model_id=MODEL, name="churn"): noon,
+        metric("model_result_timestamp_seconds", model_id=OTHER, name="churn"): noon,
     }
     of_the_api = ("cyclic_metrics_http_request_", "process_")
-    assert {name: value for name, value in found.items() if not name[0].startswith(of_the_api)} == expected
-    assert found[key("process_start_time_seconds")] > 0
+    assert {name: value for name, value in samples.items() if not name[0].startswith(of_the_api)} == expected
+    assert samples[key("process_start_time_seconds")] > 0
 
 
-def test_what_waits_and_what_is_at_work_has_an_age(start: Start, redis_client: redis.Redis) -> None:
+def test_waiting_and_taken_messages_have_an_age(start_api: StartApi, redis_client: redis.Redis) -> None:
     seconds, microseconds = redis_client.time()
     now = seconds + microseconds / 1e6
     redis_client.lpush(QUEUE, raw_message([MODEL], datetime.fromtimestamp(now - 600, UTC)), "newer")
     redis_client.zadd(UNACKED_INDEX_KEY, {"one": now - 90, "two": now - 10})
 
-    found = scrape(start())
+    samples = scrape(start_api())
 
-    assert found[ours("queue_messages")] == 2
-    assert found[ours("queue_oldest_age_seconds")] == pytest.approx(600, abs=30)
-    assert found[ours("taken_messages")] == 2
-    assert found[ours("taken_oldest_age_seconds")] == pytest.approx(90, abs=30)
+    assert samples[metric("queue_messages")] == 2
+    assert samples[metric("queue_oldest_age_seconds")] == pytest.approx(600, abs=30)
+    assert samples[metric("taken_messages")] == 2
+    assert samples[metric("taken_oldest_age_seconds")] == pytest.approx(90, abs=30)
 
 
-def test_a_message_of_somebody_else_has_no_age(start: Start, redis_client: redis.Redis) -> None:
+def test_foreign_message_has_no_age(start_api: StartApi, redis_client: redis.Redis) -> None:
     redis_client.lpush(QUEUE, "nonsense")
 
-    found = scrape(start())
+    samples = scrape(start_api())
 
-    assert found[ours("queue_messages")] == 1
-    assert ours("queue_oldest_age_seconds") not in found
+    assert samples[metric("queue_messages")] == 1
+    assert metric("queue_oldest_age_seconds") not in samples
 
 
-def test_before_the_first_scheduler_there_is_nothing_to_say_of_it(start: Start) -> None:
-    found = scrape(start())
+def test_metrics_before_the_first_scheduler(start_api: StartApi) -> None:
+    samples = scrape(start_api())
 
-    assert found[ours("fires_total")] == 0
-    assert found[ours("late_oldest_age_seconds")] == 0
+    assert samples[metric("fires_total")] == 0
+    assert samples[metric("late_oldest_age_seconds")] == 0
     for name in ("leader_looked_timestamp_seconds", "last_fire_due_timestamp_seconds", "last_fire_lag_seconds"):
-        assert ours(name) not in found
+        assert metric(name) not in samples
 
 
-def test_names_may_have_any_characters(db: Connection, start: Start, redis_client: redis.Redis) -> None:
-    schedule(db)
-    run(db, "UPDATE metrics_executions SET name = %s", STRANGE_NAME)
-    ResultStore(redis_client).save([Result(MODEL, NOON, NOON, "ok", 0.75, 8, 7, NOON)])
-    client = start()
-
-    found = scrape(client)
-    answer = client.get("/metrics", headers=OPENMETRICS)
-
-    wanted = ours("model_accuracy", model_id=MODEL, name=STRANGE_NAME)
-    assert found[wanted] == 0.75
-    families = openmetrics_parser.text_string_to_metric_families(answer.text)  # type: ignore[no-untyped-call]
-    samples = [sample for family in families for sample in family.samples]
-    assert [s.value for s in samples if key(s.name, **s.labels) == wanted] == [0.75]
-
-
-def test_the_first_models_are_shown_and_the_rest_is_counted(
-    db: Connection, start: Start, redis_client: redis.Redis
+def test_label_of_a_name_may_have_any_characters(
+    db: Connection, start_api: StartApi, redis_client: redis.Redis
 ) -> None:
+    schedule(db)
+    run(db, "UPDATE metrics_executions SET name = %s", SPECIAL_CHARACTERS)
+    ResultStore(redis_client).save([Result(MODEL, NOON, NOON, "ok", 0.75, 8, 7, NOON)])
+    client = start_api()
+
+    samples = scrape(client)
+    response = client.get("/metrics", headers=OPENMETRICS)
+
+    labelled = metric("model_accuracy", model_id=MODEL, name=SPECIAL_CHARACTERS)
+    assert samples[labelled] == 0.75
+    families = openmetrics_parser.text_string_to_metric_families(response.text)  # type: ignore[no-untyped-call]
+    parsed = [sample for family in families for sample in family.samples]
+    assert [s.value for s in parsed if key(s.name, **s.labels) == labelled] == [0.75]
+
+
+def test_models_beyond_the_limit_are_counted(db: Connection, start_api: StartApi, redis_client: redis.Redis) -> None:
     models = model_ids(5)
     for model_id in reversed(models):
         schedule(db, model_id)
     ResultStore(redis_client).save(Result(model_id, NOON, NOON, "ok", 0.5, 8, 7, NOON) for model_id in models)
 
-    shown = {}
-    for most in ("0", "3", "5", "100"):
-        found = scrape(start(MODEL_METRICS=most))
-        labels = [dict(labels) for name, labels in found if name == "cyclic_metrics_model_accuracy"]
-        shown[most] = ([label["model_id"] for label in labels], found[ours("models_left_out")])
+    collected = {}
+    for model_metrics in ("0", "3", "5", "100"):
+        samples = scrape(start_api(MODEL_METRICS=model_metrics))
+        labels = [dict(labels) for name, labels in samples if name == "cyclic_metrics_model_accuracy"]
+        collected[model_metrics] = ([label["model_id"] for label in labels], samples[metric("models_left_out")])
 
-    assert shown == {"0": ([], 5), "3": (models[:3], 2), "5": (models, 0), "100": (models, 0)}
+    assert collected == {"0": ([], 5), "3": (models[:3], 2), "5": (models, 0), "100": (models, 0)}
 
 
-def test_schedules_are_counted_now_and_then(db: Connection, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = start()
+def test_schedules_are_counted_once_per_interval(
+    db: Connection, start_api: StartApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = start_api()
     schedule_many(db, 3)
-    first = scrape(client)[ours("schedules", enabled="true")]
+    first = scrape(client)[metric("schedules", enabled="true")]
     schedule_many(db, 4)
-    soon = scrape(client)[ours("schedules", enabled="true")]
-    monkeypatch.setattr(collector, "COUNT_EVERY", 0.0)
-    other = start()
+    soon = scrape(client)[metric("schedules", enabled="true")]
+    monkeypatch.setattr(collector, "COUNT_INTERVAL", 0.0)
+    other = start_api()
 
-    later = [scrape(other)[ours("schedules", enabled="true")]]
+    later = [scrape(other)[metric("schedules", enabled="true")]]
     schedule_many(db, 1)
-    later.append(scrape(other)[ours("schedules", enabled="true")])
+    later.append(scrape(other)[metric("schedules", enabled="true")])
 
     assert (first, soon, later) == (3, 3, [7, 8])
 
 
-@pytest.mark.parametrize("away", [{"DATABASE_URL"}, {"REDIS_URL"}, {"DATABASE_URL", "REDIS_URL"}])
-def test_a_server_that_is_away_costs_its_own_figures_alone(busy: None, start: Start, away: set[str]) -> None:
-    found = scrape(start(**{name: NOWHERE[name] for name in away}))
+@pytest.mark.parametrize("unavailable", [{"DATABASE_URL"}, {"REDIS_URL"}, {"DATABASE_URL", "REDIS_URL"}])
+def test_unavailable_server_costs_only_its_own_metrics(
+    busy_system: None, start_api: StartApi, unavailable: set[str]
+) -> None:
+    samples = scrape(start_api(**{name: UNREACHABLE[name] for name in unavailable}))
 
-    assert found[ours("up", server="postgresql")] == ("DATABASE_URL" not in away)
-    assert found[ours("up", server="redis")] == ("REDIS_URL" not in away)
+    assert samples[metric("up", server="postgresql")] == ("DATABASE_URL" not in unavailable)
+    assert samples[metric("up", server="redis")] == ("REDIS_URL" not in unavailable)
     assert (
-        (ours("fires_total") in found) == (ours("schedules", enabled="true") in found) == ("DATABASE_URL" not in away)
+        (metric("fires_total") in samples)
+        == (metric("schedules", enabled="true") in samples)
+        == ("DATABASE_URL" not in unavailable)
     )
-    assert (ours("queue_messages") in found) == (ours("failing_models") in found) == ("REDIS_URL" not in away)
-    assert (ours("model_samples", model_id=MODEL, name="churn") in found) == (not away)
+    assert (
+        (metric("queue_messages") in samples)
+        == (metric("failing_models") in samples)
+        == ("REDIS_URL" not in unavailable)
+    )
+    assert (metric("model_samples", model_id=MODEL, name="churn") in samples) == (not unavailable)
 
 
-def test_a_database_of_an_earlier_version_is_as_good_as_away(db: Connection, start: Start) -> None:
+def test_database_of_an_earlier_version_counts_as_unavailable(db: Connection, start_api: StartApi) -> None:
     run(db, "ALTER TABLE retired_fires RENAME TO unknown")
-    client = start()
+    client = start_api()
 
-    found = [scrape(client)[ours("up", server="postgresql")]]
+    samples = [scrape(client)[metric("up", server="postgresql")]]
     run(db, "ALTER TABLE unknown RENAME TO retired_fires")
-    found.append(scrape(client)[ours("up", server="postgresql")])
+    samples.append(scrape(client)[metric("up", server="postgresql")])
 
-    assert found == [0, 1]
+    assert samples == [0, 1]
 
 
-def test_requests_are_timed_by_the_template_of_their_route(start: Start) -> None:
-    client = start()
+def test_request_durations_are_labelled_by_route_template(start_api: StartApi) -> None:
+    client = start_api()
     for path in (f"/results/{MODEL}", f"/results/{OTHER}", "/nowhere/1", "/nowhere/2"):
         client.get(path)
     client.open("/nowhere", method="BREW")
     client.open("/healthz", method="BREW")
 
-    found = scrape(client)
+    samples = scrape(client)
 
     counts = {
         tuple(dict(labels)[name] for name in ("method", "route", "status")): value
-        for (sample, labels), value in found.items()
+        for (sample, labels), value in samples.items()
         if sample == "cyclic_metrics_http_request_duration_seconds_count"
     }
     assert counts == {
@@ -279,13 +289,13 @@ def test_requests_are_timed_by_the_template_of_their_route(start: Start) -> None
         ("other", "other", "405"): 1,
     }
     bucket = {"method": "GET", "route": "other", "status": "404", "le": "10.0"}
-    assert found[ours("http_request_duration_seconds_bucket", **bucket)] == 2
+    assert samples[metric("http_request_duration_seconds_bucket", **bucket)] == 2
 
 
-def test_two_applications_count_for_themselves(start: Start) -> None:
-    start().get("/healthz")
+def test_applications_have_separate_registries(start_api: StartApi) -> None:
+    start_api().get("/healthz")
 
-    assert not [name for name, _ in scrape(start()) if name.endswith("_seconds_count")]
+    assert not [name for name, _ in scrape(start_api()) if name.endswith("_seconds_count")]
 
 
 @pytest.mark.parametrize(
@@ -299,62 +309,64 @@ def test_two_applications_count_for_themselves(start: Start) -> None:
         ("", "text/plain"),
     ],
 )
-def test_it_speaks_what_the_caller_accepts(start: Start, accepted: str, media_type: str) -> None:
-    answer = start().get("/metrics", headers={"Accept": accepted})
+def test_format_follows_the_accept_header(start_api: StartApi, accepted: str, media_type: str) -> None:
+    response = start_api().get("/metrics", headers={"Accept": accepted})
 
-    assert answer.status_code == 200
-    assert answer.mimetype == media_type
-    assert answer.text.endswith("# EOF\n") == (media_type != "text/plain")
+    assert response.status_code == 200
+    assert response.mimetype == media_type
+    assert response.text.endswith("# EOF\n") == (media_type != "text/plain")
 
 
 @pytest.mark.parametrize(
     "member",
     ["", "\xff", "x", "7", "{}", "[]", "[1,2,7]", "[1e99,2,0,0.5,8]", '[1,2,0,"x",8]', "[1,2,0,0.5,[]]", "[" * 9999],
 )
-def test_what_is_no_result_costs_the_figures_of_its_model_alone(
-    busy: None, start: Start, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture, member: str
+def test_unreadable_result_costs_only_the_metrics_of_its_model(
+    busy_system: None, start_api: StartApi, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture, member: str
 ) -> None:
     redis_client.zadd(f"metrics:results:{OTHER}", {member.encode("latin-1"): 2e9})
-    client = start()
+    client = start_api()
 
-    found = scrape(client)
-    answers = [client.get(path) for path in (f"/results?model_id={OTHER}&model_id={MODEL}", f"/schedule/{OTHER}")]
+    samples = scrape(client)
+    responses = [client.get(path) for path in (f"/results?model_id={OTHER}&model_id={MODEL}", f"/schedule/{OTHER}")]
 
-    assert found[ours("up", server="redis")] == 1
-    assert found[ours("model_accuracy", model_id=MODEL, name="churn")] == 0.75
-    assert ours("model_samples", model_id=OTHER, name="churn") not in found
+    assert samples[metric("up", server="redis")] == 1
+    assert samples[metric("model_accuracy", model_id=MODEL, name="churn")] == 0.75
+    assert metric("model_samples", model_id=OTHER, name="churn") not in samples
     assert f"result of model {OTHER} is unreadable: b" in caplog.text
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert answers[0].json["missing"] == [OTHER]  # type: ignore[index]
+    assert [response.status_code for response in responses] == [200, 200]
+    assert responses[0].json["missing"] == [OTHER]  # type: ignore[index]
 
 
-def test_figures_that_are_none_cost_only_themselves(busy: None, start: Start, redis_client: redis.Redis) -> None:
-    client = start()
+def test_foreign_values_in_redis_cost_only_their_own_metrics(
+    busy_system: None, start_api: StartApi, redis_client: redis.Redis
+) -> None:
+    client = start_api()
     redis_client.hset(COUNTS_KEY, "ok", "many")
     redis_client.delete(UNACKED_INDEX_KEY)
     redis_client.zadd(UNACKED_INDEX_KEY, {"x": 1e99})
-    found = scrape(client)
+    samples = scrape(client)
 
-    assert (found[ours("up", server="postgresql")], found[ours("up", server="redis")]) == (1, 1)
-    assert found[ours("results_total", status="ok")] == 0
-    assert found[ours("taken_messages")] == 1
-    assert ours("taken_oldest_age_seconds") not in found
+    assert (samples[metric("up", server="postgresql")], samples[metric("up", server="redis")]) == (1, 1)
+    assert samples[metric("results_total", status="ok")] == 0
+    assert samples[metric("taken_messages")] == 1
+    assert metric("taken_oldest_age_seconds") not in samples
 
 
-def test_rules_and_dashboard_ask_for_what_is_there(busy: None, start: Start) -> None:
-    client = start()
+def test_alert_rules_and_dashboard_use_existing_metrics(busy_system: None, start_api: StartApi) -> None:
+    client = start_api()
     client.get("/healthz")
     names = {name for name, _ in scrape(client)}
     dashboard = json.loads(Path("docs/grafana-dashboard.json").read_text())
 
     for text in (Path("docs/prometheus-alerts.yml").read_text(), json.dumps(dashboard)):
-        asked = set(re.findall(r"cyclic_metrics_\w+", text))
-        assert len(asked) > 10
-        assert asked <= names
+        used = set(re.findall(r"cyclic_metrics_\w+", text))
+        assert len(used) > 10
+        assert used <= names
 
 
-def test_the_table_of_metrics_is_complete(busy: None, start: Start) -> None:
-    client = start()
+def test_documented_metrics_are_complete(busy_system: None, start_api: StartApi) -> None:
+    client = start_api()
     client.get("/healthz")
     names = {re.sub("_(bucket|sum|count)$", "", name) for name, _ in scrape(client)}
 
@@ -365,7 +377,7 @@ def test_the_table_of_metrics_is_complete(busy: None, start: Start) -> None:
     assert {f"cyclic_metrics_{name}" for name in listed} == {name for name in names if name.startswith("cyclic_")}
 
 
-def test_it_is_for_those_who_have_a_token(start: Start) -> None:
-    client = start(API_TOKENS="prometheus:read:" + "0" * 64)
+def test_metrics_need_a_token(start_api: StartApi) -> None:
+    client = start_api(API_TOKENS="prometheus:read:" + "0" * 64)
 
     assert client.get("/metrics").status_code == 401

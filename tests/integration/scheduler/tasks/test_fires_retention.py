@@ -1,17 +1,12 @@
-"""Rows of fires are deleted after some time; their sums stay."""
+"""Deletion of old rows of fires, whose sums stay."""
 
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import timedelta
 
-import pytest
-
-from core import postgres
 from scheduler.tasks.fires_retention import retire_old_fires
-from tests.integration.scheduler.conftest import NOON
-from tests.support.databases import Connection, Databases, one, rows, run, set_clock
+from tests.support.databases import Connection, one, rows, run, set_clock
+from tests.support.schedulers import NOON
 
-LOG = """
+INSERT_FIRES = """
     INSERT INTO fires (due_at, fired_at, finished_at, models, messages, skipped, leader)
     SELECT due_at, CASE WHEN sent THEN due_at END, CASE WHEN sent THEN due_at END, 100, 2, 3, 'x'
     FROM (SELECT schedule_now() - make_interval(mins => n) AS due_at, n %% 2 = 0 AS sent
@@ -22,20 +17,12 @@ TOTALS = """
            (retired.models, retired.messages, retired.skipped)::text
     FROM retired_fires AS retired
 """
-
-
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def session(databases: Databases, database_url: str) -> Iterator[Connection]:
-    with closing(postgres.connect(databases.url_as("metrics_scheduler", database_url), "tests")) as connection:
-        yield connection
 
 
 def test_old_fires_are_deleted_in_batches_and_their_sums_stay(db: Connection, session: Connection) -> None:
     set_clock(db, NOON)
-    run(db, LOG, 4000)  # 2,560 of them are older than a day
+    run(db, INSERT_FIRES, 4000)  # 2,560 of them are older than a day
 
     totals = [rows(db, TOTALS)[0]]
     for _ in range(4):
@@ -52,9 +39,9 @@ def test_old_fires_are_deleted_in_batches_and_their_sums_stay(db: Connection, se
     assert one(db, "SELECT min(due_at) = schedule_now() - interval '1 day' FROM fires")
 
 
-def test_without_old_fires_nothing_is_written(db: Connection, session: Connection) -> None:
+def test_totals_of_fires_are_not_written_without_old_fires(db: Connection, session: Connection) -> None:
     set_clock(db, NOON)
-    run(db, LOG, 10)
+    run(db, INSERT_FIRES, 10)
     before = one(db, "SELECT xmin::text FROM retired_fires")
 
     retire_old_fires(session, DAY)

@@ -1,7 +1,6 @@
-"""Old rows of results go, where RESULTS_RETENTION says so; a model's newest one stays, and nobody waits."""
+"""Deletion of old label rows, if RESULTS_RETENTION is set; the newest one of each model stays."""
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -10,20 +9,27 @@ import psycopg2
 import pytest
 import redis
 
-from benchmarks.moments import approach
-from core import postgres
+from benchmarks import simulated_clock
 from scheduler.settings import Settings
 from scheduler.tasks import results_retention
 from scheduler.tasks.results_retention import RETRY_DELAY, SCAN_INTERVAL, ResultsRetention
-from tests.integration.scheduler.conftest import BEFORE, NOON, SETTINGS, Run, Start, work
-from tests.support.databases import MODEL, OTHER, Connection, Databases, one, rows, run, schedule, set_clock, wait_for
-from tests.support.queue import sent
+from tests.support.celery_queue import published_messages
+from tests.support.databases import MODEL, OTHER, Connection, one, rows, run, schedule, set_clock, wait_for
+from tests.support.schedulers import (
+    BEFORE_NOON,
+    NOON,
+    SETTINGS,
+    StartLeader,
+    StartScheduler,
+    run_leader_at,
+    run_leader_until_idle,
+)
 
-ADD = """
+INSERT_AGED = """
     INSERT INTO results (model_id, y_true, y_pred, timestamp)
     SELECT %s::uuid, '[1]', '[1]', schedule_now() - age::interval FROM unnest(%s) AS age
 """
-ADD_MANY = """
+INSERT_MANY = """
     INSERT INTO results (model_id, y_true, y_pred, timestamp)
     SELECT md5((n %% %(models)s)::text)::uuid, '[1]', '[1]', schedule_now() - interval '40 days'
     FROM generate_series(1, %(rows)s) AS n
@@ -31,64 +37,59 @@ ADD_MANY = """
 AGES = "SELECT date_trunc('minute', schedule_now() - timestamp)::text FROM results WHERE model_id = %s ORDER BY id"
 
 
-@pytest.fixture
-def session(databases: Databases, database_url: str) -> Iterator[Connection]:
-    """The leader's own, with its rights and time limits."""
-    opened = postgres.connect(databases.url_as("metrics_scheduler", database_url), "tests")
-    yield opened
-    opened.close()
+THIRTY_DAYS = Settings.from_env(SETTINGS | {"RESULTS_RETENTION": "30"})
 
 
 @pytest.fixture
-def old(session: Connection, monkeypatch: pytest.MonkeyPatch) -> ResultsRetention:
-    """A walk that knows no pause, for 30 days."""
+def retention(session: Connection, monkeypatch: pytest.MonkeyPatch) -> ResultsRetention:
+    """Retention of 30 days, without intervals between the batches."""
     monkeypatch.setattr(results_retention, "BATCH_INTERVAL", 0.0)
-    return ResultsRetention(session, Settings.from_env(SETTINGS | {"RESULTS_RETENTION": "30"}))
+    return ResultsRetention(session, THIRTY_DAYS)
 
 
-def walk(old: ResultsRetention) -> int:
-    """Walk to the end, and return in how many portions."""
-    for number in range(1, 10_000):
-        if old.delete_some() > results_retention.BATCH_INTERVAL:
-            return number
-    raise AssertionError("the walk finds no end")
+def finish_scan(retention: ResultsRetention) -> int:
+    """Finish a scan of all models; return the number of batches."""
+    for batches in range(1, 10_000):
+        if retention.delete_some() > results_retention.BATCH_INTERVAL:
+            return batches
+    raise AssertionError("the scan does not end")
 
 
 @pytest.mark.parametrize(
-    ("ages", "left"),
+    ("ages", "expected"),
     [
         (["40 days", "10 days", "35 days"], ["10 days"]),
         (["29 days", "31 days"], ["29 days"]),
         (["30 days"], ["30 days"]),
-        # a quiet model keeps its last one, and of two at the same time the later one
+        # a model without newer rows keeps its newest one, and of two at the same time the one with the higher id
         (["50 days", "40 days"], ["40 days"]),
         (["40 days", "40 days", "50 days", "50 days"], ["40 days"]),
-        # what lies ahead does not count yet, and is nothing to lean on
+        # a row ahead of the clock does not count as the newest one
         (["50 days", "40 days", "-10 minutes"], ["40 days", "-00:10:00"]),
         (["50 days", "40 days", "-4 minutes"], ["-00:04:00"]),
     ],
 )
-def test_what_is_old_goes_but_for_the_newest_that_counts(
-    db: Connection, old: ResultsRetention, ages: list[str], left: list[str]
+def test_old_label_rows_are_deleted_except_the_newest_one_of_a_model(
+    db: Connection, retention: ResultsRetention, ages: list[str], expected: list[str]
 ) -> None:
     set_clock(db, NOON)
-    run(db, ADD, MODEL, ages)
-    newest = one(db, "SELECT id FROM latest_results(%s::uuid[])", [MODEL])
+    run(db, INSERT_AGED, MODEL, ages)
+    newest = one(db, "SELECT id FROM newest_label_rows(%s::uuid[])", [MODEL])
 
-    walk(old)
+    finish_scan(retention)
 
-    assert [age for (age,) in rows(db, AGES, MODEL)] == left
-    assert one(db, "SELECT id FROM latest_results(%s::uuid[])", [MODEL]) == newest
+    assert [age for (age,) in rows(db, AGES, MODEL)] == expected
+    assert one(db, "SELECT id FROM newest_label_rows(%s::uuid[])", [MODEL]) == newest
 
 
-def test_rows_of_no_time_at_all_are_no_obstacle(db: Connection, old: ResultsRetention) -> None:
+def test_label_rows_at_impossible_times_do_not_stop_the_deletion(db: Connection, retention: ResultsRetention) -> None:
     run(
         db,
         "INSERT INTO results (model_id, y_true, y_pred, timestamp) SELECT %s, '[]', '[]', unnest(%s)::timestamptz",
         MODEL, ["-infinity", "4000-01-01 BC", "infinity", "2020-01-01", "-infinity"],
     )  # fmt: skip
 
-    walk(old)
+    finish_scan(retention)
 
     assert rows(db, "SELECT timestamp::text FROM results ORDER BY timestamp") == [
         ("2020-01-01 00:00:00+00",),
@@ -96,93 +97,93 @@ def test_rows_of_no_time_at_all_are_no_obstacle(db: Connection, old: ResultsRete
     ]
 
 
-def test_nothing_goes_unless_somebody_wants_it(db: Connection, start: Start) -> None:
-    run(db, ADD, MODEL, ["4000 days", "3000 days"])
+def test_no_label_row_is_deleted_without_results_retention(db: Connection, start_leader: StartLeader) -> None:
+    run(db, INSERT_AGED, MODEL, ["4000 days", "3000 days"])
 
-    work(start())
+    run_leader_until_idle(start_leader())
 
     assert one(db, "SELECT count(*) FROM results") == 2
 
 
-def test_the_leader_does_it_when_nothing_is_due(db: Connection, start: Start) -> None:
-    run(db, ADD, MODEL, ["40 days", "35 days"])
+def test_leader_deletes_old_label_rows_when_nothing_is_due(db: Connection, start_leader: StartLeader) -> None:
+    run(db, INSERT_AGED, MODEL, ["40 days", "35 days"])
 
-    work(start(RESULTS_RETENTION="30"))
+    run_leader_until_idle(start_leader(RESULTS_RETENTION="30"))
 
     assert len(rows(db, AGES, MODEL)) == 1
 
 
-def test_shortly_before_a_moment_it_does_not_begin(db: Connection, start: Start) -> None:
+def test_leader_deletes_no_label_rows_shortly_before_a_due_time(db: Connection, start_leader: StartLeader) -> None:
     set_clock(db, "2026-11-24 11:59:59.500+00")
     schedule(db)
-    run(db, ADD, MODEL, ["40 days", "35 days"])
+    run(db, INSERT_AGED, MODEL, ["40 days", "35 days"])
 
-    work(start(RESULTS_RETENTION="30"))
+    run_leader_until_idle(start_leader(RESULTS_RETENTION="30"))
 
     assert len(rows(db, AGES, MODEL)) == 2
 
 
-def test_it_goes_in_small_portions_and_on_after_a_restart(
-    db: Connection, session: Connection, old: ResultsRetention
+def test_label_rows_are_deleted_in_small_batches_and_the_rest_after_a_restart(
+    db: Connection, session: Connection, retention: ResultsRetention
 ) -> None:
-    run(db, ADD_MANY, {"models": 7, "rows": 2007})
+    run(db, INSERT_MANY, {"models": 7, "rows": 2007})
     counts = [one(db, "SELECT count(*) FROM results")]
     for _ in range(10):
-        old.delete_some()
+        retention.delete_some()
         counts.append(one(db, "SELECT count(*) FROM results"))
     assert counts[-1] > 7
 
-    restarted = ResultsRetention(session, Settings.from_env(SETTINGS | {"RESULTS_RETENTION": "30"}))
-    walk(restarted)
+    restarted = ResultsRetention(session, THIRTY_DAYS)
+    finish_scan(restarted)
 
     assert max(before - after for before, after in pairwise(counts)) <= results_retention.MAX_BATCH_SIZE
     assert one(db, "SELECT count(*) FROM results") == 7
 
 
-def test_many_models_with_nothing_to_delete_are_walked_in_portions_too(db: Connection, old: ResultsRetention) -> None:
-    run(db, ADD_MANY, {"models": 3000, "rows": 3000})
+def test_models_without_old_label_rows_are_scanned_in_batches_too(db: Connection, retention: ResultsRetention) -> None:
+    run(db, INSERT_MANY, {"models": 3000, "rows": 3000})
 
-    assert walk(old) >= 3000 / results_retention.MAX_BATCH_SIZE
+    assert finish_scan(retention) >= 3000 / results_retention.MAX_BATCH_SIZE
     assert one(db, "SELECT count(*) FROM results") == 3000
 
 
-def test_after_a_walk_it_rests_and_then_begins_anew(
-    db: Connection, old: ResultsRetention, monkeypatch: pytest.MonkeyPatch
+def test_next_scan_starts_after_the_scan_interval(
+    db: Connection, retention: ResultsRetention, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(results_retention, "SCAN_INTERVAL", 3.0)
-    walk(old)
-    run(db, ADD, MODEL, ["40 days", "35 days"])
-    assert 0.0 < old.delete_some() < 3.0
+    finish_scan(retention)
+    run(db, INSERT_AGED, MODEL, ["40 days", "35 days"])
+    assert 0.0 < retention.delete_some() < 3.0
     assert len(rows(db, AGES, MODEL)) == 2
 
-    wait_for(lambda: old.delete_some() and len(rows(db, AGES, MODEL)) == 1)
+    wait_for(lambda: retention.delete_some() and len(rows(db, AGES, MODEL)) == 1)
 
 
-def test_a_row_that_somebody_has_locked_is_left(db: Connection, database_url: str, old: ResultsRetention) -> None:
-    run(db, ADD, MODEL, ["40 days", "50 days", "60 days"])
-    run(db, ADD, OTHER, ["40 days", "50 days"])
+def test_locked_label_row_is_not_deleted(db: Connection, database_url: str, retention: ResultsRetention) -> None:
+    run(db, INSERT_AGED, MODEL, ["40 days", "50 days", "60 days"])
+    run(db, INSERT_AGED, OTHER, ["40 days", "50 days"])
     with closing(psycopg2.connect(database_url)) as user:
         run(user, "UPDATE results SET y_true = '[0]' WHERE id = 2")
 
-        began = time.monotonic()
-        walk(old)
+        started_at = time.monotonic()
+        finish_scan(retention)
 
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - started_at < 1.0
         assert rows(db, "SELECT id FROM results ORDER BY id") == [(1,), (2,), (4,)]
 
 
-def test_a_table_that_somebody_has_locked_is_left_for_a_minute(
-    db: Connection, database_url: str, old: ResultsRetention, caplog: pytest.LogCaptureFixture
+def test_deletion_from_a_locked_table_is_retried_after_a_minute(
+    db: Connection, database_url: str, retention: ResultsRetention, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run(db, ADD, MODEL, ["40 days", "50 days"])
+    run(db, INSERT_AGED, MODEL, ["40 days", "50 days"])
     with closing(psycopg2.connect(database_url)) as user:
         run(user, "LOCK TABLE results IN ACCESS EXCLUSIVE MODE")
 
-        began = time.monotonic()
-        pause = old.delete_some()
+        started_at = time.monotonic()
+        delay = retention.delete_some()
 
-        assert time.monotonic() - began < 0.5
-        assert pause == RETRY_DELAY
+        assert time.monotonic() - started_at < 0.5
+        assert delay == RETRY_DELAY
         assert "old rows of results not deleted: canceling statement due to lock timeout" in caplog.text
 
 
@@ -200,52 +201,55 @@ def test_a_table_that_somebody_has_locked_is_left_for_a_minute(
             'update or delete on table "results" violates foreign key constraint',
         ),
     ],
-    ids=["no right", "a foreign key"],
+    ids=["missing privilege", "foreign key"],
 )
-def test_where_it_may_not_it_says_so_and_the_scheduler_goes_on(
-    db: Connection, start: Start, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture,
+def test_refused_deletion_is_logged_and_does_not_affect_schedules(
+    db: Connection, start_leader: StartLeader, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture,
     change: str, undo: str, reason: str,
 ) -> None:  # fmt: skip
-    set_clock(db, BEFORE)
+    set_clock(db, BEFORE_NOON)
     schedule(db)
-    run(db, ADD, MODEL, ["40 days", "50 days"])
-    leader = start(RESULTS_RETENTION="30")
+    run(db, INSERT_AGED, MODEL, ["40 days", "50 days"])
+    leader = start_leader(RESULTS_RETENTION="30")
     run(db, change)
     try:
-        work(leader)
-        set_clock(db, NOON)
-        work(leader)
+        run_leader_until_idle(leader)
+        run_leader_at(db, leader, "12:00")
     finally:
         run(db, undo)
 
-    assert len(sent(redis_client)) == 1
+    assert len(published_messages(redis_client)) == 1
     assert one(db, "SELECT error FROM leader") is None
     assert len(rows(db, AGES, MODEL)) == 2
     assert f"old rows of results not deleted: {reason}" in caplog.text
 
 
-def test_a_lost_connection_is_for_others_to_mend(db: Connection, session: Connection, old: ResultsRetention) -> None:
+def test_lost_connection_is_raised_to_the_caller(
+    db: Connection, session: Connection, retention: ResultsRetention
+) -> None:
     run(db, "SELECT pg_terminate_backend(%s)", session.info.backend_pid)
 
     with pytest.raises(psycopg2.Error):
-        old.delete_some()
+        retention.delete_some()
 
 
-def test_an_empty_table_is_soon_walked(old: ResultsRetention) -> None:
-    assert walk(old) <= 2
-    assert 0.0 < old.delete_some() <= SCAN_INTERVAL
+def test_scan_of_an_empty_table_needs_at_most_two_batches(retention: ResultsRetention) -> None:
+    assert finish_scan(retention) <= 2
+    assert 0.0 < retention.delete_some() <= SCAN_INTERVAL
 
 
-def test_a_moment_that_comes_meanwhile_is_not_late(db: Connection, run_scheduler: Run) -> None:
-    run(db, ADD_MANY, {"models": 100, "rows": 100_000})
-    approach(db, datetime(2030, 6, 1, 12, tzinfo=UTC), timedelta(minutes=10))  # the scheduler has to start first
+def test_due_time_during_the_deletion_is_not_late(db: Connection, start_scheduler: StartScheduler) -> None:
+    run(db, INSERT_MANY, {"models": 100, "rows": 100_000})
+    simulated_clock.set_before(
+        db, datetime(2030, 6, 1, 12, tzinfo=UTC), timedelta(minutes=10)
+    )  # time to start the scheduler
     schedule(db, cron="0 12 * * *")
-    run_scheduler(RESULTS_RETENTION="30")
+    start_scheduler(RESULTS_RETENTION="30")
     wait_for(lambda: one(db, "SELECT count(*) FROM results") < 100_000)
-    approach(db, datetime(2030, 6, 1, 12, tzinfo=UTC), timedelta(seconds=3))
+    simulated_clock.set_before(db, datetime(2030, 6, 1, 12, tzinfo=UTC), timedelta(seconds=3))
     wait_for(lambda: one(db, "SELECT count(*) FROM fires"))
-    left = one(db, "SELECT count(*) FROM results")
+    remaining = one(db, "SELECT count(*) FROM results")
 
     assert one(db, "SELECT max(lag) FROM fires") < timedelta(seconds=0.3)
-    assert left > 100
-    wait_for(lambda: one(db, "SELECT count(*) FROM results") < left)
+    assert remaining > 100
+    wait_for(lambda: one(db, "SELECT count(*) FROM results") < remaining)

@@ -1,5 +1,7 @@
-"""Each time that a user was given for a run is sent: however many ask, and whatever is away."""
+"""Requested runs: every time that a user got for a run is published, whatever happens in the meantime."""
 
+import math
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
@@ -10,178 +12,371 @@ import redis
 
 from core.queue.keys import CHECKPOINT_KEY, QUEUE
 from scheduler.tasks import run_requests
-from tests.integration.scheduler.conftest import BEFORE, NOON, Start, work
-from tests.support.databases import MODEL, OTHER, Connection, one, rows, run, schedule, schedule_many, set_clock
-from tests.support.queue import sent, taken
+from tests.support.celery_queue import drain_queue, drain_runs, published_messages, published_models
+from tests.support.databases import (
+    MODEL,
+    OTHER,
+    Connection,
+    one,
+    past_the_triggers,
+    rows,
+    run,
+    schedule,
+    schedule_many,
+    set_clock,
+)
+from tests.support.schedulers import (
+    BEFORE_NOON,
+    LeaderAt,
+    StartLeader,
+    run_leader_at,
+    run_leader_until_idle,
+    set_minute,
+)
+
+YEARLY = "0 0 1 1 *"
 
 
-def request_run(db: Connection) -> datetime:
-    """Ask as the API does, and return the time that it gives."""
+def request_run(db: Connection, model_id: str = MODEL) -> datetime:
+    """Request a run as the API does, and return its time."""
     statement = "UPDATE metrics_executions SET run_requested_at = now() WHERE model_id = %s RETURNING run_requested_at"
-    requested_at: datetime = one(db, statement, MODEL)
+    requested_at: datetime = one(db, statement, model_id)
     return requested_at.astimezone(UTC)
 
 
-def due_times(messages: list[dict[str, Any]]) -> list[datetime]:
-    return [datetime.fromisoformat(message["due_at"]) for message in messages]
+def published_due_times(client: redis.Redis) -> list[datetime]:
+    return [datetime.fromisoformat(message["due_at"]) for message in published_messages(client)]
 
 
-def test_requests_that_are_not_sent_yet_are_one(db: Connection, start: Start, redis_client: redis.Redis) -> None:
-    schedule(db, MODEL, "0 0 1 1 *")
-
-    given = {request_run(db) for _ in range(8)}
-    work(start())
-
-    assert set(due_times(sent(redis_client))) == given
-    assert len(given) == 1
+def has_requests(db: Connection) -> bool:
+    return bool(one(db, "SELECT count(*) FROM metrics_executions WHERE run_requested_at IS NOT NULL"))
 
 
-def test_a_request_after_one_that_was_sent_is_another(db: Connection, start: Start, redis_client: redis.Redis) -> None:
-    """A newer label row may have come since then, though the row of the schedule still holds the first request."""
-    schedule(db, MODEL, "0 0 1 1 *")
-    leader = start()
-    given = []
+def test_requested_run_is_published_at_once_and_cleared_when_redis_has_persisted_it(
+    db: Connection, start_leader: StartLeader, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_clock(db, "2026-11-24 11:59:30.123456+00")
+    schedule(db)
+    run(db, "UPDATE metrics_executions SET enabled = false")
+    leader = start_leader()
+    run_leader_until_idle(leader)
+
+    monkeypatch.setattr(run_requests, "PERSIST_TIME", math.inf)
+    request_run(db)
+    run_leader_until_idle(leader)
+
+    assert published_messages(redis_client) == [
+        {"model_ids": [MODEL], "due_at": "2026-11-24T11:59:30.123+00:00", "requested": True, "alone": False}
+    ]
+    assert has_requests(db)
+    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
+    run_leader_until_idle(leader)
+    assert not has_requests(db)
+    assert len(published_messages(redis_client)) == 1
+
+
+def test_requests_before_publication_are_one_run(
+    db: Connection, start_leader: StartLeader, redis_client: redis.Redis
+) -> None:
+    schedule(db, MODEL, YEARLY)
+
+    requested = {request_run(db) for _ in range(8)}
+    run_leader_until_idle(start_leader())
+
+    assert set(published_due_times(redis_client)) == requested
+    assert len(requested) == 1
+
+
+def test_request_after_publication_is_another_run(
+    db: Connection, start_leader: StartLeader, redis_client: redis.Redis
+) -> None:
+    """There may be a newer label row, although the row of the schedule still holds the first request."""
+    schedule(db, MODEL, YEARLY)
+    leader = start_leader()
+    requested = []
     for _ in range(6):
-        given.append(request_run(db))
-        work(leader)
+        requested.append(request_run(db))
+        run_leader_until_idle(leader)
 
-    assert due_times(sent(redis_client)) == given
-    assert len(set(given)) == 6
+    assert published_due_times(redis_client) == requested
+    assert len(set(requested)) == 6
 
 
-def test_two_requests_by_a_clock_that_stands_still_have_two_times(
-    db: Connection, start: Start, redis_client: redis.Redis
+def test_requests_at_the_same_clock_time_get_different_due_times(
+    db: Connection, start_leader: StartLeader, redis_client: redis.Redis
 ) -> None:
-    set_clock(db, BEFORE)
-    schedule(db, MODEL, "0 0 1 1 *")
-    leader = start()
-    given = []
+    set_clock(db, BEFORE_NOON)
+    schedule(db, MODEL, YEARLY)
+    leader = start_leader()
+    requested = []
     for _ in range(3):
-        given.append(request_run(db))
-        work(leader)
+        requested.append(request_run(db))
+        run_leader_until_idle(leader)
 
-    assert due_times(sent(redis_client)) == given
-    assert len(set(given)) == 3
+    assert published_due_times(redis_client) == requested
+    assert len(set(requested)) == 3
 
 
-def test_what_one_leader_took_over_and_did_not_send_the_next_one_sends(
-    db: Connection, start: Start, redis_client: redis.Redis
+def test_request_accepted_by_a_leader_that_ended_is_published_by_the_next_leader(
+    db: Connection, start_leader: StartLeader, redis_client: redis.Redis
 ) -> None:
-    """Even where another request has taken its place in the row of the schedule."""
-    schedule(db, MODEL, "0 0 1 1 *")
-    leader = start()
-    work(leader)
+    """Even if another request has replaced it in the row of the schedule."""
+    schedule(db, MODEL, YEARLY)
+    leader = start_leader()
+    run_leader_until_idle(leader)
     first = request_run(db)
-    rows(db, run_requests.ACCEPT % {"limit": 10})  # and then it dies
+    rows(db, run_requests.ACCEPT % {"limit": 10})  # and then the leader ends
     second = request_run(db)
 
-    work(start())
+    run_leader_until_idle(start_leader())
 
-    assert due_times(sent(redis_client)) == [first, second]
+    assert published_due_times(redis_client) == [first, second]
     assert first != second
 
 
-def test_a_request_that_redis_lost_is_sent_again_though_another_one_has_replaced_it(
-    db: Connection, start: Start, redis_client: redis.Redis
+def test_requested_run_that_redis_lost_before_persisting_it_is_published_again(
+    db: Connection, leader_at: LeaderAt, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_clock(db, BEFORE)
-    schedule(db)
-    leader = start()
-    work(leader)
-    set_clock(db, NOON)
-    work(leader)
-    taken(redis_client)
-    marker: Any = redis_client.get(CHECKPOINT_KEY)
-    first = request_run(db)
-    work(leader)
-    second = request_run(db)
-    work(leader)
+    monkeypatch.setattr(run_requests, "PERSIST_TIME", math.inf)  # not cleared, however slow the machine is
+    leader = leader_at(BEFORE_NOON, {MODEL: "* * * * *", OTHER: "* * * * *"})
+    run_leader_at(db, leader, "12:00")
+    drain_queue(redis_client)
+    checkpoint: Any = redis_client.get(CHECKPOINT_KEY)
+
+    set_clock(db, "2026-11-24 12:00:10+00")
+    request_run(db)
+    run_leader_until_idle(leader)
     redis_client.delete(QUEUE)
-    redis_client.set(CHECKPOINT_KEY, marker)
+    redis_client.set(CHECKPOINT_KEY, checkpoint)
+    run_leader_until_idle(leader)
 
-    work(leader)
+    messages = published_messages(redis_client)
+    assert [(message["model_ids"], message["requested"]) for message in messages] == [([MODEL], True)]
 
-    assert set(due_times(sent(redis_client))) >= {first, second}
 
-
-def test_a_request_that_waits_is_not_taken_back_by_a_row_that_was_read_before_it(
-    db: Connection, start: Start, redis_client: redis.Redis
+def test_request_that_redis_lost_is_published_again_although_another_one_has_replaced_it(
+    db: Connection, leader_at: LeaderAt, redis_client: redis.Redis
 ) -> None:
-    """Programs that save all columns of a row write null, or an older value."""
-    schedule(db, MODEL, "0 0 1 1 *")
-    given = request_run(db)
-    run(db, "UPDATE metrics_executions SET name = 'other', run_requested_at = NULL")
-    work(start())
+    leader = leader_at(BEFORE_NOON)
+    run_leader_at(db, leader, "12:00")
+    drain_queue(redis_client)
+    checkpoint: Any = redis_client.get(CHECKPOINT_KEY)
+    first = request_run(db)
+    run_leader_until_idle(leader)
+    second = request_run(db)
+    run_leader_until_idle(leader)
+    redis_client.delete(QUEUE)
+    redis_client.set(CHECKPOINT_KEY, checkpoint)
 
-    assert due_times(sent(redis_client)) == [given]
+    run_leader_until_idle(leader)
+
+    assert set(published_due_times(redis_client)) >= {first, second}
 
 
-def test_a_value_that_is_written_back_is_no_request(
-    db: Connection, start: Start, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+def test_request_of_a_locked_row_is_published_once_and_cleared_later(
+    db: Connection,
+    start_leader: StartLeader,
+    database_url: str,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
-    schedule(db, MODEL, "0 0 1 1 *")
-    read = request_run(db)
-    leader = start()
-    work(leader)
+    monkeypatch.setattr(run_requests, "CLEAR_INTERVAL", 0.0)
+    schedule(db)
+    request_run(db)
+    user = psycopg2.connect(database_url)
+    run(user, "SELECT FROM metrics_executions FOR UPDATE")
+    leader = start_leader()
+
+    run_leader_until_idle(leader)
+    run_leader_until_idle(leader)
+    assert has_requests(db)
+    user.rollback()  # close() does not wait until the server has unlocked the row
+    user.close()
+    run_leader_until_idle(leader)
+
+    assert len(published_messages(redis_client)) == 1
+    assert not has_requests(db)
+
+
+def test_pending_request_is_not_overwritten_by_a_program_that_saves_an_older_row(
+    db: Connection, start_leader: StartLeader, redis_client: redis.Redis
+) -> None:
+    """Programs that save all columns of a row write null, or an older value."""
+    schedule(db, MODEL, YEARLY)
+    requested_at = request_run(db)
+    run(db, "UPDATE metrics_executions SET name = 'other', run_requested_at = NULL")
+    run_leader_until_idle(start_leader())
+
+    assert published_due_times(redis_client) == [requested_at]
+
+
+def test_value_that_is_written_back_is_no_request(
+    db: Connection, start_leader: StartLeader, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
+    schedule(db, MODEL, YEARLY)
+    first = request_run(db)
+    leader = start_leader()
+    run_leader_until_idle(leader)
     assert one(db, "SELECT run_requested_at FROM metrics_executions") is None
 
-    run(db, "UPDATE metrics_executions SET name = 'other', run_requested_at = %s", read)
+    run(db, "UPDATE metrics_executions SET name = 'other', run_requested_at = %s", first)
     assert one(db, "SELECT run_requested_at FROM metrics_executions") is None
-    given = request_run(db)
-    run(db, "UPDATE metrics_executions SET name = 'another', run_requested_at = %s", read)
-    work(leader)
+    second = request_run(db)
+    run(db, "UPDATE metrics_executions SET name = 'another', run_requested_at = %s", first)
+    run_leader_until_idle(leader)
 
-    assert due_times(sent(redis_client)) == [read, given]
+    assert published_due_times(redis_client) == [first, second]
 
 
-def test_a_role_without_rights_to_the_requests_of_others_may_ask_for_a_run(db: Connection, database_url: str) -> None:
+@pytest.mark.parametrize("value", ["20000-01-01", "infinity", "-infinity", "0044-03-15 BC", "2027-01-01 00:00+00"])
+def test_run_requested_at_an_impossible_time_runs_now(
+    db: Connection, start_leader: StartLeader, redis_client: redis.Redis, value: str
+) -> None:
+    set_clock(db, BEFORE_NOON)
+    schedule(db, MODEL, YEARLY)
+    schedule(db, OTHER, YEARLY)
+    with past_the_triggers(db):
+        run(
+            db,
+            "UPDATE metrics_executions SET run_requested_at = %s, name = repeat('x', 300) WHERE model_id = %s",
+            value,
+            MODEL,
+        )
+    request_run(db, OTHER)
+    leader = start_leader()
+    run_leader_until_idle(leader)
+
+    due_times = {message["due_at"] for message in published_messages(redis_client)}
+    assert due_times == {"2026-11-24T11:59:30.000+00:00"}
+    assert set(published_models(redis_client)) == {MODEL, OTHER}
+
+
+def test_request_beside_a_name_that_is_too_long_is_published_and_cleared(
+    db: Connection, start_leader: StartLeader, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
+    set_clock(db, BEFORE_NOON)
+    schedule(db)
+    with past_the_triggers(db):
+        run(db, "UPDATE metrics_executions SET run_requested_at = schedule_now(), name = repeat('x', 300)")
+    leader = start_leader()
+    run_leader_until_idle(leader)
+
+    assert len(published_messages(redis_client)) == 1
+    assert one(db, "SELECT run_requested_at FROM metrics_executions") is None
+
+
+REFUSE_ALL = """
+    CREATE TABLE audit (model_id uuid);
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN INSERT INTO audit VALUES (NEW.model_id); RETURN NULL; END $$;
+    GRANT INSERT ON audit TO metrics_api, metrics_client;
+    CREATE TRIGGER users_own AFTER UPDATE ON metrics_executions FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
+REFUSE_ONE = """
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF NEW.model_id = '550e8400-e29b-41d4-a716-446655440000' AND NEW.run_requested_at IS NULL THEN
+                RAISE EXCEPTION 'not on a Saturday';
+            END IF;
+            RETURN NULL;
+        END $$;
+    CREATE TRIGGER users_own AFTER UPDATE ON metrics_executions FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
+SLOW = """
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF current_user = 'metrics_scheduler' THEN PERFORM pg_sleep(20); END IF; RETURN NULL; END $$;
+    CREATE TRIGGER users_own AFTER UPDATE ON metrics_executions FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
+
+
+@pytest.fixture(params=["all", "one", "slow"])
+def refusing_trigger(request: pytest.FixtureRequest, db: Connection) -> Iterator[str]:
+    """A trigger of users that keeps the scheduler from clearing requests: of all rows, or of MODEL only."""
+    run(db, {"all": REFUSE_ALL, "one": REFUSE_ONE, "slow": SLOW}[request.param])
+    yield request.param
+    run(db, "DROP TRIGGER IF EXISTS users_own ON metrics_executions; DROP FUNCTION refuse; DROP TABLE IF EXISTS audit")
+
+
+def test_trigger_of_users_that_refuses_clearing_delays_neither_new_schedules_nor_other_requests(
+    db: Connection,
+    refusing_trigger: str,
+    leader_at: LeaderAt,
+    start_leader: StartLeader,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
+    leader = leader_at(BEFORE_NOON, {MODEL: YEARLY})
+    request_run(db)
+    run_leader_until_idle(leader)
+    schedule(db, OTHER, "0 12 * * *")
+    request_run(db, OTHER)
+    run_leader_until_idle(leader)
+    run_leader_until_idle(leader)
+
+    assert [message["model_ids"] for message in drain_queue(redis_client)] == [[MODEL], [OTHER]]  # once each
+    assert one(db, "SELECT count(*) FROM crons") == 2
+    assert one(db, "SELECT error FROM leader") is None
+    not_cleared = {
+        model for (model,) in rows(db, "SELECT model_id FROM metrics_executions WHERE run_requested_at IS NOT NULL")
+    }
+    assert not_cleared == ({MODEL} if refusing_trigger == "one" else {MODEL, OTHER})
+    run_leader_at(db, leader, "12:00")
+    assert drain_runs(redis_client) == [(OTHER, "12:00")]
+
+    run(db, "DROP TRIGGER users_own ON metrics_executions")
+    monkeypatch.setattr(run_requests, "REFUSED_RETRY_DELAY", 0.0)
+    run_leader_until_idle(start_leader())
+    assert one(db, "SELECT count(run_requested_at) FROM metrics_executions") == 0
+
+
+def test_role_without_privileges_on_run_requests_can_request_a_run(db: Connection, database_url: str) -> None:
     schedule(db)
     run(db, "DROP ROLE IF EXISTS asker; CREATE ROLE asker LOGIN;"
             " GRANT SELECT, UPDATE (run_requested_at) ON metrics_executions TO asker")  # fmt: skip
     try:
-        with closing(psycopg2.connect(database_url)) as asker:
-            run(asker, "SET SESSION AUTHORIZATION asker")
-            run(asker, "UPDATE metrics_executions SET run_requested_at = now()")
+        with closing(psycopg2.connect(database_url)) as session:
+            run(session, "SET SESSION AUTHORIZATION asker")
+            run(session, "UPDATE metrics_executions SET run_requested_at = now()")
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-                rows(asker, "SELECT * FROM run_requests")
+                rows(session, "SELECT * FROM run_requests")
     finally:
         run(db, "DROP OWNED BY asker; DROP ROLE asker")
 
 
-def test_many_requests_are_sent_and_cleared_in_portions_and_hold_no_due_time_up(
-    db: Connection, start: Start, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+def test_many_requests_are_published_and_cleared_in_batches_without_delaying_a_due_time(
+    db: Connection, leader_at: LeaderAt, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
     monkeypatch.setattr(run_requests, "BATCH_SIZE", 50)
-    set_clock(db, BEFORE)
-    schedule(db, OTHER, "0 12 * * *")
-    leader = start()
-    work(leader)
-    schedule_many(db, 500, "0 0 1 1 *")
+    leader = leader_at(BEFORE_NOON, {OTHER: "0 12 * * *"})
+    schedule_many(db, 500, YEARLY)
     run(db, "UPDATE metrics_executions SET run_requested_at = now() WHERE model_id <> %s", OTHER)
     for _ in range(3):
         leader.step()
-    assert len(sent(redis_client)) < 50
-    set_clock(db, NOON)
+    assert len(published_messages(redis_client)) < 50
+    set_minute(db, "12:00")
     leader.step()
 
-    assert sent(redis_client)[-1]["model_ids"] == [OTHER]
-    work(leader)
-    ran = [model for message in sent(redis_client) for model in message["model_ids"]]
-    assert len(ran) == len(set(ran)) == 501
+    assert published_messages(redis_client)[-1]["model_ids"] == [OTHER]
+    run_leader_until_idle(leader)
+    models = published_models(redis_client)
+    assert len(models) == len(set(models)) == 501
     assert one(db, "SELECT count(run_requested_at) FROM metrics_executions") == 0
 
 
-def test_old_requests_are_deleted(db: Connection, start: Start) -> None:
+def test_old_requests_are_deleted(db: Connection, start_leader: StartLeader) -> None:
     run(
         db,
         "INSERT INTO run_requests SELECT gen_random_uuid(), schedule_now() - interval '2 days',"
         " CASE WHEN n > 1 THEN schedule_now() - interval '25 hours' END FROM generate_series(1, 2500) AS n",
     )
-    leader = start()
-    work(leader)
-    leader._cleaned_up_at -= 1000  # noqa: SLF001  # the next round comes at once
-    work(leader)
+    leader = start_leader()
+    run_leader_until_idle(leader)
+    leader._cleaned_up_at -= 1000  # noqa: SLF001  # the next cleanup starts at once
+    run_leader_until_idle(leader)
 
     assert one(db, "SELECT count(*) FROM run_requests") == 1

@@ -1,4 +1,4 @@
-"""core.cron.occurrences against the reference model, and whole years that people can read."""
+"""Occurrences around DST transitions: compared with the reference model, and over whole years."""
 
 import struct
 from datetime import UTC, datetime, timedelta
@@ -17,8 +17,8 @@ from tests.support import cron_model
 
 MINUTE, QUARTER, HOUR, DAY = timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=1), timedelta(days=1)
 WINDOW = timedelta(days=2)
-FAR = timedelta(days=3700)
-NOBODY_SHIFTS = datetime(2026, 6, 10, 12, tzinfo=UTC)
+MAX_SEARCH = timedelta(days=3700)
+WITHOUT_TRANSITIONS = datetime(2026, 6, 10, 12, tzinfo=UTC)
 ALL_ZONES = [
     name for name in files("tzdata").joinpath("zones").read_text().split() if "/" in name or name == "UTC"
 ]  # fmt: skip
@@ -35,12 +35,13 @@ ODD_ZONES = [
 
 
 @st.composite
-def shifts(draw: st.DrawFn) -> tuple[str, datetime]:
-    """A zone and, where it has one, the instant of one of its shifts."""
+def transitions_of_zones(draw: st.DrawFn) -> tuple[str, datetime]:
+    """Draw a zone and, if it has one, the instant of one of its transitions."""
     zone = draw(st.sampled_from(ODD_ZONES) | st.sampled_from(ALL_ZONES))
     year = draw(st.integers(1970, 2100))
-    shift = first_transition(zone, datetime(year, 1, 1), datetime(year, 1, 1) + FAR)  # noqa: DTZ001  # naive UTC
-    return zone, shift.at.replace(tzinfo=UTC) if shift else NOBODY_SHIFTS.replace(year=year)
+    start = datetime(year, 1, 1)  # noqa: DTZ001  # naive UTC
+    transition = first_transition(zone, start, start + MAX_SEARCH)
+    return zone, transition.at.replace(tzinfo=UTC) if transition else WITHOUT_TRANSITIONS.replace(year=year)
 
 
 def lists(items: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -48,17 +49,17 @@ def lists(items: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 def ranges(low: int, high: int) -> st.SearchStrategy[str]:
-    """Ranges within these ends, with and without a step."""
+    """Draw ranges within these bounds, with and without a step."""
     ends = st.tuples(st.integers(low, high - 1), st.integers(low + 1, high)).filter(lambda ends: ends[0] < ends[1])
     return st.tuples(ends, st.sampled_from(["", "/1", "/2", f"/{high}"])).map(
         lambda drawn: f"{drawn[0][0]}-{drawn[0][1]}{drawn[1]}"
     )
 
 
-def fields(low: int, high: int, likely: list[str]) -> st.SearchStrategy[str]:
+def fields(low: int, high: int, frequent: list[str]) -> st.SearchStrategy[str]:
     return st.one_of(
-        st.sampled_from(likely),
-        lists(st.integers(low, high).map(str) | st.sampled_from(likely).filter(lambda item: "*" not in item)),
+        st.sampled_from(frequent),
+        lists(st.integers(low, high).map(str) | st.sampled_from(frequent).filter(lambda item: "*" not in item)),
         lists(ranges(low, high)),
         st.integers(1, high).map(lambda step: f"*/{step}"),
     )
@@ -66,7 +67,7 @@ def fields(low: int, high: int, likely: list[str]) -> st.SearchStrategy[str]:
 
 @st.composite
 def expressions(draw: st.DrawFn, near: datetime) -> str:
-    """An expression that fires within a few days of a wall time, and more often than not around it."""
+    """Draw an expression that fires within a few days of a local time, and usually close to it."""
     hours = sorted({near.hour, (near.hour - 1) % 24, (near.hour + 1) % 24})
     minute = draw(fields(0, 59, ["*", "*/15", "0", "30", "45", "59", "0,30"]))
     hour = draw(fields(0, 23, ["*", "*/2", *map(str, hours), ",".join(map(str, hours)), f"0-{max(hours)}"]))
@@ -78,34 +79,34 @@ def expressions(draw: st.DrawFn, near: datetime) -> str:
 
 
 @given(data=st.data())
-def test_it_agrees_with_the_reference_model(data: st.DataObject) -> None:
-    zone, shift = data.draw(shifts())
-    wall = shift.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
-    expression = data.draw(expressions(wall).filter(cron_model.accepts))
+def test_occurrences_agree_with_the_reference_model(data: st.DataObject) -> None:
+    zone, transition_at = data.draw(transitions_of_zones())
+    wall = transition_at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    expression = data.draw(expressions(wall).filter(cron_model.is_valid))
     offsets = st.integers(-30 * 3600, 30 * 3600) | st.integers(-150, 150).map(lambda minutes: minutes * 60)
-    start = shift + timedelta(
+    start = transition_at + timedelta(
         seconds=data.draw(offsets), microseconds=data.draw(st.sampled_from([0, 0, 1, 999_999]))
     )  # fmt: skip
     end = start + timedelta(seconds=data.draw(st.integers(0, int(WINDOW.total_seconds()))))
 
-    fires = cron_model.fires(expression, zone, start - WINDOW, start + WINDOW + MINUTE)
+    due_times = cron_model.fire_times(expression, zone, start - WINDOW, start + WINDOW + MINUTE)
 
-    following = [moment for moment in fires if moment > start]
+    later = [due_at for due_at in due_times if due_at > start]
     try:
-        found = next_fire(expression, zone, start)
+        next_due_at = next_fire(expression, zone, start)
     except InvalidCron:
-        assert following == []
+        assert later == []
         return
-    assert found > start
-    assert found == following[0] if following else found > start + WINDOW
-    earlier = [moment for moment in fires if moment <= start]
+    assert next_due_at > start
+    assert next_due_at == later[0] if later else next_due_at > start + WINDOW
+    earlier = [due_at for due_at in due_times if due_at <= start]
     if earlier:
         assert last_fire(expression, zone, start) == earlier[-1]
-    assert count_fires(expression, zone, start, end) == sum(start < moment <= end for moment in fires)
+    assert count_fires(expression, zone, start, end) == sum(start < due_at <= end for due_at in due_times)
 
 
-# One shift of each kind, in UTC: by how much, and at which hour of the wall clock.
-KINDS = [
+# One transition of each kind, in UTC.
+TRANSITIONS = [
     ("Europe/Warsaw", "2026-03-29 01:00"), ("Europe/Warsaw", "2026-10-25 01:00"),  # an hour, at 2 and at 3
     ("Australia/Lord_Howe", "2026-10-03 15:30"), ("Australia/Lord_Howe", "2026-04-04 15:00"),  # half an hour
     ("Antarctica/Troll", "2026-03-29 01:00"), ("Antarctica/Troll", "2026-10-25 01:00"),  # two hours
@@ -115,27 +116,36 @@ KINDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("zone", "shift"), KINDS)
-def test_every_edge_of_a_shift_of_each_kind(zone: str, shift: str) -> None:
-    """Jobs at each quarter of the hours around it, asked at each of their minutes and those beside."""
-    at = datetime.fromisoformat(f"{shift}+00:00")
-    found = first_transition(zone, at.replace(tzinfo=None) - MINUTE, at.replace(tzinfo=None))
-    assert found is not None
-    assert found.at == at.replace(tzinfo=None)
-    minutes = list(cron_model.clock(zone, at - 48 * HOUR, at + 8 * HOUR))
+@pytest.mark.parametrize(("zone", "instant"), TRANSITIONS)
+def test_occurrences_agree_with_the_reference_model_at_every_quarter_around_a_transition(
+    zone: str, instant: str
+) -> None:
+    """Expressions at each quarter of the hours around it, tested close to each of their minutes."""
+    at = datetime.fromisoformat(f"{instant}+00:00")
+    transition = first_transition(zone, at.replace(tzinfo=None) - MINUTE, at.replace(tzinfo=None))
+    assert transition is not None
+    assert transition.at == at.replace(tzinfo=None)
+    minutes = list(cron_model.local_minutes(zone, at - 48 * HOUR, at + 8 * HOUR))
     hours = sorted(
-        {(wall + offset * HOUR).hour for wall in (found.wall_before, found.wall_after) for offset in range(-1, 3)}
+        {
+            (wall + offset * HOUR).hour
+            for wall in (transition.wall_before, transition.wall_after)
+            for offset in range(-1, 3)
+        }
     )
-    for job in [f"{minute} {hour} * * *" for hour in hours for minute in ("0", "15", "30,59", "*/30", "0-59/20")]:
-        fires = list(cron_model.walk(cron_model.read(job), iter(minutes)))
+    for expression in [
+        f"{minute} {hour} * * *" for hour in hours for minute in ("0", "15", "30,59", "*/30", "0-59/20")
+    ]:
+        due_times = list(cron_model.simulate(cron_model.parse(expression), iter(minutes)))
         starts = [at + offset * QUARTER for offset in range(-16, 17)]
         for start in [start + second * MINUTE / 60 for start in starts for second in (-60, -1, 0, 30)]:
-            earlier = [fire for fire in fires if fire <= start]
-            later = [fire for fire in fires if fire > start]
-            assert last_fire(job, zone, start) == earlier[-1], (job, start)
-            assert not later or next_fire(job, zone, start) == later[0], (job, start)
+            earlier = [due_at for due_at in due_times if due_at <= start]
+            later = [due_at for due_at in due_times if due_at > start]
+            assert last_fire(expression, zone, start) == earlier[-1], (expression, start)
+            assert not later or next_fire(expression, zone, start) == later[0], (expression, start)
             for end in (start, start + QUARTER + MINUTE / 2, at + 7 * HOUR):
-                assert count_fires(job, zone, start, end) == sum(fire <= end for fire in later), (job, start, end)
+                count = sum(due_at <= end for due_at in later)
+                assert count_fires(expression, zone, start, end) == count, (expression, start, end)
 
 
 YEAR = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
@@ -143,10 +153,10 @@ YEAR = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
 
 @lru_cache(maxsize=1)
 def minutes_of_the_year(zone: str) -> list[tuple[datetime, datetime]]:
-    return list(cron_model.clock(zone, YEAR[0] - timedelta(hours=30), YEAR[1]))
+    return list(cron_model.local_minutes(zone, YEAR[0] - timedelta(hours=30), YEAR[1]))
 
 
-# By hand, for 2026: the fires that do not come one period after the one before (UTC), and how long after it they come.
+# Written by hand for 2026: the occurrences (UTC) that are not one period after the previous one, and their distance.
 IRREGULAR = {
     ("Europe/Warsaw", "30 2 * * *"): {"03-29 01:00": "23:30", "03-30 00:30": "23:30", "10-26 01:30": "25:00"},
     ("Europe/Warsaw", "0 0 * * *"): {"03-29 22:00": "23:00", "10-25 23:00": "25:00"},
@@ -165,26 +175,28 @@ IRREGULAR = {
 @pytest.mark.parametrize(
     "zone", ["Europe/Warsaw", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Antarctica/Troll"]
 )
-def test_a_whole_year(zone: str, expression: str) -> None:
+def test_occurrences_of_a_whole_year_are_regular_except_around_transitions(zone: str, expression: str) -> None:
     start, end = YEAR
     period = QUARTER if expression == "*/15 * * * *" else DAY
-    job = cron_model.read(expression)
+    job = cron_model.parse(expression)
 
-    found = [next_fire(expression, zone, start - timedelta(seconds=1))]
-    while found[-1] < end:
-        found.append(next_fire(expression, zone, found[-1]))
+    due_times = [next_fire(expression, zone, start - timedelta(seconds=1))]
+    while due_times[-1] < end:
+        due_times.append(next_fire(expression, zone, due_times[-1]))
+    due_times.pop()
 
-    assert found[:-1] == [fire for fire in cron_model.walk(job, iter(minutes_of_the_year(zone))) if fire >= start]
-    assert len(found[:-1]) == 365 * (DAY // period)
-    irregular = {later: later - earlier for earlier, later in pairwise(found[:-1]) if later - earlier != period}
+    expected = cron_model.simulate(job, iter(minutes_of_the_year(zone)))
+    assert due_times == [due_at for due_at in expected if due_at >= start]
+    assert len(due_times) == 365 * (DAY // period)
+    irregular = {later: later - earlier for earlier, later in pairwise(due_times) if later - earlier != period}
     assert {
-        later.strftime("%m-%d %H:%M"): f"{pause // HOUR}:{pause % HOUR // MINUTE:02}"
-        for later, pause in irregular.items()
+        later.strftime("%m-%d %H:%M"): f"{distance // HOUR}:{distance % HOUR // MINUTE:02}"
+        for later, distance in irregular.items()
     } == IRREGULAR.get((zone, expression), {})
 
 
-def transitions(zone: str) -> list[datetime]:
-    """Return the instants since 1970 at which the data of a zone (TZif, RFC 9636) change the offset, in UTC."""
+def tzdata_transitions(zone: str) -> list[datetime]:
+    """Return the instants (UTC) since 1970 at which the TZif data of a zone (RFC 9636) change the offset."""
     data = files("tzdata.zoneinfo").joinpath(*zone.split("/")).read_bytes()
 
     def counts(start: int) -> tuple[int, ...]:
@@ -193,11 +205,11 @@ def transitions(zone: str) -> list[datetime]:
     utc, standard, leaps, times, types, letters = counts(0)
     second = 44 + 5 * times + 6 * types + letters + 8 * leaps + standard + utc  # the part with 64 bits
     _, _, _, times, types, _ = counts(second)
-    place = second + 44
-    instants = struct.unpack(f">{times}q", data[place : place + 8 * times])
-    kinds = data[place + 8 * times : place + 9 * times]
-    place += 9 * times
-    offsets = [struct.unpack(">l", data[place + 6 * kind : place + 6 * kind + 4])[0] for kind in range(types)]
+    position = second + 44
+    instants = struct.unpack(f">{times}q", data[position : position + 8 * times])
+    kinds = data[position + 8 * times : position + 9 * times]
+    position += 9 * times
+    offsets = [struct.unpack(">l", data[position + 6 * kind : position + 6 * kind + 4])[0] for kind in range(types)]
     return [
         datetime.fromtimestamp(instant, UTC)
         for instant, before, after in zip(instants, bytes(1) + kinds, kinds, strict=False)
@@ -205,21 +217,21 @@ def transitions(zone: str) -> list[datetime]:
     ]
 
 
-def found_shifts(zone: str, until: datetime) -> list[Transition]:
-    found = []
+def all_transitions(zone: str, until: datetime) -> list[Transition]:
+    transitions = []
     instant = datetime(1970, 1, 1) - timedelta(seconds=1)  # noqa: DTZ001  # naive UTC
-    while shift := first_transition(zone, instant, until):
-        found.append(shift)
-        instant = shift.at
-    return found
+    while transition := first_transition(zone, instant, until):
+        transitions.append(transition)
+        instant = transition.at
+    return transitions
 
 
-def test_every_shift_of_every_zone_is_found() -> None:
-    """As far as the data list them one by one; after that, a rule goes on for ever."""
+def test_first_transition_finds_every_transition_of_every_zone() -> None:
+    """Up to the last one that the data list one by one; a rule describes those after it."""
     for zone in ALL_ZONES:
-        expected = transitions(zone)
+        expected = tzdata_transitions(zone)
         last = expected[-1] if expected else datetime(1970, 1, 1, tzinfo=UTC)
 
-        found = [shift.at.replace(tzinfo=UTC) for shift in found_shifts(zone, last.replace(tzinfo=None))]
+        transitions = all_transitions(zone, last.replace(tzinfo=None))
 
-        assert found == expected, zone
+        assert [transition.at.replace(tzinfo=UTC) for transition in transitions] == expected, zone

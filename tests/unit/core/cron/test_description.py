@@ -1,4 +1,4 @@
-"""Cron expressions in words."""
+"""Descriptions of cron expressions."""
 
 import random
 
@@ -6,11 +6,11 @@ import pytest
 
 from core.cron.description import describe
 from tests.support import cron_model
-from tests.support.cron_strings import valid
+from tests.support.cron_strings import valid_expression
 
 
 @pytest.mark.parametrize(
-    ("expression", "words"),
+    ("expression", "description"),
     [
         ("* * * * *", "Every minute"),
         ("*/15 * * * *", "Every 15 minutes"),
@@ -41,24 +41,25 @@ from tests.support.cron_strings import valid
         ("0 0 13 3 */5", "At 00:00, on day 13 of the month, only on Friday and Sunday, only in March"),
     ],
 )
-def test_it_says_what_an_expression_means(expression: str, words: str) -> None:
-    assert describe(expression) == words
+def test_description_of_cron_expression(expression: str, description: str) -> None:
+    assert describe(expression) == description
 
 
-def test_different_meanings_have_different_words() -> None:
-    chance = random.Random(7)
+def test_expressions_with_different_meanings_have_different_descriptions() -> None:
+    rng = random.Random(7)
     meanings: dict[str, object] = {}
     for _ in range(3000):
-        expression = cron_model.normal(valid(chance))
-        if cron_model.accepts(expression):
-            job = cron_model.read(expression)
+        expression = cron_model.normalize(valid_expression(rng))
+        if cron_model.is_valid(expression):
+            job = cron_model.parse(expression)
             minutes, hours, days, months, weekdays = map(sorted, job.fields)
             every_day, every_weekday = len(days) == 31, len(weekdays) == 7
-            which: object = (days, weekdays, job.both_days or every_day or every_weekday)
+            matching_days: object = (days, weekdays, job.both_days or every_day or every_weekday)
             if (every_day and every_weekday) or (not job.both_days and (every_day or every_weekday)):
-                which = "every day"
+                matching_days = "every day"
 
-            words = describe(expression)
+            description = describe(expression)
 
-            assert meanings.setdefault(words, (minutes, hours, months, which)) == (minutes, hours, months, which), words
+            meaning = (minutes, hours, months, matching_days)
+            assert meanings.setdefault(description, meaning) == meaning, description
     assert len(meanings) > 2000

@@ -1,4 +1,4 @@
-"""Reading cron expressions."""
+"""Parser of cron expressions."""
 
 import pytest
 
@@ -7,17 +7,17 @@ from tests.support.cron_expressions import INVALID, VALID
 
 
 @pytest.mark.parametrize("expression", VALID)
-def test_it_reads(expression: str) -> None:
+def test_parser_accepts_valid_expression(expression: str) -> None:
     assert all(parse(expression)[:5])
 
 
 @pytest.mark.parametrize("expression", INVALID)
-def test_it_refuses(expression: str) -> None:
+def test_parser_rejects_invalid_expression(expression: str) -> None:
     with pytest.raises(InvalidCron):
         parse(expression)
 
 
-def test_it_reads_the_values_of_every_field() -> None:
+def test_parser_returns_the_values_of_every_field() -> None:
     cron = parse("0,30 8-18/5 1,15 jan-mar 5-7")
 
     assert cron.minutes == {0, 30}
@@ -40,7 +40,7 @@ def test_it_reads_the_values_of_every_field() -> None:
         ("@daily", True, False),
     ],
 )
-def test_a_star_at_the_start_of_a_field_has_a_meaning_of_its_own(
+def test_star_at_the_start_of_a_field_sets_both_days_or_wildcard(
     expression: str, both_days: bool, wildcard: bool
 ) -> None:
     cron = parse(expression)

@@ -1,4 +1,4 @@
-"""The next fires, with marks where daylight saving moved or merged them."""
+"""Preview of the next occurrences, and of the effect of daylight saving on them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,10 +8,7 @@ from hypothesis import strategies as st
 
 from core.cron.preview import next_occurrences
 from tests.support import cron_model
-
-
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+from tests.support.timestamps import utc
 
 
 @pytest.mark.parametrize(
@@ -48,18 +45,18 @@ def at(text: str) -> datetime:
         ("0 12 * * *", "Pacific/Apia 2011-12-29 23:00", "2011-12-31 12:00:00+14:00", None, []),
     ],
 )  # fmt: skip
-def test_it_marks_what_a_shift_moved_or_merged(
+def test_preview_marks_occurrence_moved_or_merged_by_dst_transition(
     expression: str, after: str, local: str, effect: str | None, stands_for: list[str]
 ) -> None:
     zone, _, start = after.partition(" ")
 
-    [fire] = next_occurrences(expression, zone, at(start), 1)
+    [occurrence] = next_occurrences(expression, zone, utc(start), 1)
 
-    assert str(fire.local) == local
-    assert fire.at.tzinfo == UTC
-    assert fire.at == fire.local.astimezone(UTC)
-    assert fire.daylight_saving == effect
-    assert [str(named) for named in fire.stands_for] == stands_for
+    assert str(occurrence.local) == local
+    assert occurrence.at.tzinfo == UTC
+    assert occurrence.at == occurrence.local.astimezone(UTC)
+    assert occurrence.daylight_saving == effect
+    assert [str(time) for time in occurrence.stands_for] == stands_for
 
 
 @given(
@@ -70,21 +67,25 @@ def test_it_marks_what_a_shift_moved_or_merged(
     ),
     hours=st.integers(0, 24 * 365),
 )
-def test_marks_explain_every_fire_that_is_not_at_a_time_of_its_own(
+def test_preview_explains_every_occurrence_at_a_time_that_the_expression_does_not_match(
     minute: str, hour: str, zone: str, hours: int
 ) -> None:
     expression = f"{minute} {hour} * * *"
-    job = cron_model.read(expression)
+    job = cron_model.parse(expression)
 
-    for fire in next_occurrences(expression, zone, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hours), 60):
-        named = [moment.replace(tzinfo=None) for moment in fire.stands_for]
-        assert all(cron_model.matches(job, moment) for moment in named)
-        assert named or cron_model.matches(job, fire.local.replace(tzinfo=None))
-        assert not (named and job.wildcard)
-        assert named == sorted(named)
+    for occurrence in next_occurrences(expression, zone, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hours), 60):
+        stands_for = [local.replace(tzinfo=None) for local in occurrence.stands_for]
+        assert all(cron_model.matches(job, local) for local in stands_for)
+        assert stands_for or cron_model.matches(job, occurrence.local.replace(tzinfo=None))
+        assert not (stands_for and job.wildcard)
+        assert stands_for == sorted(stands_for)
 
 
-def test_it_returns_as_many_as_wanted() -> None:
-    fires = list(next_occurrences("0 9 * * mon-fri", "Europe/Warsaw", at("2026-11-27 12:00"), 3))
+def test_preview_returns_as_many_occurrences_as_requested() -> None:
+    occurrences = list(next_occurrences("0 9 * * mon-fri", "Europe/Warsaw", utc("2026-11-27 12:00"), 3))
 
-    assert [fire.at for fire in fires] == [at("2026-11-30 08:00"), at("2026-12-01 08:00"), at("2026-12-02 08:00")]
+    assert [occurrence.at for occurrence in occurrences] == [
+        utc("2026-11-30 08:00"),
+        utc("2026-12-01 08:00"),
+        utc("2026-12-02 08:00"),
+    ]

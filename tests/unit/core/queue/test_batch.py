@@ -1,4 +1,4 @@
-"""What is read from a message as it lies in the queue, whoever put it there."""
+"""Time of queueing of the messages in the queue, to which anyone may write."""
 
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 @pytest.mark.parametrize(
     "queued_at", ["2026-11-24T12:00:00+00:00", "2026-11-24T12:00:00.000Z", "2026-11-24T13:00+01:00"]
 )
-def test_a_message_says_when_it_was_queued(queued_at: str) -> None:
+def test_queued_at_is_read_from_the_header_of_a_message(queued_at: str) -> None:
     raw = f'{{"headers": {{"queued_at": "{queued_at}"}}}}'
 
     assert queued_at_of(raw.encode()) == NOON
@@ -23,20 +23,20 @@ def test_a_message_says_when_it_was_queued(queued_at: str) -> None:
     [
         b"",
         b"\xff\xfe",
-        b"not ours",
+        b"not JSON",
         b"[]",
         b"null",
         b"{}",
         b'{"headers": null}',
         b'{"headers": []}',
         b'{"headers": {}}',
-        b'{"headers": {"due_at": "2026-11-24T12:00:00.000+00:00"}}',  # of a version that did not say it
+        b'{"headers": {"due_at": "2026-11-24T12:00:00.000+00:00"}}',  # of an earlier version without the header
         b'{"headers": {"queued_at": null}}',
         b'{"headers": {"queued_at": 1795521600}}',
         b'{"headers": {"queued_at": "at noon"}}',
-        b'{"headers": {"queued_at": "2026-11-24T12:00:00"}}',  # of any zone
+        b'{"headers": {"queued_at": "2026-11-24T12:00:00"}}',  # without an offset
         b'{"headers": {"queued_at": "0001-01-01T00:00:00+14:00"}}',  # before the first year in UTC
     ],
 )
-def test_a_message_of_somebody_else_does_not_say_it(raw: bytes) -> None:
+def test_queued_at_of_a_foreign_message_is_none(raw: bytes) -> None:
     assert queued_at_of(raw) is None

@@ -1,4 +1,4 @@
-"""The accuracy of labels, and the reasons why there is none."""
+"""Accuracy and confusion matrix of labels, and errors of invalid labels."""
 
 import json
 import random
@@ -9,13 +9,13 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 from core.metrics.confusion_matrix import MAX_LABEL_LENGTH, MAX_LABELS, ConfusionMatrix
-from worker.metrics.accuracy import CannotBeScored, score
+from worker.metrics.accuracy import InvalidLabels, score
 
 
-def confusion(y_true: list[Any], y_pred: list[Any]) -> ConfusionMatrix:
-    found = score(json.dumps(y_true), json.dumps(y_pred)).confusion
-    assert found is not None
-    return found
+def confusion_of(y_true: list[Any], y_pred: list[Any]) -> ConfusionMatrix:
+    matrix = score(json.dumps(y_true), json.dumps(y_pred)).confusion
+    assert matrix is not None
+    return matrix
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def confusion(y_true: list[Any], y_pred: list[Any]) -> ConfusionMatrix:
         ([True, True, False], [False, True, False]),
     ],
 )
-def test_it_is_that_of_scikit_learn(y_true: list[Any], y_pred: list[Any]) -> None:
+def test_accuracy_equals_that_of_scikit_learn(y_true: list[Any], y_pred: list[Any]) -> None:
     assert score(json.dumps(y_true), json.dumps(y_pred))[:2] == (accuracy_score(y_true, y_pred), len(y_true))
 
 
@@ -43,21 +43,21 @@ def test_large_integers_stay_exact() -> None:
 
 
 @pytest.mark.parametrize("number", [2**53, 2**63, 2**64, -(2**63) - 2, 10**30])
-def test_integers_next_to_each_other_are_different_labels(number: int) -> None:
+def test_consecutive_large_integers_are_different_labels(number: int) -> None:
     y_true, y_pred = [number, number + 1], [number, number]
 
     assert score(str(y_true), str(y_pred))[:2] == (0.5, 2)
-    assert confusion(y_true, y_pred) == ([number, number + 1], [[1, 0], [1, 0]])
+    assert confusion_of(y_true, y_pred) == ([number, number + 1], [[1, 0], [1, 0]])
 
 
 @pytest.mark.parametrize("label", ['"\\ud800"', '"\\udfff\\ud800"', "9" * 4000, '"\\u0000"'])
-def test_a_label_may_be_whatever_json_takes(label: str) -> None:
+def test_label_may_be_any_json_string_or_number(label: str) -> None:
     assert score(f"[{label}, {label}]", f"[{label}, {label[:-1]}1{label[-1]}]")[:2] == (0.5, 2)
 
 
 @pytest.mark.parametrize("labels", [[1, 2, 3], ["a", "b"], [True, False], [2**70, 1, 2.0]])
-def test_many_labels_are_scored_like_few(labels: list[Any]) -> None:
-    """Long texts are read in another way."""
+def test_many_labels_have_the_same_score_as_few(labels: list[Any]) -> None:
+    """Long JSON texts are parsed by other code."""
     few = score(json.dumps(labels), json.dumps(labels[::-1]))
 
     many = score(json.dumps(labels * 200_000), json.dumps(labels[::-1] * 200_000))
@@ -81,51 +81,51 @@ def test_no_labels_have_no_accuracy() -> None:
     [[False, True], [-1, 0, 10, 2], list(range(MAX_LABELS)), ["b", "a", "B", "é", "", "10", "9"]],
 )
 @pytest.mark.parametrize("samples", [10, 1000])
-def test_the_confusion_is_that_of_scikit_learn(labels: list[Any], samples: int) -> None:
-    chance = random.Random(samples)
-    y_true, y_pred = (chance.choices(labels, k=samples) for _ in range(2))
+def test_confusion_matrix_equals_that_of_scikit_learn(labels: list[Any], samples: int) -> None:
+    rng = random.Random(samples)
+    y_true, y_pred = (rng.choices(labels, k=samples) for _ in range(2))
 
-    seen = sorted({*y_true, *y_pred})
-    assert confusion(y_true, y_pred) == (seen, confusion_matrix(y_true, y_pred, labels=seen).tolist())
+    distinct = sorted({*y_true, *y_pred})
+    assert confusion_of(y_true, y_pred) == (distinct, confusion_matrix(y_true, y_pred, labels=distinct).tolist())
 
 
 @pytest.mark.parametrize("distinct", [MAX_LABELS + 1, 300])
-def test_of_many_labels_the_most_frequent_stand_alone(distinct: int) -> None:
-    chance = random.Random(distinct)
+def test_confusion_matrix_of_many_labels_groups_all_but_the_most_frequent(distinct: int) -> None:
+    rng = random.Random(distinct)
     weights = [1 / (1 + label) for label in range(distinct)]
-    y_true, y_pred = (chance.choices(range(distinct), weights, k=5000) for _ in range(2))
+    y_true, y_pred = (rng.choices(range(distinct), weights, k=5000) for _ in range(2))
 
-    labels, counts = confusion(y_true, y_pred)
+    labels, counts = confusion_of(y_true, y_pred)
 
     frequent = [label for label, _ in Counter(y_true + y_pred).most_common(MAX_LABELS - 1)]
     assert labels == [*sorted(frequent), None]
-    together = [[label if label in frequent else distinct for label in side] for side in (y_true, y_pred)]
-    assert counts == confusion_matrix(*together, labels=[*sorted(frequent), distinct]).tolist()
+    grouped = [[label if label in frequent else distinct for label in side] for side in (y_true, y_pred)]
+    assert counts == confusion_matrix(*grouped, labels=[*sorted(frequent), distinct]).tolist()
 
 
-def test_a_matrix_of_very_many_labels_is_no_larger() -> None:
+def test_confusion_matrix_of_very_many_labels_has_the_maximum_size() -> None:
     y_true = list(range(100_000))
 
-    labels, counts = confusion(y_true, y_true[::-1])
+    labels, counts = confusion_of(y_true, y_true[::-1])
 
     assert labels == [*range(MAX_LABELS - 1), None]
     assert sum(map(sum, counts)) == 100_000
 
 
-def test_whole_numbers_are_the_same_label_however_they_are_written() -> None:
-    assert confusion([1.0, 2, 1], [1, 2.0, 2]) == ([1, 2], [[1, 1], [0, 1]])
+def test_whole_floats_and_integers_are_the_same_label() -> None:
+    assert confusion_of([1.0, 2, 1], [1, 2.0, 2]) == ([1, 2], [[1, 1], [0, 1]])
 
 
 @pytest.mark.parametrize("label", ["x" * 100, 10**100])
-def test_a_long_label_is_cut(label: Any) -> None:
-    [shown], counts = confusion([label], [label])
+def test_long_label_is_truncated(label: Any) -> None:
+    [truncated], counts = confusion_of([label], [label])
 
-    assert shown == str(label)[: MAX_LABEL_LENGTH - 1] + "…"
+    assert truncated == str(label)[: MAX_LABEL_LENGTH - 1] + "…"
     assert counts == [[1]]
 
 
-def test_a_label_that_is_just_not_too_long_stays_as_it_is() -> None:
-    assert confusion(["x" * MAX_LABEL_LENGTH], ["x" * MAX_LABEL_LENGTH]).labels == ["x" * MAX_LABEL_LENGTH]
+def test_label_of_the_maximum_length_is_not_truncated() -> None:
+    assert confusion_of(["x" * MAX_LABEL_LENGTH], ["x" * MAX_LABEL_LENGTH]).labels == ["x" * MAX_LABEL_LENGTH]
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_a_label_that_is_just_not_too_long_stays_as_it_is() -> None:
         ("[1e999]", "[1]", "y_true holds inf at position 0: continuous numbers have no accuracy"),
     ],
 )
-def test_it_says_why_there_is_none(y_true: str, y_pred: str, reason: str) -> None:
-    with pytest.raises(CannotBeScored) as refusal:
+def test_invalid_labels_raise_an_error_with_the_reason(y_true: str, y_pred: str, reason: str) -> None:
+    with pytest.raises(InvalidLabels) as error:
         score(y_true, y_pred)
 
-    assert str(refusal.value) == reason
+    assert str(error.value) == reason

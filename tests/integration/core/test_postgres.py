@@ -1,0 +1,55 @@
+"""Connections to PostgreSQL: timeouts, and timestamps that Python cannot represent."""
+
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+
+import psycopg2
+import pytest
+
+from core import postgres
+from tests.support.databases import Databases, rows, run
+from tests.support.proxy import Proxy
+
+
+def test_connection_attempt_and_statement_end_with_an_error_if_the_server_is_unresponsive(
+    databases: Databases, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "RESPONSE_MARGIN", -1.0)
+    monkeypatch.setattr(postgres, "CONNECT_TIMEOUT", 1.0)
+    monkeypatch.setattr(postgres.Connection, "response_timeout", 1.0)
+    with Proxy(databases.url_as("metrics_scheduler", database_url)) as network:
+        database = postgres.connect(network.url, "tests", statement_timeout=2)
+        network.silence()
+
+        for call in (lambda: run(database, "SELECT 1"), lambda: postgres.connect(network.url, "tests")):
+            started_at = time.monotonic()
+            with pytest.raises(psycopg2.OperationalError, match="has not responded for 1 seconds"):
+                call()
+            assert 0.9 < time.monotonic() - started_at < 3.0
+        assert database.closed
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("infinity", postgres.MAX_TIMESTAMP),
+        ("-infinity", postgres.MIN_TIMESTAMP),
+        ("20000-01-01", postgres.MAX_TIMESTAMP),
+        ("0044-03-15 BC", postgres.MIN_TIMESTAMP),
+        ("0001-01-01 00:00+00", postgres.MIN_TIMESTAMP),
+        ("9999-12-31 23:59:59+00", postgres.MAX_TIMESTAMP),
+        ("2026-11-24 12:00:00.5+02", datetime(2026, 11, 24, 10, 0, 0, 500000, UTC)),
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_timestamps_that_python_cannot_represent_are_read_as_the_minimum_or_maximum(
+    database_url: str, text: str, expected: datetime, zone: str
+) -> None:
+    with closing(postgres.connect(database_url, "tests")) as session:
+        run(session, f"SET timezone = '{zone}'")
+        [(timestamp, null)] = rows(session, "SELECT %s::timestamptz, NULL::timestamptz", text)
+
+    assert timestamp == expected
+    assert timestamp.astimezone(UTC) == expected
+    assert null is None

@@ -1,0 +1,22 @@
+"""PostgreSQL servers for tests: the embedded one, and the oldest supported version."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from devstack import postgres as local_postgres
+from sql.apply import apply
+from tests.support.databases import Databases
+
+# Commits are durable if the server is killed, not if the machine fails.
+FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+# Debian's path; tests/integration/sql runs on this version too if it is installed.
+OLDEST_POSTGRES = Path("/usr/lib/postgresql/15/bin")
+
+
+@contextmanager
+def running_databases(passwords: dict[str, str], binaries: Path | None = None) -> Iterator[Databases]:
+    """Start a server with sql/ applied; binaries is the folder of another version."""
+    with local_postgres.running(binaries=binaries, settings=FAST_SETTINGS) as server:
+        apply(server.url, passwords=passwords, test_data=False)
+        yield Databases(server, passwords)
