@@ -1,1 +1,1 @@
-"""The pages for people."""
+"""HTML pages: overview, model page, sign-in form, error page."""

@@ -1,27 +1,26 @@
-"""The confusion matrix as a table whose cells are the darker, the more often a label was taken for another."""
+"""Confusion matrix as a heat map."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-DARKEST = 8
+MAX_HEAT = 8
 
 
 class Cell(NamedTuple):
-    """How often a label was predicted for another one, or for itself."""
+    """Number of samples with one true and one predicted label."""
 
-    times: int
-    heat: int  # from 0 to DARKEST, for its share of the row
-    right: bool
+    samples: int
+    heat: int  # from 0 to MAX_HEAT, by its share of the row
+    is_correct: bool
 
 
-def heat(counts: Sequence[Sequence[int]]) -> list[list[Cell]]:
+def heat_map(counts: Sequence[Sequence[int]]) -> list[list[Cell]]:
     """Return the cells of a matrix, by true label."""
     return [
-        [Cell(count, _darkness(count, sum(row)), true == predicted) for predicted, count in enumerate(row)]
+        [Cell(count, _heat(count, sum(row)), true == predicted) for predicted, count in enumerate(row)]
         for true, row in enumerate(counts)
     ]
 
 
-def _darkness(count: int, total: int) -> int:
-    """What is there at all can be seen."""
-    return -(-DARKEST * count // total) if count else 0
+def _heat(count: int, total: int) -> int:
+    return -(-MAX_HEAT * count // total) if count else 0  # rounded up: any count is visible

@@ -13,7 +13,7 @@ def render(problem: Problem) -> Response | None:
     if not _wants_html():
         return None
     if isinstance(problem, Unauthorized):
-        html = sign_in.form(request.full_path.rstrip("?"))
+        html = sign_in.render_form(request.full_path.rstrip("?"))
     else:
         html = render_template("problem.html", problem=problem)
     response = Response(html, problem.status)

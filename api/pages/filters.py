@@ -1,4 +1,4 @@
-"""Figures and instants as the pages write them."""
+"""Template filters: numbers, timestamps and labels as text."""
 
 import json
 from datetime import UTC, datetime
@@ -11,29 +11,29 @@ from core.timestamps import iso
 
 
 def register(app: Flask) -> None:
-    """Make the words known to the templates, as filters."""
-    for word in (percent, points, number, duration, exact, utc, clock, label, iso):
-        app.add_template_filter(word)
+    """Register the filters."""
+    for template_filter in (percent, percentage_points, number, duration, local_time, utc, utc_time, label_text, iso):
+        app.add_template_filter(template_filter)
 
 
 def percent(fraction: float | None) -> str:
-    """Return a fraction as a percentage; what is not quite 0 or 1 does not look as if it were."""
+    """Return a fraction as a percentage; one that is not exactly 0 or 1 is not rounded to it."""
     if fraction is None:
         return "–"
-    shown = 100 * fraction
+    percentage = 100 * fraction
     if fraction not in (0, 1):
-        shown = min(99.9, max(0.1, shown))
-    return f"{shown:.1f} %"
+        percentage = min(99.9, max(0.1, percentage))
+    return f"{percentage:.1f} %"
 
 
-def points(difference: float) -> str:
-    """Return a difference of two fractions, in points of a percent."""
+def percentage_points(difference: float) -> str:
+    """Return a difference of two fractions in percentage points."""
     rounded = round(100 * difference, 1)
     return f"{'+' if rounded > 0 else '−' if rounded < 0 else '±'}{abs(rounded):.1f}"
 
 
 def number(count: int) -> str:
-    """Return a whole number with thin spaces between the thousands."""
+    """Return an integer with thin spaces between the thousands."""
     return f"{count:,}".replace(",", "\u202f")
 
 
@@ -49,30 +49,30 @@ def duration(seconds: float | None) -> str:
     return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.0f} h"
 
 
-def exact(instant: datetime, timezone: str = "UTC") -> str:
-    """Return an instant on the clock of a zone, with the zone, and in UTC."""
-    at = instant.astimezone(UTC)
-    shown = f"{at:%a %d %b %Y, %H:%M:%S} UTC"
+def local_time(timestamp: datetime, timezone: str = "UTC") -> str:
+    """Return a timestamp in a time zone and in UTC; in UTC only if the zone is invalid."""
+    at = timestamp.astimezone(UTC)
+    in_utc = f"{at:%a %d %b %Y, %H:%M:%S} UTC"
     try:
-        local = instant.astimezone(zone(timezone))
-    except (InvalidTimeZone, OverflowError):  # past the gate; past the year 9999 there
-        return shown
-    return shown if timezone == "UTC" else f"{local:%a %d %b %Y, %H:%M:%S} {timezone} ({at:%H:%M} UTC)"
+        local = timestamp.astimezone(zone(timezone))
+    except (InvalidTimeZone, OverflowError):  # it bypassed the validation trigger; after the year 9999 there
+        return in_utc
+    return in_utc if timezone == "UTC" else f"{local:%a %d %b %Y, %H:%M:%S} {timezone} ({at:%H:%M} UTC)"
 
 
-def utc(instant: datetime) -> str:
-    """Return an instant in UTC, to the second."""
-    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+def utc(timestamp: datetime) -> str:
+    """Return a timestamp in UTC, to the second."""
+    return f"{timestamp.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def clock(instant: datetime, now: datetime) -> str:
-    """Return an instant in UTC, to the second, with the date where that is not today's."""
-    at = instant.astimezone(UTC)
-    return f"{at:%H:%M:%S} UTC" if at.date() == now.astimezone(UTC).date() else utc(instant)
+def utc_time(timestamp: datetime, now: datetime) -> str:
+    """Return a timestamp in UTC, to the second; with its date unless that is today."""
+    at = timestamp.astimezone(UTC)
+    return f"{at:%H:%M:%S} UTC" if at.date() == now.astimezone(UTC).date() else utc(timestamp)
 
 
-def label(value: Label | None) -> str:
-    """Return a label of a confusion matrix; None stands for those that have no line of their own."""
+def label_text(value: Label | None) -> str:
+    """Return a label of a confusion matrix; None is the row or column of all labels without their own."""
     if value is None:
         return "others"
     return value if isinstance(value, str) else json.dumps(value)

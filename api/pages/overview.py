@@ -1,4 +1,4 @@
-"""The overview: what runs, when next, how good the models are, what is wrong."""
+"""Overview page: system health, statistics, and the table of schedules."""
 
 from typing import Any, NamedTuple, cast
 
@@ -8,10 +8,11 @@ from api.backends import backends
 from api.contract import fields
 from api.contract.field_errors import problem_with
 from api.contract.request_validation import parse_parameter
-from api.pages import response
-from api.pages.page_cache import Page
-from api.pages.schedule_table import rows
-from api.pages.statistics import HOUR, Census, Counting
+from api.pages.page_cache import RenderedPage
+from api.pages.response import page_response, read_system_view, render_page
+from api.pages.schedule_table import table_rows
+from api.pages.statistics import FORECAST_MINUTES, Statistics
+from api.pages.statistics_cache import StatisticsCache
 from api.pages.svg import Bar, bars
 from api.problems import FieldError
 from api.schedules.listing import page as listing
@@ -20,12 +21,12 @@ from core.cron.wall_clock import MINUTE, floor_minute
 
 blueprint = Blueprint("overview", __name__)
 
-COUNTING = "cyclic-metrics-counting"
-SHOWN = 50  # schedules on a page
-FIRST_COUNT = 0.1  # seconds that the first page waits for it; without it, the numbers come later
+STATISTICS_CACHE = "cyclic-metrics-statistics-cache"  # extension
+STATISTICS_TIMEOUT = 0.1  # seconds; after it, the page comes without statistics, and has them at the next refresh
+PAGE_SIZE = 50  # schedules
 
 PARAMETERS = ("search", "status", "cron", "zone", "after")
-TITLES = {  # of the filter
+STATUS_TITLES = {
     "failing": "the last result has no figure",
     "late": "its moment passed, and it was not sent",
     "error": "its cron or zone is not valid",
@@ -38,64 +39,66 @@ TITLES = {  # of the filter
 class Histogram(NamedTuple):
     """Models due in each minute of the coming hour."""
 
-    bars: list[tuple[Bar, str]]  # with when, and how many
+    bars: list[tuple[Bar, str]]  # with their tooltips
     summary: str
-    ends: tuple[str, str, str]  # the first minute, the one in the middle, the end
+    axis_labels: tuple[str, str, str]  # start, middle and end of the hour
 
 
 @blueprint.get("/")
 def overview() -> Response:
-    """Show how everything is, and a page of the schedules."""
-    given = {name: value for name in PARAMETERS if (value := request.args.get(name))}  # forms send what is empty
-    filters = _filters(given)
-    return response.answer(tuple(given.items()), lambda: _render(filters, given))
+    """Return the overview with a page of the schedules."""
+    # Forms send empty fields too.
+    parameters = {name: value for name in PARAMETERS if (value := request.args.get(name))}
+    filters = _filters(parameters)
+    return page_response(tuple(parameters.items()), lambda: _render(filters, parameters))
 
 
-def _filters(given: dict[str, str]) -> Filters:
-    for name, value in given.items():
+def _filters(parameters: dict[str, str]) -> Filters:
+    for name, value in parameters.items():
         parse_parameter(name, value, fields.text)
-    status = given.get("status")
+    status = parameters.get("status")
     if status and status not in listing.STATUSES:
-        raise problem_with([FieldError(f'status is "{status[:80]}"; write {", ".join(TITLES)}', parameter="status")])
+        detail = f'status is "{status[:80]}"; write {", ".join(STATUS_TITLES)}'
+        raise problem_with([FieldError(detail, parameter="status")])
     return Filters(
-        cron=given.get("cron"),
-        zone=given.get("zone"),
+        cron=parameters.get("cron"),
+        zone=parameters.get("zone"),
         status=cast("ListedStatus | None", status),
-        search=given.get("search"),
+        search=parameters.get("search"),
     )
 
 
-def _render(filters: Filters, given: dict[str, str]) -> Page:
-    counting: Counting = current_app.extensions[COUNTING]
-    with backends().database.autocommit() as statements:
-        whole = response.look(statements)
-        found = listing.read_page(statements, lambda: backends().results, filters, given.get("after"), SHOWN)
-    census = counting.latest(FIRST_COUNT)
-    return response.rendered(
+def _render(filters: Filters, parameters: dict[str, str]) -> RenderedPage:
+    statistics_cache: StatisticsCache = current_app.extensions[STATISTICS_CACHE]
+    with backends().database.autocommit() as cur:
+        system_view = read_system_view(cur)
+        page = listing.read_page(cur, lambda: backends().results, filters, parameters.get("after"), PAGE_SIZE)
+    statistics = statistics_cache.get(STATISTICS_TIMEOUT)
+    return render_page(
         "overview.html",
-        whole,
-        census=census,
-        histogram=census and _histogram(census),
-        rows=rows(found.schedules, lambda: backends().results, whole),
-        following=found.next_cursor and _address({**given, "after": found.next_cursor}),
-        titles=TITLES,
-        given=given,
+        system_view,
+        statistics=statistics,
+        histogram=statistics and _histogram(statistics),
+        rows=table_rows(page.schedules, lambda: backends().results, system_view),
+        next_url=page.next_cursor and _url({**parameters, "after": page.next_cursor}),
+        status_titles=STATUS_TITLES,
+        parameters=parameters,
     )
 
 
-def _address(parameters: dict[str, Any]) -> str:
+def _url(parameters: dict[str, Any]) -> str:
     return url_for("overview.overview", **parameters)
 
 
-def _histogram(census: Census) -> Histogram:
-    start = floor_minute(census.counted_at)
-    times = [f"{start + place * MINUTE:%H:%M}" for place in range(HOUR + 1)]
-    total, most = sum(census.minutes), max(census.minutes)
+def _histogram(statistics: Statistics) -> Histogram:
+    start = floor_minute(statistics.counted_at)
+    times = [f"{start + index * MINUTE:%H:%M}" for index in range(FORECAST_MINUTES + 1)]
+    counts = statistics.due_per_minute
+    total, maximum = sum(counts), max(counts)
     summary = f"{total:,} runs in the hour from {times[0]} UTC"
     if total:
-        summary += f", at most {most:,} in one minute ({times[census.minutes.index(most)]})"
-    labelled = [
-        (bar, f"{times[bar.place]} UTC: {bar.figure:,} {'models' if bar.figure > 1 else 'model'}")
-        for bar in bars(census.minutes)
+        summary += f", at most {maximum:,} in one minute ({times[counts.index(maximum)]})"
+    labeled_bars = [
+        (bar, f"{times[bar.x]} UTC: {bar.value:,} {'models' if bar.value > 1 else 'model'}") for bar in bars(counts)
     ]
-    return Histogram(labelled, summary, (times[0], times[HOUR // 2], times[HOUR]))
+    return Histogram(labeled_bars, summary, (times[0], times[FORECAST_MINUTES // 2], times[FORECAST_MINUTES]))

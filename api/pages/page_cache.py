@@ -1,8 +1,8 @@
-"""Pages as they were rendered last, for all who look at the same one.
+"""Cache of rendered pages, shared by all clients of the same page.
 
-Open pages ask for themselves every second. What they get was rendered once for all who look at it, and no more often
-than keeps a tenth of a thread busy, or one thread for all pages. Few threads render or wait for that, so that any
-number of pages leaves the others to the rest of the API.
+An open page requests itself every second. It is rendered once for all its clients, and so rarely that one page occupies
+at most a tenth of a thread, and all pages together at most one. Few threads render or wait for a rendering, so that any
+number of open pages leaves the other threads to the rest of the API.
 """
 
 import gzip
@@ -18,123 +18,123 @@ from typing import NamedTuple
 
 from api.problems import Overloaded
 
-FRESH = 0.5  # seconds, for which a page is not rendered again
-ALONE = 10.0  # or so many times as long as it takes to render it
-TOGETHER = 1.0  # or so many times as long as it would take to render all that are looked at
-FRESH_AT_MOST = 10.0  # seconds, but no longer: this one may have waited for a server that is quick again
-STALE = 5.0  # seconds after which nobody is shown a page, even where no thread is free to render it
-LOOKED_AT = 5.0  # seconds since the last question, for which somebody still looks at it
-AT_ONCE = 2  # threads that render
-PATIENT = 4  # threads that render, or wait for a thread that does
-PATIENCE = 2.0  # seconds for which they wait
-LITTLE_PATIENCE = 0.1  # seconds, of a thread that is not one of them and has nothing to show
-KEPT = 256  # pages; each has some 10 kB
-FASTEST = 1  # gzip's level
+MIN_TTL = 0.5  # seconds
+MIN_TTL_FACTOR = 10.0  # times the render time of the page
+GLOBAL_TTL_FACTOR = 1.0  # times the render time of all active pages
+MAX_TTL = 10.0  # seconds: a slow rendering may have waited for a backend that is fast again
+MAX_STALE_AGE = 5.0  # seconds; an older page is not served, even if no thread is free to render it
+ACTIVE_TIME = 5.0  # seconds since its last request for which a page is active
+MAX_RENDERING_THREADS = 2
+MAX_WAITING_THREADS = 4  # threads that render, or wait for one that does
+WAIT_TIMEOUT = 2.0  # seconds, of these threads
+SHORT_WAIT_TIMEOUT = 0.1  # seconds, of other threads that have no stale page to serve
+MAX_ENTRIES = 256  # each has some 10 kB
+GZIP_LEVEL = 1  # the fastest
 
 
-class Page(NamedTuple):
-    """What there is to show, and the time by the system's clock when it was so."""
+class RenderedPage(NamedTuple):
+    """Text of a page, and the system's time for which it is valid."""
 
     text: str
     now: datetime
 
 
 @dataclass
-class Rendering:
-    """A page, and for how long it is fresh."""
+class CachedPage:
+    """A compressed page and its lifetime."""
 
     compressed: bytes  # by gzip
     etag: str
     now: datetime
-    began_at: float  # by time.monotonic(), as the next ones
-    made_at: float
+    started_at: float  # start of the rendering by time.monotonic(), as the next ones
+    rendered_at: float
     fresh_until: float
 
     def schedule_now(self) -> datetime:
-        """Return the system's time at this moment."""
-        return self.now + timedelta(seconds=time.monotonic() - self.made_at)
+        """Return the current time by the system's clock."""
+        return self.now + timedelta(seconds=time.monotonic() - self.rendered_at)
 
 
 @dataclass
-class _Place:
-    """Where one page is kept; whoever has its lock renders it."""
+class _Entry:
+    """Cache entry; the thread that holds its lock renders the page."""
 
-    asked_at: float
+    requested_at: float
     lock: threading.Semaphore = field(default_factory=threading.Semaphore)
-    latest: Rendering | None = None
+    page: CachedPage | None = None
 
 
-class Renderings:
-    """The pages that people look at."""
+class PageCache:
+    """The pages that were requested last."""
 
     def __init__(self) -> None:
-        """Begin with none."""
-        self._places: OrderedDict[Hashable, _Place] = OrderedDict()
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._lock = threading.Lock()
-        self._turns = threading.BoundedSemaphore(AT_ONCE)
-        self._patient = threading.BoundedSemaphore(PATIENT)
+        self._rendering = threading.BoundedSemaphore(MAX_RENDERING_THREADS)
+        self._waiting = threading.BoundedSemaphore(MAX_WAITING_THREADS)
 
-    def get(self, address: Hashable, render: Callable[[], Page], *, anew: bool = False) -> Rendering:
-        """Return a page as it was a moment ago, or is now. Raises what render() raises, and Overloaded.
+    def get(self, key: Hashable, render: Callable[[], RenderedPage], *, force: bool = False) -> CachedPage:
+        """Return a fresh page, or a stale one if no thread is free. Raises what render() raises, and Overloaded.
 
-        anew: what was rendered before this call does not do.
+        force: ignore pages whose rendering started before this call.
         """
-        asked_at = time.monotonic()
-        place = self._place(address, asked_at)
-        old = None if anew else place.latest
-        if old and asked_at < old.fresh_until:
-            return old
-        if old and asked_at > old.made_at + STALE:
-            old = None
-        with _taken(self._patient, 0 if old else LITTLE_PATIENCE) as may_wait:
-            found = (self._new(place, render, asked_at, anew=anew) if may_wait else None) or old
-        if found is None:
+        requested_at = time.monotonic()
+        entry = self._entry(key, requested_at)
+        cached = None if force else entry.page
+        if cached and requested_at < cached.fresh_until:
+            return cached
+        if cached and requested_at > cached.rendered_at + MAX_STALE_AGE:
+            cached = None
+        with _acquire(self._waiting, 0 if cached else SHORT_WAIT_TIMEOUT) as may_wait:
+            page = (self._refresh(entry, render, requested_at, force=force) if may_wait else None) or cached
+        if page is None:
             raise Overloaded("too many pages are asked for at this moment; try again", headers={"Retry-After": "1"})
-        return found
+        return page
 
-    def _new(self, place: _Place, render: Callable[[], Page], asked_at: float, *, anew: bool) -> Rendering | None:
-        """Return what somebody else rendered meanwhile, or render it; None if it takes too long."""
-        with _taken(place.lock, PATIENCE) as mine:
-            latest = place.latest
-            if latest and (latest.began_at > asked_at or (asked_at < latest.fresh_until and not anew)):
-                return latest
-            with _taken(self._turns, PATIENCE if mine else 0) as may_render:
-                if not (mine and may_render):
+    def _refresh(
+        self, entry: _Entry, render: Callable[[], RenderedPage], requested_at: float, *, force: bool
+    ) -> CachedPage | None:
+        """Return what another thread has rendered meanwhile, or render it; None after the timeout."""
+        with _acquire(entry.lock, WAIT_TIMEOUT) as has_lock:
+            page = entry.page
+            if page and (page.started_at > requested_at or (requested_at < page.fresh_until and not force)):
+                return page
+            with _acquire(self._rendering, WAIT_TIMEOUT if has_lock else 0) as may_render:
+                if not (has_lock and may_render):
                     return None
-                place.latest = self._rendered(render)
-                return place.latest
+                entry.page = self._render(render)
+                return entry.page
 
-    def _place(self, address: Hashable, asked_at: float) -> _Place:
+    def _entry(self, key: Hashable, requested_at: float) -> _Entry:
         with self._lock:
-            place = self._places.get(address)
-            if place is None:
-                place = self._places[address] = _Place(asked_at)
-            place.asked_at = asked_at
-            self._places.move_to_end(address)
-            if len(self._places) > KEPT:
-                self._places.popitem(last=False)
-            return place
+            entry = self._entries.get(key)
+            if entry is None:
+                entry = self._entries[key] = _Entry(requested_at)
+            entry.requested_at = requested_at
+            self._entries.move_to_end(key)
+            if len(self._entries) > MAX_ENTRIES:
+                self._entries.popitem(last=False)
+            return entry
 
-    def _rendered(self, render: Callable[[], Page]) -> Rendering:
-        began = time.monotonic()
+    def _render(self, render: Callable[[], RenderedPage]) -> CachedPage:
+        started_at = time.monotonic()
         page = render()
         text = page.text.encode(errors="replace")  # a label may be half of a surrogate pair, as JSON has them
-        compressed = gzip.compress(text, FASTEST)
-        ended = time.monotonic()
+        compressed = gzip.compress(text, GZIP_LEVEL)
+        rendered_at = time.monotonic()
         with self._lock:
-            looked_at = sum(place.asked_at > ended - LOOKED_AT for place in self._places.values())
-        long_enough = max(FRESH, max(ALONE, TOGETHER * looked_at) * (ended - began))
-        fresh_until = ended + min(FRESH_AT_MOST, long_enough)
+            active = sum(entry.requested_at > rendered_at - ACTIVE_TIME for entry in self._entries.values())
+        ttl = max(MIN_TTL, max(MIN_TTL_FACTOR, GLOBAL_TTL_FACTOR * active) * (rendered_at - started_at))
         etag = hashlib.blake2b(text, digest_size=12).hexdigest()
-        return Rendering(compressed, etag, page.now, began, ended, fresh_until)
+        return CachedPage(compressed, etag, page.now, started_at, rendered_at, rendered_at + min(MAX_TTL, ttl))
 
 
 @contextmanager
-def _taken(lock: threading.Semaphore, patience: float) -> Iterator[bool]:
-    """Take a lock if it is free in time; whether it was."""
-    taken = lock.acquire(timeout=patience)
+def _acquire(semaphore: threading.Semaphore, timeout: float) -> Iterator[bool]:
+    """Hold a semaphore if it is free in time; yields False otherwise."""
+    acquired = semaphore.acquire(timeout=timeout)
     try:
-        yield taken
+        yield acquired
     finally:
-        if taken:
-            lock.release()
+        if acquired:
+            semaphore.release()

@@ -1,4 +1,4 @@
-"""An answer that is a page: rendered for all who look at it, and asked for again and again while somebody does."""
+"""Responses of pages: rendered through the page cache, with ETags and compression."""
 
 import gzip
 from collections.abc import Callable, Hashable
@@ -9,44 +9,44 @@ from psycopg2.extensions import cursor
 
 from api.backends import backends
 from api.middleware.access_control import COOKIE
-from api.pages.page_cache import Page, Renderings
-from api.pages.snapshot import Looking, Whole
+from api.pages.page_cache import PageCache, RenderedPage
+from api.pages.snapshot import SnapshotCache, SystemView
 from core.timestamps import iso
 
-RENDERINGS, LOOKING = "cyclic-metrics-renderings", "cyclic-metrics-looking"
-NOW = "X-Schedule-Now"  # header: the clock that all moments go by, for relative times
+PAGE_CACHE, SNAPSHOT_CACHE = "cyclic-metrics-page-cache", "cyclic-metrics-snapshot-cache"  # extensions
+NOW_HEADER = "X-Schedule-Now"  # the system's clock, for relative times
 HTML = "text/html; charset=utf-8"
 
 
-def answer(address: Hashable, render: Callable[[], Page], content_type: str = HTML) -> Response:
-    """Return a page, rendered anew or a moment ago for this address; 304 where the caller has it already."""
-    renderings: Renderings = current_app.extensions[RENDERINGS]
-    found = renderings.get(
-        (address, g.get("token"), g.may_write, COOKIE in request.cookies),
+def page_response(key: Hashable, render: Callable[[], RenderedPage], content_type: str = HTML) -> Response:
+    """Return a page of the cache; 304 if the client has it already."""
+    cache: PageCache = current_app.extensions[PAGE_CACHE]
+    page = cache.get(
+        (key, g.get("token"), g.may_write, COOKIE in request.cookies),
         render,
-        anew=bool(request.cache_control.no_cache),
+        force=bool(request.cache_control.no_cache),
     )
-    compressed = request.accept_encodings.quality("gzip") > 0
-    body = found.compressed if compressed else gzip.decompress(found.compressed)
-    shown = Response(body, content_type=content_type)
-    shown.set_etag(f"{found.etag}-gzip" if compressed else found.etag)
-    if compressed:
-        shown.headers["Content-Encoding"] = "gzip"
-    shown.headers["Vary"] = "Accept-Encoding"
-    shown.headers["Cache-Control"] = "private, no-cache"  # keep it, but ask before using it again
-    shown.headers[NOW] = iso(found.schedule_now(), "milliseconds")
-    shown.make_conditional(request)
-    return shown
+    accepts_gzip = request.accept_encodings.quality("gzip") > 0
+    body = page.compressed if accepts_gzip else gzip.decompress(page.compressed)
+    response = Response(body, content_type=content_type)
+    response.set_etag(f"{page.etag}-gzip" if accepts_gzip else page.etag)
+    if accepts_gzip:
+        response.headers["Content-Encoding"] = "gzip"
+    response.headers["Vary"] = "Accept-Encoding"
+    response.headers["Cache-Control"] = "private, no-cache"  # clients may store it, but revalidate it
+    response.headers[NOW_HEADER] = iso(page.schedule_now(), "milliseconds")
+    response.make_conditional(request)
+    return response
 
 
-def look(statements: cursor) -> Whole:
-    """Return how the whole system is."""
-    looking: Looking = current_app.extensions[LOOKING]
-    return looking.latest(backends(), statements)
+def read_system_view(cur: cursor) -> SystemView:
+    """Return the state of the system, from the snapshot cache."""
+    cache: SnapshotCache = current_app.extensions[SNAPSHOT_CACHE]
+    return cache.get(backends(), cur)
 
 
-def rendered(template: str, whole: Whole, **values: Any) -> Page:
-    """Return a template filled with values, and with what all pages need."""
+def render_page(template: str, system_view: SystemView, **values: Any) -> RenderedPage:
+    """Render a template with these values and those that all pages need."""
     signed_in = g.get("token") if COOKIE in request.cookies else None
-    html = render_template(template, whole=whole, may_write=g.may_write, signed_in=signed_in, **values)
-    return Page(html, whole.now)
+    html = render_template(template, system_view=system_view, may_write=g.may_write, signed_in=signed_in, **values)
+    return RenderedPage(html, system_view.now)

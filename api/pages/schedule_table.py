@@ -1,4 +1,4 @@
-"""The table of schedules, row by row."""
+"""Rows of the table of schedules."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -8,8 +8,8 @@ import redis
 
 from api.cron.preview import description
 from api.pages.filters import percent
-from api.pages.snapshot import Whole
-from api.pages.status_badge import UNKNOWN, State, requested_run, state
+from api.pages.snapshot import SystemView
+from api.pages.status_badge import UNKNOWN, Badge, pending_run_request, status_badge
 from api.pages.svg import Sparkline, sparkline
 from api.schedules import details, serializers
 from api.schedules.details import Details
@@ -19,71 +19,72 @@ from api.status.snapshot import QueueState
 from core.results.models import NO_RESULTS, RecentResults, Result
 from core.results.repository import ResultStore
 
-DRAWN = 20  # results, in a sparkline
+SPARKLINE_RESULTS = 20
 
 
 class Row(NamedTuple):
-    """What the table says of one schedule."""
+    """Content of a row."""
 
     schedule: ScheduleResponse
-    words: str | None
+    description: str | None  # of the cron expression
     next_run_at: datetime | None
-    state: State
-    run_requested_at: datetime | None  # of a requested run without a result
+    badge: Badge
+    run_requested_at: datetime | None  # of a run request without a result
     result: Result | None
-    accuracy: float | None  # of the last result that has one
-    change: float | None  # since the one before it that has one
+    accuracy: float | None  # the last one
+    change: float | None  # since the one before
     sparkline: Sparkline
-    described: str  # the same for those who do not see it
+    sparkline_label: str  # for screen readers
 
 
-def rows(schedules: Sequence[Schedule], results: Callable[[], ResultStore], whole: Whole) -> Sequence[Row]:
-    """Return the rows of schedules."""
-    recent = [NO_RESULTS for _ in schedules]
-    if whole.queue:
+def table_rows(
+    schedules: Sequence[Schedule], results: Callable[[], ResultStore], system_view: SystemView
+) -> Sequence[Row]:
+    """Return the rows of schedules; without results if Redis is unavailable."""
+    recent_results = [NO_RESULTS for _ in schedules]
+    if system_view.queue:
         try:
-            recent = results().recent_of([schedule.model_id for schedule in schedules], DRAWN)
+            recent_results = results().recent_of([schedule.model_id for schedule in schedules], SPARKLINE_RESULTS)
         except redis.RedisError:
-            whole = whole._replace(queue=None)
-    return [_row(schedule, one, whole) for schedule, one in zip(schedules, recent, strict=True)]
+            system_view = system_view._replace(queue=None)
+    return [_row(schedule, recent, system_view) for schedule, recent in zip(schedules, recent_results, strict=True)]
 
 
-def _row(schedule: Schedule, recent: RecentResults, whole: Whole) -> Row:
-    listed = serializers.schedule_response(schedule)
-    result, figures = recent.latest, recent.accuracies
-    known = [figure for figure in figures if figure is not None]
+def parse_timestamp(text: str | None) -> datetime | None:
+    """Return a timestamp of an API response."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def _row(schedule: Schedule, recent: RecentResults, system_view: SystemView) -> Row:
+    response = serializers.schedule_response(schedule)
+    accuracies = [accuracy for accuracy in recent.accuracies if accuracy is not None]
     return Row(
-        schedule=listed,
-        words=description(schedule.cron_expression),
-        next_run_at=instant(listed["next_run_at"]),
-        state=_state(schedule, listed, result, whole),
-        run_requested_at=requested_run(schedule, result),
-        result=result,
-        accuracy=known[0] if known else None,
-        change=known[0] - known[1] if len(known) > 1 else None,
-        sparkline=sparkline(figures[::-1]),
-        described=_described(known, len(figures)),
+        schedule=response,
+        description=description(schedule.cron_expression),
+        next_run_at=parse_timestamp(response["next_run_at"]),
+        badge=_badge(schedule, response, recent.latest, system_view),
+        run_requested_at=pending_run_request(schedule, recent.latest),
+        result=recent.latest,
+        accuracy=accuracies[0] if accuracies else None,
+        change=accuracies[0] - accuracies[1] if len(accuracies) > 1 else None,
+        sparkline=sparkline(recent.accuracies[::-1]),
+        sparkline_label=_sparkline_label(accuracies, len(recent.accuracies)),
     )
 
 
-def _state(schedule: Schedule, listed: ScheduleResponse, result: Result | None, whole: Whole) -> State:
-    system, queue = whole.system, whole.queue
-    if queue is None and listed["status"] == "scheduled":
+def _badge(schedule: Schedule, response: ScheduleResponse, result: Result | None, system_view: SystemView) -> Badge:
+    system, queue = system_view.system, system_view.queue
+    if queue is None and response["status"] == "scheduled":
         return UNKNOWN
-    known = Details(system.now, None, system.leader, schedule)
-    reason = details.explain_status(listed, known, result, lambda: cast("QueueState", queue))
-    return state(listed, schedule.last_run_at, result, reason, system.now)
+    row_details = Details(system.now, None, system.leader, schedule)
+    reason = details.explain_status(response, row_details, result, lambda: cast("QueueState", queue))
+    return status_badge(response, schedule.last_run_at, result, reason, system.now)
 
 
-def instant(shown: str | None) -> datetime | None:
-    """Return an instant that the API shows."""
-    return datetime.fromisoformat(shown) if shown else None
-
-
-def _described(known: Sequence[float], count: int) -> str:
-    """Return a sparkline in words, for those who do not see it."""
-    if not known:
+def _sparkline_label(accuracies: Sequence[float], runs: int) -> str:
+    if not accuracies:
         return "no accuracy yet"
-    failed = f", {count - len(known)} without a figure" if count > len(known) else ""
-    spread = f"between {percent(min(known))} and {percent(max(known))}" if len(known) > 1 else percent(known[0])
-    return f"accuracy of the last {count} {'runs' if count > 1 else 'run'}: {spread}{failed}"
+    low, high = min(accuracies), max(accuracies)
+    spread = f"between {percent(low)} and {percent(high)}" if len(accuracies) > 1 else percent(low)
+    failed = f", {runs - len(accuracies)} without a figure" if runs > len(accuracies) else ""
+    return f"accuracy of the last {runs} {'runs' if runs > 1 else 'run'}: {spread}{failed}"

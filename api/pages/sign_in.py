@@ -1,4 +1,4 @@
-"""Signing in where the API wants tokens: a cookie that no script can read carries the token, no address and no log."""
+"""Sign-in with a token, kept in a cookie that scripts cannot read; it appears in no URL and no log."""
 
 import re
 
@@ -11,40 +11,40 @@ from api.middleware.access_control import COOKIE
 
 blueprint = Blueprint("sign_in", __name__)
 
-# An address here: with another slash or backslash at its beginning, browsers take it for another host.
-LOCAL = re.compile(r"/(?![/\\])[!-~]*")
-WRONG = "This is none of the tokens that the API takes. It begins with cm_; nobody can look it up, but make a new one."
+# A path of this server: with another slash or backslash at its beginning, browsers take it for another host.
+LOCAL_PATH = re.compile(r"/(?![/\\])[!-~]*")
+SIGN_IN_ERROR = "Invalid token. Lost tokens cannot be recovered; create a new one."
 
 
 @blueprint.post("/sign-in")
 def sign_in() -> ResponseReturnValue:
-    """Take a token, and go on to where the form was shown."""
-    presented, following = request.form.get("token", "").strip(), request.form.get("next", "")
-    if not LOCAL.fullmatch(following):
-        following = "/"
-    if tokens.find(backends().settings.api_tokens, presented) is None:
-        return form(following, wrong=WRONG), 401
-    answer = redirect(following, 303)
-    # No end is set: it goes with the browser. Behind a proxy that ends TLS, only the page's origin tells of it.
+    """Check a token, store it in the cookie, and redirect to the page that showed the form."""
+    token, next_path = request.form.get("token", "").strip(), request.form.get("next", "")
+    if not LOCAL_PATH.fullmatch(next_path):
+        next_path = "/"
+    if tokens.find(backends().settings.api_tokens, token) is None:
+        return render_form(next_path, error=SIGN_IN_ERROR), 401
+    response = redirect(next_path, 303)
+    # A session cookie, deleted when the browser closes. Behind a proxy that terminates TLS, only Origin shows TLS.
     over_tls = request.headers.get("Origin", "").startswith("https://")
-    answer.set_cookie(COOKIE, presented, httponly=True, samesite="Lax", secure=over_tls)
-    return answer
+    response.set_cookie(COOKIE, token, httponly=True, samesite="Lax", secure=over_tls)
+    return response
 
 
 @blueprint.get("/sign-in")
-def ask_again() -> ResponseReturnValue:
-    """Lead to a page that asks for a token: who enters the address after a wrong one is not told of methods."""
+def redirect_to_form() -> ResponseReturnValue:
+    """Redirect to a page with the form: a reload after an invalid token must not be a 405."""
     return redirect("/", 303)
 
 
 @blueprint.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
-    """Forget the token."""
-    answer = redirect("/", 303)
-    answer.delete_cookie(COOKIE, httponly=True, samesite="Lax")
-    return answer
+    """Delete the cookie."""
+    response = redirect("/", 303)
+    response.delete_cookie(COOKIE, httponly=True, samesite="Lax")
+    return response
 
 
-def form(following: str, wrong: str | None = None) -> str:
-    """Return the page that asks for a token."""
-    return render_template("sign_in.html", following=following, wrong=wrong)
+def render_form(next_path: str, error: str | None = None) -> str:
+    """Return the sign-in form."""
+    return render_template("sign_in.html", next_path=next_path, error=error)

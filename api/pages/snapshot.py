@@ -1,4 +1,4 @@
-"""The whole system at a glance, looked at once for all pages that are rendered at the same time."""
+"""Snapshot of the whole system, shared by all pages that are rendered at the same time."""
 
 import threading
 import time
@@ -15,52 +15,51 @@ from api.status.snapshot import QueueState, SystemSnapshot
 
 T = TypeVar("T")
 
-FRESH = 0.25  # seconds
+TTL = 0.25  # seconds
 
 
-class Whole(NamedTuple):
-    """What PostgreSQL and Redis say."""
+class SystemView(NamedTuple):
+    """State of the system as the pages show it."""
 
     system: SystemSnapshot
-    queue: QueueState | None  # None where Redis does not answer
-    workers: int | None  # None where that cannot be told
+    queue: QueueState | None  # None if Redis is unavailable
+    workers: int | None  # None if unknown
     problems: list[str]
-    looked_at: float  # by time.monotonic()
+    read_at: float  # by time.monotonic()
 
     @property
     def now(self) -> datetime:
-        """The system's time at this moment."""
-        return self.system.now + timedelta(seconds=time.monotonic() - self.looked_at)
+        """The current time by the system's clock."""
+        return self.system.now + timedelta(seconds=time.monotonic() - self.read_at)
 
 
-class Looking:
-    """Looks when there was no look for a moment."""
+class SnapshotCache:
+    """The latest snapshot, read again after its TTL."""
 
     def __init__(self) -> None:
-        """Begin without one."""
         self._lock = threading.Lock()
-        self._latest: Whole | None = None
+        self._latest: SystemView | None = None
 
-    def latest(self, backends: Backends, statements: cursor) -> Whole:
-        """Return how the whole system is, or was a moment ago."""
-        asked_at = time.monotonic()  # a look may take seconds, and who waits for it need not look again
+    def get(self, backends: Backends, cur: cursor) -> SystemView:
+        """Return a snapshot that is at most TTL older than this call."""
+        requested_at = time.monotonic()  # reading may take seconds, and a thread that waits for it need not read again
         with self._lock:
-            if self._latest is None or asked_at > self._latest.looked_at + FRESH:
-                self._latest = _look(backends, statements)
+            if self._latest is None or requested_at > self._latest.read_at + TTL:
+                self._latest = _read(backends, cur)
             return self._latest
 
 
-def _look(backends: Backends, statements: cursor) -> Whole:
-    looked_at = time.monotonic()
-    found = snapshot.read_snapshot(statements)
-    queue = _unless_away(lambda: snapshot.read_queue(backends.redis))
-    workers = _unless_away(lambda: snapshot.count_workers(backends.redis)) if queue else None
-    problems = diagnosis.problems(found, queue, backends.settings.queue_age_limit)
-    return Whole(found, queue, workers, problems, looked_at)
+def _read(backends: Backends, cur: cursor) -> SystemView:
+    read_at = time.monotonic()
+    system = snapshot.read_snapshot(cur)
+    queue = _unless_unavailable(lambda: snapshot.read_queue(backends.redis))
+    workers = _unless_unavailable(lambda: snapshot.count_workers(backends.redis)) if queue else None
+    problems = diagnosis.problems(system, queue, backends.settings.queue_age_limit)
+    return SystemView(system, queue, workers, problems, read_at)
 
 
-def _unless_away(ask: Callable[[], T]) -> T | None:
+def _unless_unavailable(read: Callable[[], T]) -> T | None:
     try:
-        return ask()
+        return read()
     except redis.RedisError:
         return None

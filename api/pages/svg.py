@@ -1,56 +1,56 @@
-"""Small drawings, as the coordinates of their SVG."""
+"""Coordinates of small SVG charts."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 100.0, 24.0  # of a sparkline, in its own units
 MARGIN = 3.0  # above and below the line, for its dots
-FLATTEST = 0.02  # of the scale: noise of a tenth of a percent is no mountain
+MIN_SPAN = 0.02  # of the vertical scale: noise of a tenth of a percent must not fill the height
 
 
 class Sparkline(NamedTuple):
-    """Figures in their order; a gap where one is missing."""
+    """Line of values, with a gap for each missing one."""
 
-    path: str  # of the lines
-    dots: Sequence[tuple[float, float]]  # the last figure, and those without neighbours, which have no line
-    gaps: Sequence[float]  # where, from the left
+    path: str
+    dots: Sequence[tuple[float, float]]  # the last value, and those without neighbors, which have no line
+    gaps: Sequence[float]  # x coordinates
 
 
-def sparkline(figures: Sequence[float | None]) -> Sparkline:
-    """Return the drawing of figures, at equal distances, the oldest first."""
-    known = [figure for figure in figures if figure is not None]
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    middle, span = (low + high) / 2, max(high - low, FLATTEST)
-    step = WIDTH / max(1, len(figures))
+def sparkline(values: Sequence[float | None]) -> Sparkline:
+    """Return the line of values at equal distances, the oldest first."""
+    present = [value for value in values if value is not None]
+    low, high = (min(present), max(present)) if present else (0.0, 1.0)
+    middle, span = (low + high) / 2, max(high - low, MIN_SPAN)
+    step = WIDTH / max(1, len(values))
 
-    def place(at: int) -> float:
-        return round((at + 0.5) * step, 1)
+    def x(index: int) -> float:
+        return round((index + 0.5) * step, 1)
 
-    def height(figure: float) -> float:
-        return round(HEIGHT / 2 - (figure - middle) / span * (HEIGHT - 2 * MARGIN), 1)
+    def y(value: float) -> float:
+        return round(HEIGHT / 2 - (value - middle) / span * (HEIGHT - 2 * MARGIN), 1)
 
     path, dots, gaps = [], [], []
-    for at, figure in enumerate(figures):
-        if figure is None:
-            gaps.append(place(at))
+    for index, value in enumerate(values):
+        if value is None:
+            gaps.append(x(index))
             continue
-        goes_on = at > 0 and figures[at - 1] is not None
-        path.append(f"{'L' if goes_on else 'M'}{place(at):g} {height(figure):g}")
-        is_last = at == len(figures) - 1
-        if is_last or not (goes_on or figures[at + 1] is not None):
-            dots.append((place(at), height(figure)))
+        has_previous = index > 0 and values[index - 1] is not None
+        path.append(f"{'L' if has_previous else 'M'}{x(index):g} {y(value):g}")
+        is_last = index == len(values) - 1
+        if is_last or not (has_previous or values[index + 1] is not None):
+            dots.append((x(index), y(value)))
     return Sparkline("".join(path), dots, gaps)
 
 
 class Bar(NamedTuple):
-    """One bar of a histogram, in percent of the height."""
+    """Bar of a histogram."""
 
-    place: int
-    height: float
-    figure: int
+    x: int
+    height: float  # in percent
+    value: int
 
 
-def bars(counts: Sequence[int]) -> Sequence[Bar]:
-    """Return the bars of those that are not 0; one can be seen, however much larger others are."""
-    largest = max(counts, default=0)
-    return [Bar(place, round(max(4.0, 100 * count / largest), 1), count) for place, count in enumerate(counts) if count]
+def bars(values: Sequence[int]) -> Sequence[Bar]:
+    """Return the bars of the values that are not 0; each has a visible height, however high the others are."""
+    maximum = max(values, default=0)
+    return [Bar(x, round(max(4.0, 100 * value / maximum), 1), value) for x, value in enumerate(values) if value]

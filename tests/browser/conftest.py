@@ -1,32 +1,32 @@
-"""A real browser before a real stack, by make test-browser. Without a Chromium here, the tests skip and say so."""
+"""A browser and a stack of all services, for make test-browser; the tests skip without Chromium."""
 
 import os
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from devstack import redis as local_redis
-from tests.browser import chromium as installed
+from tests.support.browser import OpenPage, refresh_page_cache
+from tests.support.chromium import EXECUTABLES, find_executable, running_browser
 from tests.support.databases import Databases
 from tests.support.service_stack import Stack, running_stack
 
-PATIENCE = 5000  # milliseconds, for whatever a test waits for
+TIMEOUT = 5000  # milliseconds, of each expectation
 
-Open = Callable[..., Page]
+# The browser logs error responses, and missing ones; the pages show them.
+EXPECTED_ERRORS = "Failed to load resource"
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     if not os.environ.get("BROWSER_TESTS"):
         pytest.skip("make test-browser runs it: it needs Chromium, and takes a minute")
-    if installed.path() is None:
-        names = ", ".join(installed.NAMES)
+    if find_executable() is None:
+        names = ", ".join(EXECUTABLES)
         pytest.skip(f"no browser here: none of {names} is on the PATH (Debian: apt install chromium)")
-    with installed.running() as browser:
+    with running_browser() as browser:
         yield browser
 
 
@@ -42,39 +42,31 @@ def stack(
 
 
 @pytest.fixture(autouse=True)
-def _quiet(stack: Stack) -> None:
+def _empty_stack(stack: Stack) -> None:
     stack.reset()
 
 
 @pytest.fixture
-def open_page(chromium: Browser) -> Iterator[Open]:
-    """Return a function that opens an address as somebody new to it; what the browser complains of fails the test."""
-    complaints: list[str] = []
-    with ExitStack() as closing:
+def open_page(chromium: Browser) -> Iterator[OpenPage]:
+    """Return a function that opens a URL in a new browser context; errors in its console fail the test."""
+    errors: list[str] = []
+    with ExitStack() as contexts:
 
-        def opened(url: str, *, width: int = 1280, color_scheme: str = "light", **options: object) -> Page:
+        def open_url(url: str, *, width: int = 1280, color_scheme: str = "light", **options: object) -> Page:
             context = chromium.new_context(
                 viewport={"width": width, "height": 800},
                 color_scheme=color_scheme,  # type: ignore[arg-type]  # one of its literals
                 **options,  # type: ignore[arg-type]
             )
-            closing.callback(context.close)
-            context.set_default_timeout(PATIENCE)
+            contexts.callback(context.close)
+            context.set_default_timeout(TIMEOUT)
             page = context.new_page()
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
             if url.startswith("http:"):
-                render_anew(url)
+                refresh_page_cache(url)
             page.goto(url)
             return page
 
-        yield opened
-    # What the server refuses, or does not answer, the browser notes as an error of its own; the pages show it.
-    assert [text for text in complaints if not text.startswith("Failed to load resource")] == []
-
-
-def render_anew(url: str) -> None:
-    """Have the server render a page: the one that it keeps may show the schedules of the test before."""
-    request = urllib.request.Request(url, headers={"Accept": "text/html", "Cache-Control": "no-cache"})
-    with suppress(urllib.error.HTTPError):
-        urllib.request.urlopen(request, timeout=10).close()
+        yield open_url
+    assert [error for error in errors if not error.startswith(EXPECTED_ERRORS)] == []

@@ -1,8 +1,8 @@
 // Calls of the API.
 
-const PATIENCE = 10_000; // milliseconds
+const TIMEOUT = 10_000; // milliseconds
 
-// What the API says went wrong; status 0: it did not answer.
+// An error response of the API; status 0: there was no response.
 export class Problem extends Error {
   constructor(status, problem) {
     super(problem.detail);
@@ -11,36 +11,36 @@ export class Problem extends Error {
   }
 }
 
-// Returns the Problem of a 401. The page reloads and asks for a token, unless something is typed in an open dialog.
-export function signedOut() {
+// Reloads the page, which then asks for a token, unless a dialog is open: its input would be lost. Returns a Problem.
+export function handleSignedOut() {
   if (!document.querySelector("dialog[open]")) location.reload();
   return new Problem(401, { detail: "Signed out. Sign in in another tab, then save." });
 }
 
-// Returns a signal that comes after a while, or with another one; AbortSignal.any is younger than browsers in use.
-export function patient(signal) {
-  const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(), PATIENCE);
-  signal?.addEventListener("abort", () => (clearTimeout(timer), limit.abort()));
-  return limit.signal;
+// Returns a signal that aborts after the timeout, or with another one; AbortSignal.any is newer than browsers in use.
+export function withTimeout(signal) {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), TIMEOUT);
+  signal?.addEventListener("abort", () => (clearTimeout(timer), controller.abort()));
+  return controller.signal;
 }
 
-// Returns the body of the answer and its ETag; throws a Problem.
+// Returns the response body and its ETag; throws a Problem.
 export async function call(method, path, { body, headers, signal } = {}) {
-  let answer, value;
+  let response, value;
   try {
-    answer = await fetch(path, {
+    response = await fetch(path, {
       method,
       headers: { Accept: "application/json", ...(body && { "Content-Type": "application/json" }), ...headers },
       body: body && JSON.stringify(body),
-      signal: patient(signal),
+      signal: withTimeout(signal),
     });
-    value = answer.status === 204 ? null : await answer.json();
+    value = response.status === 204 ? null : await response.json();
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Problem(0, { detail: "The API does not answer; try again in a moment." });
   }
-  if (answer.status === 401) throw signedOut();
-  if (!answer.ok) throw new Problem(answer.status, value);
-  return { value, etag: answer.headers.get("ETag") };
+  if (response.status === 401) throw handleSignedOut();
+  if (!response.ok) throw new Problem(response.status, value);
+  return { value, etag: response.headers.get("ETag") };
 }

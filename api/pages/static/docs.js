@@ -1,9 +1,9 @@
 "use strict";
-// In a file of its own: the Content-Security-Policy allows no script inside the page.
+// A file, because the Content-Security-Policy forbids inline scripts.
 SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#contract",
   deepLinking: true,
-  // No badge: it would send the contract's address to a server elsewhere.
+  // No validator badge: it would send the URL of the contract to another server.
   validatorUrl: null,
 });

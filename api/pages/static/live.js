@@ -1,132 +1,84 @@
-// Keeps a page up to date: asks for it again and again, and changes what has changed.
+// Live updates: requests the page again and again, and changes in place what has changed.
 
-import { patient, signedOut } from "./api.js";
+import { handleSignedOut, withTimeout } from "./api.js";
 import { beforeChange } from "./misclicks.js";
-import { keepTelling, learn, tell } from "./times.js";
+import { morph } from "./morph.js";
+import { renderRelativeTimes, startTicking, syncClock } from "./times.js";
 
-const EVERY = 1000; // milliseconds from an answer to the next question
-const LONGEST = 15_000; // while there is no answer
+const REFRESH_INTERVAL = 1000; // milliseconds from a response to the next request
+const MAX_RETRY_DELAY = 15_000;
 
 let etag = null;
 let failures = 0;
 let timer;
-let question = new AbortController();
+let controller = new AbortController();
 const listeners = [];
 
-// Calls back after each answer, whether or not it changed the page.
-export function onAnswer(listener) {
+// Calls back after each successful response, even if it did not change the page.
+export function onRefresh(listener) {
   listeners.push(listener);
 }
 
-export function keepUpToDate() {
-  keepTelling();
-  document.addEventListener("visibilitychange", () => (document.hidden ? stop() : refresh()));
-  // At once, for the time; without a tag, since nobody knows that of the page itself.
+export function startRefreshing() {
+  startTicking();
+  document.addEventListener("visibilitychange", () => (document.hidden ? cancel() : refresh()));
+  // At once, to synchronize the clock; without an ETag, since that of the page itself is unknown.
   if (!document.hidden) refresh();
 }
 
-// Asks now; anew: something was changed just now, so that what the server has at hand will not do.
-export async function refresh(anew = false) {
-  stop();
-  question = new AbortController();
-  const { signal } = question;
+// Requests the page now. force: not from the server's cache, since a change was made just now.
+export async function refresh(force = false) {
+  cancel();
+  controller = new AbortController();
+  const { signal } = controller;
   try {
-    await ask(anew, signal);
+    await updatePage(force, signal);
     failures = 0;
-    banner("");
+    showBanner("");
     listeners.forEach((listener) => listener());
   } catch (error) {
-    if (signal.aborted) return; // in favour of another one
-    failures = error.status === 401 ? 0 : failures + 1; // signing in shows soon
-    banner(`${error.message} What you see may be out of date.`);
+    if (signal.aborted) return; // a later refresh replaces it
+    failures = error.status === 401 ? 0 : failures + 1; // no backoff: after a sign-in, the page updates soon
+    showBanner(`${error.message} What you see may be out of date.`);
   }
-  if (!document.hidden) timer = setTimeout(refresh, Math.min(EVERY * 2 ** failures, LONGEST));
+  if (!document.hidden) timer = setTimeout(refresh, Math.min(REFRESH_INTERVAL * 2 ** failures, MAX_RETRY_DELAY));
 }
 
-function stop() {
+function cancel() {
   clearTimeout(timer);
-  question.abort();
+  controller.abort();
 }
 
-async function ask(anew, signal) {
+async function updatePage(force, signal) {
   const headers = { Accept: "text/html", "X-Requested-With": "live" };
   if (etag) headers["If-None-Match"] = etag;
-  if (anew) headers["Cache-Control"] = "no-cache";
-  const request = { headers, cache: "no-store", signal: patient(signal) };
-  const answer = await fetch(location.href, request).catch(noAnswer);
-  if (answer.status === 401) throw signedOut();
-  learn(answer.headers);
-  if (answer.status === 304) return;
-  const page = new DOMParser().parseFromString(await answer.text().catch(noAnswer), "text/html");
-  if (!answer.ok) throw new Error(page.querySelector(".problem p")?.textContent ?? `The server says ${answer.status}.`);
-  etag = answer.headers.get("ETag");
+  if (force) headers["Cache-Control"] = "no-cache";
+  const request = { headers, cache: "no-store", signal: withTimeout(signal) };
+  const response = await fetch(location.href, request).catch(throwUnreachable);
+  if (response.status === 401) throw handleSignedOut();
+  syncClock(response.headers);
+  if (response.status === 304) return;
+  const page = new DOMParser().parseFromString(await response.text().catch(throwUnreachable), "text/html");
+  if (!response.ok) {
+    throw new Error(page.querySelector(".problem p")?.textContent ?? `The server says ${response.status}.`);
+  }
+  etag = response.headers.get("ETag");
   document.title = page.title;
   const focused = document.activeElement;
   beforeChange();
-  update(document.querySelector("main"), page.querySelector("main"));
+  morph(document.querySelector("main"), page.querySelector("main"));
   if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true }); // it was moved
-  tell();
+  renderRelativeTimes();
 }
 
-function noAnswer() {
+function throwUnreachable() {
   throw new Error("The server does not answer.");
 }
 
-// Shows a text at the top of the page and in the dialog, which makes the rest of the page inert.
-function banner(text) {
-  for (const shown of document.querySelectorAll(".banner[role=status]")) {
-    if (shown.textContent !== text) shown.textContent = text;
-    shown.hidden = !text;
+// Shows a text at the top of the page, and in the dialog: an open one makes the rest of the page inert.
+function showBanner(text) {
+  for (const banner of document.querySelectorAll(".banner[role=status]")) {
+    if (banner.textContent !== text) banner.textContent = text;
+    banner.hidden = !text;
   }
-}
-
-// Makes one element equal to another, and touches only what differs: focus, selection and hover stay where they are.
-function update(mine, other) {
-  if (mine.isEqualNode(other) || "keep" in mine.dataset) return;
-  for (const name of mine.getAttributeNames()) if (!other.hasAttribute(name)) mine.removeAttribute(name);
-  for (const name of other.getAttributeNames())
-    if (mine.getAttribute(name) !== other.getAttribute(name)) mine.setAttribute(name, other.getAttribute(name));
-  if ("relative" in mine.dataset) return; // its text is told by the clock
-  updateChildren(mine, other);
-}
-
-function updateChildren(mine, other) {
-  const byId = new Map([...mine.children].filter((child) => child.id).map((child) => [child.id, child]));
-  const ids = new Set([...other.children].map((child) => child.id));
-  for (const [id, child] of byId) if (!ids.has(id)) without(child);
-  let place = mine.firstChild;
-  for (const wanted of [...other.childNodes]) {
-    const found = wanted.id ? byId.get(wanted.id) : isAlike(place, wanted) ? place : null;
-    if (!found) {
-      mine.insertBefore(document.importNode(wanted, true), place);
-      continue;
-    }
-    // What is found stays: an open dialog that is moved closes. What has no id makes way.
-    while (place && place !== found && !place.id) place = without(place);
-    if (found === place) place = place.nextSibling;
-    else mine.insertBefore(found, place);
-    if (found.nodeType !== Node.ELEMENT_NODE) {
-      if (found.data !== wanted.data) changed(found, wanted.data);
-    } else update(found, wanted);
-  }
-  while (place) place = without(place);
-}
-
-// Removes a node, unless it is an open dialog (its text would be lost); returns the one after it.
-function without(node) {
-  const next = node.nextSibling;
-  if (!node.open) node.remove();
-  return next;
-}
-
-function isAlike(node, wanted) {
-  return node && !node.id && node.nodeType === wanted.nodeType && node.nodeName === wanted.nodeName;
-}
-
-function changed(text, data) {
-  text.data = data;
-  const cell = text.parentElement.closest("td");
-  if (!cell) return;
-  cell.classList.remove("changed");
-  requestAnimationFrame(() => cell.classList.add("changed"));
 }

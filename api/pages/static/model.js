@@ -1,29 +1,31 @@
+// Script of the model page.
+
 import * as actions from "./actions.js";
 import { call } from "./api.js";
 import { Chart } from "./chart.js";
 import * as dialog from "./dialog.js";
-import { keepUpToDate, onAnswer } from "./live.js";
+import { onRefresh, startRefreshing } from "./live.js";
 
-const place = document.querySelector("#chart");
-const chart = new Chart(place);
-let drawn = null; // the newest run in the chart, or on its way there
+const container = document.querySelector("#chart");
+const chart = new Chart(container);
+let loadedRun = null; // due time of the newest run that is in the chart, or being loaded
 
-async function draw() {
-  const latest = document.querySelector("#chart-latest").textContent;
-  if (latest === drawn) return;
-  drawn = latest;
+async function updateChart() {
+  const latestRun = document.querySelector("#chart-latest").textContent;
+  if (latestRun === loadedRun) return;
+  loadedRun = latestRun;
   try {
-    const { value } = await call("GET", place.dataset.source);
-    if (drawn === latest) chart.show(value); // a later answer may come first
+    const { value } = await call("GET", container.dataset.source);
+    if (loadedRun === latestRun) chart.showRuns(value); // responses may arrive out of order
   } catch (problem) {
-    if (drawn !== latest) return;
-    drawn = null; // again after the next answer
-    chart.say(problem.message);
+    if (loadedRun !== latestRun) return;
+    loadedRun = null; // retried at the next refresh
+    chart.showMessage(problem.message);
   }
 }
 
 actions.listen();
 dialog.listen();
-onAnswer(draw);
-draw();
-keepUpToDate();
+onRefresh(updateChart);
+updateChart();
+startRefreshing();

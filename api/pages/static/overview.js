@@ -1,7 +1,9 @@
+// Script of the overview.
+
 import * as actions from "./actions.js";
 import * as dialog from "./dialog.js";
-import { keepUpToDate } from "./live.js";
+import { startRefreshing } from "./live.js";
 
 actions.listen();
 dialog.listen();
-keepUpToDate();
+startRefreshing();

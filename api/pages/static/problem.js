@@ -1,10 +1,10 @@
-// A server was away when the page was asked for: it shows itself once that is back.
+// Reloads the error page of an unavailable backend as soon as the backend is available again.
 
-const EVERY = 3000; // milliseconds
+const RETRY_INTERVAL = 3000; // milliseconds
 
-async function look() {
-  const answer = await fetch(location.href, { method: "HEAD", headers: { Accept: "text/html" } }).catch(() => null);
-  if (answer && answer.status !== 503) location.reload();
+async function reloadIfAvailable() {
+  const response = await fetch(location.href, { method: "HEAD", headers: { Accept: "text/html" } }).catch(() => null);
+  if (response && response.status !== 503) location.reload();
 }
 
-if (document.body.dataset.problem === "503") setInterval(look, EVERY);
+if (document.body.dataset.problem === "503") setInterval(reloadIfAvailable, RETRY_INTERVAL);

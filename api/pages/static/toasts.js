@@ -1,33 +1,33 @@
-// Words at the edge of the page: what was done, and how to undo it.
+// Toasts: messages in the corner of the page about completed actions, with a button to undo them.
 
 import { beforeChange } from "./misclicks.js";
 
-const SHOWN = 6_000; // milliseconds
-const SHOWN_TO_UNDO = 30_000;
+const DURATION = 6_000; // milliseconds
+const LONG_DURATION = 30_000; // of errors, and of actions that can be undone
+const RECHECK_INTERVAL = 2_000; // while the pointer or the focus is on the toast
 
-export function toast(text, { bad = false, undo } = {}) {
-  const shown = document.createElement("div");
-  shown.className = bad ? "toast bad" : "toast";
-  const words = document.createElement("span");
-  words.textContent = text;
-  shown.append(words);
-  if (undo) shown.append(button("Undo", () => (remove(shown), undo())));
-  shown.append(button("Close", () => remove(shown)));
-  document.querySelector("#toasts").append(shown);
-  // Not while somebody is about to use it.
-  const end = () => (shown.matches(":hover, :focus-within") ? setTimeout(end, 2000) : remove(shown));
-  setTimeout(end, undo || bad ? SHOWN_TO_UNDO : SHOWN);
-  return shown;
+export function showToast(text, { isError = false, undo } = {}) {
+  const toast = document.createElement("div");
+  toast.className = isError ? "toast bad" : "toast";
+  const message = document.createElement("span");
+  message.textContent = text;
+  toast.append(message);
+  if (undo) toast.append(createButton("Undo", () => (remove(toast), undo())));
+  toast.append(createButton("Close", () => remove(toast)));
+  document.querySelector("#toasts").append(toast);
+  const expire = () => (toast.matches(":hover, :focus-within") ? setTimeout(expire, RECHECK_INTERVAL) : remove(toast));
+  setTimeout(expire, undo || isError ? LONG_DURATION : DURATION);
+  return toast;
 }
 
-function remove(shown) {
-  beforeChange(); // of what is below it
-  shown.remove();
+function remove(toast) {
+  beforeChange(); // a click must not hit what is below it
+  toast.remove();
 }
 
-function button(text, action) {
-  const made = document.createElement("button");
-  made.textContent = text;
-  made.addEventListener("click", action);
-  return made;
+function createButton(text, action) {
+  const button = document.createElement("button");
+  button.textContent = text;
+  button.addEventListener("click", action);
+  return button;
 }

@@ -35,7 +35,7 @@ class ListHandler(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.threadName != "census":  # of the application of an earlier test
+        if record.threadName != "statistics":  # of the application of an earlier test
             self.lines.append(self.format(record))
 
 

@@ -1,4 +1,4 @@
-"""Signing in on the page: with a token, which no address, no log and no other page gets to see."""
+"""Sign-in on the pages: the token is in no URL, no log, and not available to other sites."""
 
 import pytest
 from flask import Flask
@@ -12,7 +12,6 @@ from tests.support.databases import MODEL, Connection, Databases, one, schedule
 READ, READ_ENTRY = make("screen", may_write=False)
 WRITE, WRITE_ENTRY = make("anna", may_write=True)
 HTML = {"Accept": "text/html,application/xhtml+xml"}
-FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture
@@ -22,29 +21,29 @@ def client(databases: Databases, database_url: str, redis_url: str) -> FlaskClie
     return app.test_client()
 
 
-def sign_in(client: FlaskClient, token: str, following: str = "/", **headers: str) -> tuple[int, str]:
-    answer = client.post("/sign-in", data={"token": token, "next": following}, headers=headers)
-    return answer.status_code, answer.headers.get("Location", "")
+def sign_in(client: FlaskClient, token: str, next_path: str = "/", **headers: str) -> tuple[int, str]:
+    response = client.post("/sign-in", data={"token": token, "next": next_path}, headers=headers)
+    return response.status_code, response.headers.get("Location", "")
 
 
 @pytest.mark.parametrize("path", ["/", f"/models/{MODEL}", "/docs"])
-def test_a_page_asks_for_a_token_and_shows_nothing(client: FlaskClient, db: Connection, path: str) -> None:
+def test_page_without_token_is_sign_in_form(client: FlaskClient, db: Connection, path: str) -> None:
     schedule(db)
 
-    answer = client.get(f"{path}?status=late", headers=HTML)
+    response = client.get(f"{path}?status=late", headers=HTML)
 
-    assert answer.status_code == 401
-    assert f'name="next" value="{path}?status=late"' in answer.text
-    assert MODEL not in answer.text.replace(f'value="{path}', "")
-    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert response.status_code == 401
+    assert f'name="next" value="{path}?status=late"' in response.text
+    assert MODEL not in response.text.replace(f'value="{path}', "")
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_a_program_gets_a_problem_where_people_get_a_form(client: FlaskClient) -> None:
+def test_only_browsers_get_the_form(client: FlaskClient) -> None:
     assert client.get("/").content_type == "application/problem+json"
     assert client.get("/schedule", headers=HTML).content_type == "application/problem+json"
 
 
-def test_a_token_opens_everything_to_this_browser(client: FlaskClient, db: Connection) -> None:
+def test_signed_in_browser_may_use_pages_and_api(client: FlaskClient, db: Connection) -> None:
     schedule(db)
 
     assert sign_in(client, f" {WRITE}\n", f"/models/{MODEL}?before=") == (303, f"/models/{MODEL}?before=")
@@ -54,7 +53,7 @@ def test_a_token_opens_everything_to_this_browser(client: FlaskClient, db: Conne
     assert client.patch(f"/schedule/{MODEL}", json={"enabled": False}).status_code == 200
 
 
-def test_pages_of_others_cannot_use_its_cookie(client: FlaskClient, db: Connection) -> None:
+def test_other_sites_cannot_use_the_cookie(client: FlaskClient, db: Connection) -> None:
     schedule(db)
     sign_in(client, WRITE)
 
@@ -64,7 +63,7 @@ def test_pages_of_others_cannot_use_its_cookie(client: FlaskClient, db: Connecti
     assert one(db, "SELECT count(*) FROM metrics_executions") == 1
 
 
-def test_a_token_that_may_only_read_only_reads(client: FlaskClient, db: Connection) -> None:
+def test_read_only_token_shows_no_actions(client: FlaskClient, db: Connection) -> None:
     schedule(db)
     sign_in(client, READ)
 
@@ -78,29 +77,29 @@ def test_a_token_that_may_only_read_only_reads(client: FlaskClient, db: Connecti
     ["", "cm_", WRITE[:-1], WRITE + "x", "ü" * 20, "\0"],
     ids=["none", "prefix", "short", "long", "letters", "NUL"],
 )
-def test_a_wrong_token_is_told_so(client: FlaskClient, token: str) -> None:
-    answer = client.post("/sign-in", data={"token": token, "next": "/docs"})
+def test_invalid_token_shows_form_with_error(client: FlaskClient, token: str) -> None:
+    response = client.post("/sign-in", data={"token": token, "next": "/docs"})
 
-    assert answer.status_code == 401
-    assert "none of the tokens" in answer.text
-    assert "Set-Cookie" not in answer.headers
-    assert 'value="/docs"' in answer.text
+    assert response.status_code == 401
+    assert "Invalid token. Lost tokens cannot be recovered; create a new one." in response.text
+    assert "Set-Cookie" not in response.headers
+    assert 'value="/docs"' in response.text
 
 
-def test_the_address_of_a_wrong_token_asks_for_one(client: FlaskClient) -> None:
-    answer = client.get("/sign-in", headers=HTML)
+def test_get_sign_in_redirects_to_overview(client: FlaskClient) -> None:
+    response = client.get("/sign-in", headers=HTML)
 
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    assert (response.status_code, response.headers["Location"]) == (303, "/")
 
 
 @pytest.mark.parametrize(
-    "following", ["https://elsewhere.example", "//elsewhere.example", "/\\elsewhere.example", "docs", "", "/\r\nX: y"]
+    "next_path", ["https://elsewhere.example", "//elsewhere.example", "/\\elsewhere.example", "docs", "", "/\r\nX: y"]
 )
-def test_it_leads_nowhere_else(client: FlaskClient, following: str) -> None:
-    assert sign_in(client, WRITE, following) == (303, "/")
+def test_sign_in_redirects_to_local_paths_only(client: FlaskClient, next_path: str) -> None:
+    assert sign_in(client, WRITE, next_path) == (303, "/")
 
 
-def test_scripts_cannot_read_the_cookie_and_over_tls_it_stays_there(client: FlaskClient) -> None:
+def test_cookie_is_http_only_and_secure_over_tls(client: FlaskClient) -> None:
     plain = client.post("/sign-in", data={"token": WRITE}, headers={"Origin": "http://localhost"})
     over_tls = client.post("/sign-in", data={"token": WRITE}, headers={"Origin": "https://localhost"})
 
@@ -108,7 +107,7 @@ def test_scripts_cannot_read_the_cookie_and_over_tls_it_stays_there(client: Flas
     assert over_tls.headers["Set-Cookie"] == f"cyclic_metrics_token={WRITE}; Secure; HttpOnly; Path=/; SameSite=Lax"
 
 
-def test_signing_out_forgets_it(client: FlaskClient) -> None:
+def test_sign_out_deletes_the_cookie(client: FlaskClient) -> None:
     sign_in(client, WRITE)
 
     assert client.post("/sign-out").status_code == 303
@@ -116,14 +115,14 @@ def test_signing_out_forgets_it(client: FlaskClient) -> None:
     assert client.get("/", headers=HTML).status_code == 401
 
 
-def test_a_header_counts_more_than_the_cookie(client: FlaskClient) -> None:
+def test_authorization_header_overrides_the_cookie(client: FlaskClient) -> None:
     sign_in(client, WRITE)
 
     assert client.get("/schedule", headers={"Authorization": "Bearer cm_wrong"}).status_code == 401
     assert client.get("/schedule", headers={"Authorization": "Basic eDp5"}).status_code == 401
 
 
-def test_where_no_token_is_wanted_none_is_asked_for(databases: Databases, database_url: str, redis_url: str) -> None:
+def test_pages_are_open_without_api_tokens(databases: Databases, database_url: str, redis_url: str) -> None:
     url = databases.url_as("metrics_api", database_url)
     app: Flask = create_app(Settings.from_env({"DATABASE_URL": url, "REDIS_URL": redis_url}))
 

@@ -1,4 +1,4 @@
-"""Pages are rendered once for all who look at the same one, and by two threads at most."""
+"""Pages are rendered once for all clients of the same page, by few threads at a time."""
 
 import gzip
 import math
@@ -11,7 +11,14 @@ from datetime import UTC, datetime
 import pytest
 
 from api.pages import page_cache
-from api.pages.page_cache import AT_ONCE, FRESH_AT_MOST, PATIENT, Page, Rendering, Renderings
+from api.pages.page_cache import (
+    MAX_RENDERING_THREADS,
+    MAX_TTL,
+    MAX_WAITING_THREADS,
+    CachedPage,
+    PageCache,
+    RenderedPage,
+)
 from api.problems import Overloaded
 from tests.support.databases import wait_for
 
@@ -19,7 +26,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 class Clock:
-    """A clock in place of the module time; it stands still unless a test lets time pass."""
+    """Replacement of the module time; it stands still unless a test advances it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -27,7 +34,7 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
-    def pass_by(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now += seconds
 
 
@@ -38,175 +45,173 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-class Renderer:
-    """Renders a page that says how often it was, and takes its time; how that passes, is up to sleep."""
+@pytest.fixture
+def _no_ttl(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MIN_TTL", "MIN_TTL_FACTOR", "GLOBAL_TTL_FACTOR"):
+        monkeypatch.setattr(page_cache, name, 0.0)
 
-    def __init__(self, seconds: float = 0.0, sleep: Callable[[float], object] = time.sleep) -> None:
+
+class Renderer:
+    """Renders a page with the number of renderings so far; sleep() determines how the render time passes."""
+
+    def __init__(self, render_time: float = 0.0, sleep: Callable[[float], object] = time.sleep) -> None:
         self.count = 0
-        self.most = 0
-        self._seconds = seconds
+        self.max_concurrent = 0
+        self._render_time = render_time
         self._sleep = sleep
-        self._at_work = 0
+        self._concurrent = 0
         self._lock = threading.Lock()
 
-    def __call__(self) -> Page:
+    def __call__(self) -> RenderedPage:
         with self._lock:
             self.count += 1
-            self._at_work += 1
-            self.most = max(self.most, self._at_work)
+            self._concurrent += 1
+            self.max_concurrent = max(self.max_concurrent, self._concurrent)
             text = f"number {self.count}"
-        self._sleep(self._seconds)
+        self._sleep(self._render_time)
         with self._lock:
-            self._at_work -= 1
-        return Page(text, NOW)
+            self._concurrent -= 1
+        return RenderedPage(text, NOW)
 
 
-def text(rendering: Rendering) -> str:
-    return gzip.decompress(rendering.compressed).decode()
+def text_of(page: CachedPage) -> str:
+    return gzip.decompress(page.compressed).decode()
 
 
-def test_who_looks_at_the_same_page_gets_the_same_rendering() -> None:
-    pages, render = Renderings(), Renderer(0.05)
+def test_concurrent_clients_share_one_rendering() -> None:
+    cache, render = PageCache(), Renderer(0.05)
 
     with ThreadPoolExecutor(20) as pool:
-        found = list(pool.map(lambda _: text(pages.get("/", render)), range(100)))
+        texts = list(pool.map(lambda _: text_of(cache.get("/", render)), range(100)))
 
-    assert set(found) == {"number 1"}
-
-
-def test_it_is_rendered_again_once_it_is_no_longer_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_cache, "FRESH", 0.0)
-    monkeypatch.setattr(page_cache, "ALONE", 0.0)
-    monkeypatch.setattr(page_cache, "TOGETHER", 0.0)
-    pages, render = Renderings(), Renderer()
-
-    assert [text(pages.get("/", render)) for _ in range(2)] == ["number 1", "number 2"]
+    assert set(texts) == {"number 1"}
 
 
-def test_a_page_is_fresh_for_the_longer_the_longer_it_takes_to_render(
-    monkeypatch: pytest.MonkeyPatch, clock: Clock
-) -> None:
-    monkeypatch.setattr(page_cache, "FRESH", 0.0)
-    pages, render = Renderings(), Renderer(0.1, clock.pass_by)
+@pytest.mark.usefixtures("_no_ttl")
+def test_page_is_rendered_again_after_its_ttl() -> None:
+    cache, render = PageCache(), Renderer()
 
-    pages.get("/", render)
-    clock.pass_by(0.9)  # less than ALONE times as long
-    assert text(pages.get("/", render)) == "number 1"
-
-    clock.pass_by(0.2)
-    assert text(pages.get("/", render)) == "number 2"
+    assert [text_of(cache.get("/", render)) for _ in range(2)] == ["number 1", "number 2"]
 
 
-def test_a_page_is_fresh_for_the_longer_the_more_are_looked_at(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
-    monkeypatch.setattr(page_cache, "FRESH", 0.0)
-    monkeypatch.setattr(page_cache, "ALONE", 0.0)
-    pages, render = Renderings(), Renderer(0.01, clock.pass_by)
-    for address in range(20):
-        pages.get(address, render)
-    pages.get("/", render)
+def test_ttl_grows_with_render_time(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    monkeypatch.setattr(page_cache, "MIN_TTL", 0.0)
+    cache, render = PageCache(), Renderer(0.1, clock.advance)
 
-    clock.pass_by(0.2)  # less than it takes to render them
-    assert text(pages.get("/", render)) == "number 21"
+    cache.get("/", render)
+    clock.advance(0.9)  # less than MIN_TTL_FACTOR times the render time
+    assert text_of(cache.get("/", render)) == "number 1"
 
-    clock.pass_by(0.02)
-    assert text(pages.get("/", render)) == "number 22"
+    clock.advance(0.2)
+    assert text_of(cache.get("/", render)) == "number 2"
 
 
-def test_a_page_that_took_long_is_not_fresh_for_minutes(clock: Clock) -> None:
-    """A server that did not answer for some seconds costs these seconds, not as many for each page that is open."""
-    pages, render = Renderings(), Renderer(30.0, clock.pass_by)
-    pages.get("/", render)
+def test_ttl_grows_with_number_of_active_pages(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    monkeypatch.setattr(page_cache, "MIN_TTL", 0.0)
+    monkeypatch.setattr(page_cache, "MIN_TTL_FACTOR", 0.0)
+    cache, render = PageCache(), Renderer(0.01, clock.advance)
+    for key in range(20):
+        cache.get(key, render)
+    cache.get("/", render)
 
-    clock.pass_by(FRESH_AT_MOST + 0.1)
+    clock.advance(0.2)  # less than the render time of all pages
+    assert text_of(cache.get("/", render)) == "number 21"
 
-    assert text(pages.get("/", render)) == "number 2"
-
-
-def test_who_has_just_changed_something_sees_it() -> None:
-    pages, render = Renderings(), Renderer()
-    pages.get("/", render)
-
-    assert text(pages.get("/", render, anew=True)) == "number 2"
-    assert text(pages.get("/", render)) == "number 2"
+    clock.advance(0.02)
+    assert text_of(cache.get("/", render)) == "number 22"
 
 
-def test_two_threads_render_and_others_are_shown_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_cache, "FRESH", 0.0)
-    monkeypatch.setattr(page_cache, "ALONE", 0.0)
-    monkeypatch.setattr(page_cache, "TOGETHER", 0.0)
-    pages, render = Renderings(), Renderer()
-    for address in range(8):
-        pages.get(address, render)
-    monkeypatch.setattr(page_cache, "STALE", math.inf)
-    monkeypatch.setattr(page_cache, "PATIENCE", 60.0)
+def test_ttl_of_slow_page_is_limited(clock: Clock) -> None:
+    """A backend without a reply for some seconds delays pages by these seconds, not by as many for each open page."""
+    cache, render = PageCache(), Renderer(30.0, clock.advance)
+    cache.get("/", render)
+
+    clock.advance(MAX_TTL + 0.1)
+
+    assert text_of(cache.get("/", render)) == "number 2"
+
+
+def test_force_renders_fresh_page_again() -> None:
+    cache, render = PageCache(), Renderer()
+    cache.get("/", render)
+
+    assert text_of(cache.get("/", render, force=True)) == "number 2"
+    assert text_of(cache.get("/", render)) == "number 2"
+
+
+@pytest.mark.usefixtures("_no_ttl")
+def test_further_threads_return_stale_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, render = PageCache(), Renderer()
+    for key in range(8):
+        cache.get(key, render)
+    monkeypatch.setattr(page_cache, "MAX_STALE_AGE", math.inf)
+    monkeypatch.setattr(page_cache, "WAIT_TIMEOUT", 60.0)
     done = threading.Event()
     slow = Renderer(sleep=lambda _: done.wait())
 
     with ThreadPoolExecutor(8) as pool:
-        answers = [pool.submit(pages.get, address, slow) for address in range(8)]
+        futures = [pool.submit(cache.get, key, slow) for key in range(8)]
         try:
-            wait_for(lambda: sum(answer.done() for answer in answers) == 8 - PATIENT)
+            wait_for(lambda: sum(future.done() for future in futures) == 8 - MAX_WAITING_THREADS)
         finally:
             done.set()
-        assert all(answer.result() for answer in answers)
+        assert all(future.result() for future in futures)
 
-    assert (slow.most, slow.count) == (AT_ONCE, PATIENT)
+    assert (slow.max_concurrent, slow.count) == (MAX_RENDERING_THREADS, MAX_WAITING_THREADS)
 
 
-def test_nobody_waits_for_a_free_thread_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_cache, "PATIENCE", 0.05)
+def test_waiting_for_a_thread_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_cache, "WAIT_TIMEOUT", 0.05)
     done = threading.Event()
-    pages, render = Renderings(), Renderer(sleep=lambda _: done.wait())
+    cache, render = PageCache(), Renderer(sleep=lambda _: done.wait())
 
     with ThreadPoolExecutor(8) as pool:
-        for address in range(AT_ONCE):
-            pool.submit(pages.get, address, render)
+        for key in range(MAX_RENDERING_THREADS):
+            pool.submit(cache.get, key, render)
         try:
-            wait_for(lambda: render.count == AT_ONCE)
+            wait_for(lambda: render.count == MAX_RENDERING_THREADS)
             with pytest.raises(Overloaded):
-                pages.get("another one", render)
+                cache.get("another one", render)
         finally:
             done.set()
 
 
-def test_who_waited_in_vain_is_shown_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_cache, "PATIENCE", 0.05)
-    monkeypatch.setattr(page_cache, "FRESH", 0.0)
-    monkeypatch.setattr(page_cache, "ALONE", 0.0)
-    monkeypatch.setattr(page_cache, "TOGETHER", 0.0)
-    monkeypatch.setattr(page_cache, "STALE", math.inf)
+@pytest.mark.usefixtures("_no_ttl")
+def test_stale_page_is_returned_after_wait_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_cache, "WAIT_TIMEOUT", 0.05)
+    monkeypatch.setattr(page_cache, "MAX_STALE_AGE", math.inf)
     done = threading.Event()
-    pages, slow = Renderings(), Renderer(sleep=lambda _: done.wait())
-    pages.get("/", Renderer())
+    cache, slow = PageCache(), Renderer(sleep=lambda _: done.wait())
+    cache.get("/", Renderer())
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for address in range(AT_ONCE):
-            pool.submit(pages.get, address, slow)
+    with ThreadPoolExecutor(MAX_RENDERING_THREADS) as pool:
+        for key in range(MAX_RENDERING_THREADS):
+            pool.submit(cache.get, key, slow)
         try:
-            wait_for(lambda: slow.count == AT_ONCE)
+            wait_for(lambda: slow.count == MAX_RENDERING_THREADS)
 
-            assert text(pages.get("/", slow)) == "number 1"
-            assert slow.count == AT_ONCE
+            assert text_of(cache.get("/", slow)) == "number 1"
+            assert slow.count == MAX_RENDERING_THREADS
         finally:
             done.set()
 
 
-def test_an_error_is_not_kept() -> None:
-    pages, render = Renderings(), Renderer()
+def test_exception_is_not_cached() -> None:
+    cache, render = PageCache(), Renderer()
 
-    def fails() -> Page:
+    def fail() -> RenderedPage:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        pages.get("/", fails)
-    assert text(pages.get("/", render)) == "number 1"
+        cache.get("/", fail)
+    assert text_of(cache.get("/", render)) == "number 1"
 
 
-def test_it_keeps_the_pages_that_were_looked_at_last() -> None:
-    pages, render = Renderings(), Renderer()
+def test_least_recently_requested_page_is_evicted() -> None:
+    cache, render = PageCache(), Renderer()
 
-    for address in range(page_cache.KEPT + 1):
-        pages.get(address, render)
+    for key in range(page_cache.MAX_ENTRIES + 1):
+        cache.get(key, render)
 
-    assert text(pages.get(1, render)) == "number 2"
-    assert text(pages.get(0, render)) == f"number {page_cache.KEPT + 2}"
+    assert text_of(cache.get(1, render)) == "number 2"
+    assert text_of(cache.get(0, render)) == f"number {page_cache.MAX_ENTRIES + 2}"

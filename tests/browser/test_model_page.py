@@ -1,4 +1,4 @@
-"""A model's page: the chart, the confusion matrix, the runs."""
+"""The model page in a browser: chart, confusion matrix, runs."""
 
 import re
 import uuid
@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from core.results.models import Result
 from core.results.repository import ResultStore
 from devstack import redis as local_redis
-from tests.browser.conftest import Open
+from tests.support.browser import UPDATE_TIMEOUT, OpenPage
 from tests.support.databases import log_labels, past_the_triggers, run, schedule
 from tests.support.service_stack import Stack
 
@@ -20,7 +20,6 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RUNS = 60  # one a minute, the last one at 11:59
 MISSED = {20, 21, 22}
 FAILED = {40}
-SOON = 2000  # milliseconds
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def results(redis_server: local_redis.Server) -> Iterator[ResultStore]:
 
 @pytest.fixture
 def model(stack: Stack, results: ResultStore) -> str:
-    """A model with an hour behind it, in which three moments were missed and one run failed."""
+    """A model with the results of an hour, without those of three due times and with a failed one."""
     model_id = str(uuid.uuid4())
     schedule(stack.db, model_id)
     with past_the_triggers(stack.db):
@@ -40,11 +39,11 @@ def model(stack: Stack, results: ResultStore) -> str:
             "UPDATE metrics_executions SET active_since = %s WHERE model_id = %s",
             NOON - timedelta(days=1), model_id,
         )  # fmt: skip
-    results.save(of(model_id, number) for number in range(RUNS) if number not in MISSED)
+    results.save(past_result(model_id, number) for number in range(RUNS) if number not in MISSED)
     return model_id
 
 
-def of(model_id: str, number: int) -> Result:
+def past_result(model_id: str, number: int) -> Result:
     due_at = NOON - timedelta(minutes=RUNS - number)
     calculated_at = due_at + timedelta(milliseconds=12)
     if number in FAILED:
@@ -53,7 +52,7 @@ def of(model_id: str, number: int) -> Result:
 
 
 @pytest.fixture
-def page(stack: Stack, model: str, open_page: Open) -> Page:
+def page(stack: Stack, model: str, open_page: OpenPage) -> Page:
     page = open_page(f"{stack.url}/models/{model}")
     expect(page.locator("#chart .line")).to_be_visible()
     return page
@@ -63,9 +62,9 @@ def chart(page: Page) -> Locator:
     return page.locator("#chart svg")
 
 
-def test_the_chart_has_gaps_where_a_run_failed_or_was_missed(page: Page) -> None:
+def test_chart_has_gaps_at_failed_and_missed_runs(page: Page) -> None:
     line = page.locator("#chart .line").get_attribute("d") or ""
-    assert line.count("M") == 3  # it begins anew after each gap
+    assert line.count("M") == 3  # a new segment after each gap
     assert line.count("L") == RUNS - len(MISSED) - len(FAILED) - 3
     expect(page.locator("#chart .missed")).to_have_count(1)
     expect(page.locator("#chart .failed")).to_have_count(1)
@@ -73,22 +72,22 @@ def test_the_chart_has_gaps_where_a_run_failed_or_was_missed(page: Page) -> None
     expect(page.locator("#chart .legend")).to_contain_text("3 moments missed")
 
 
-def test_it_shows_exact_values_by_pointer_and_by_keyboard(page: Page) -> None:
+def test_chart_shows_exact_values_by_pointer_and_keyboard(page: Page) -> None:
     box = chart(page).bounding_box()
     assert box
     page.mouse.move(box["x"] + box["width"] - 16, box["y"] + 50)
-    shown = page.locator("#chart output")
-    expect(shown).to_have_text("2026-11-24 11:59:00 UTC: 84.10 %, 159 samples")
+    output = page.locator("#chart output")
+    expect(output).to_have_text("2026-11-24 11:59:00 UTC: 84.10 %, 159 samples")
 
     chart(page).focus()
     for _ in range(19):
         page.keyboard.press("ArrowLeft")
-    expect(shown).to_have_text("2026-11-24 11:40:00 UTC: y_true holds null at position 0, 0 samples")
+    expect(output).to_have_text("2026-11-24 11:40:00 UTC: y_true holds null at position 0, 0 samples")
     page.keyboard.press("Home")
-    expect(shown).to_have_text("2026-11-24 11:00:00 UTC: 90.00 %, 100 samples")
+    expect(output).to_have_text("2026-11-24 11:00:00 UTC: 90.00 %, 100 samples")
 
 
-def test_it_zooms_by_dragging_and_back(page: Page) -> None:
+def test_chart_zooms_by_drag_and_keyboard(page: Page) -> None:
     box = chart(page).bounding_box()
     assert box
     left, top, width = box["x"], box["y"] + 80, box["width"]
@@ -97,9 +96,9 @@ def test_it_zooms_by_dragging_and_back(page: Page) -> None:
     page.mouse.move(left + 0.9 * width, top, steps=4)
     page.mouse.up()
 
-    seen = re.compile(r"Accuracy over time: 1[0-4] runs")
-    expect(chart(page)).to_have_attribute("aria-label", seen)
-    expect(page.locator("#chart .missed")).to_have_count(1)  # outside of what is seen, clipped
+    visible_runs = re.compile(r"Accuracy over time: 1[0-4] runs")
+    expect(chart(page)).to_have_attribute("aria-label", visible_runs)
+    expect(page.locator("#chart .missed")).to_have_count(1)  # outside of the visible range, clipped
     chart(page).dblclick()
     expect(chart(page)).to_have_attribute("aria-label", re.compile("57 runs"))
 
@@ -111,14 +110,14 @@ def test_it_zooms_by_dragging_and_back(page: Page) -> None:
     expect(chart(page)).to_have_attribute("aria-label", re.compile("57 runs"))
 
 
-def test_a_new_run_appears_in_all_of_the_page(stack: Stack, page: Page, model: str) -> None:
+def test_new_run_appears_in_runs_chart_and_confusion_matrix(stack: Stack, page: Page, model: str) -> None:
     log_labels(stack.db, '["cat", "cat", "dog", "bird"]', '["cat", "dog", "dog", "cat"]', model)
     stack.wait_until_scheduled()
     stack.set_minute("12:00")
     stack.wait_for_result(model, "12:00")
 
     runs = page.locator("#runs tbody tr")
-    expect(runs.first).to_contain_text("2026-11-24 12:00:00 UTC", timeout=SOON)
+    expect(runs.first).to_contain_text("2026-11-24 12:00:00 UTC", timeout=UPDATE_TIMEOUT)
     expect(runs.first).to_contain_text("50.0 %")
     expect(chart(page)).to_have_attribute("aria-label", re.compile("58 runs, accuracy from 50.0 %"))
     confusion = page.locator("#confusion table")
@@ -128,7 +127,7 @@ def test_a_new_run_appears_in_all_of_the_page(stack: Stack, page: Page, model: s
     expect(confusion.locator("tbody tr").nth(2).locator("td")).to_have_text(["0", "0", "1"])
 
 
-def test_who_looks_at_the_newest_runs_goes_on_to_do_so(stack: Stack, page: Page, model: str) -> None:
+def test_zoomed_range_follows_newest_run(stack: Stack, page: Page, model: str) -> None:
     box = chart(page).bounding_box()
     assert box
     page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 80)
@@ -145,7 +144,7 @@ def test_who_looks_at_the_newest_runs_goes_on_to_do_so(stack: Stack, page: Page,
     expect(chart(page)).to_have_attribute("aria-label", re.compile("accuracy from 50.0 % to 85.. %"))
 
 
-def test_the_last_hour_of_many_days_is_shown(stack: Stack, results: ResultStore, model: str, open_page: Open) -> None:
+def test_range_button_shows_last_hour(stack: Stack, results: ResultStore, model: str, open_page: OpenPage) -> None:
     due_at = NOON - timedelta(days=30)
     results.save([Result(model, due_at, due_at, "ok", accuracy=0.1, samples=1)])
     page = open_page(f"{stack.url}/models/{model}")
@@ -159,7 +158,7 @@ def test_the_last_hour_of_many_days_is_shown(stack: Stack, results: ResultStore,
     expect(page.locator("#chart output")).to_have_text("24 Nov 11:00 to 24 Nov 12:00, UTC")
 
 
-def test_a_chart_that_could_not_be_fetched_is_fetched_again(stack: Stack, model: str, open_page: Open) -> None:
+def test_chart_is_loaded_again_after_network_error(stack: Stack, model: str, open_page: OpenPage) -> None:
     page = open_page("about:blank")
     page.route("**/chart", lambda route: route.abort(), times=2)
     page.goto(f"{stack.url}/models/{model}")
@@ -167,7 +166,7 @@ def test_a_chart_that_could_not_be_fetched_is_fetched_again(stack: Stack, model:
     expect(page.locator("#chart .line")).to_be_visible()
 
 
-def test_the_runs_are_listed_page_by_page_with_what_was_missed(page: Page, model: str) -> None:
+def test_runs_are_paginated_with_missed_due_times(page: Page, model: str) -> None:
     rows = page.locator("#runs tbody tr:not(.missed)")
     expect(rows).to_have_count(50)
     expect(rows.nth(19)).to_contain_text("y_true holds null at position 0")
@@ -181,41 +180,43 @@ def test_the_runs_are_listed_page_by_page_with_what_was_missed(page: Page, model
     expect(rows).to_have_count(50)
 
 
-def test_what_is_deleted_here_can_be_undone_and_keeps_its_results(stack: Stack, page: Page, model: str) -> None:
+def test_delete_keeps_results_and_can_be_undone(stack: Stack, page: Page, model: str) -> None:
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_text("It has no schedule; its results stay.")).to_be_visible()
     expect(page.locator("#runs tbody tr").first).to_be_visible()
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_role("button", name="Pause")).to_be_visible(timeout=SOON)
+    expect(page.get_by_role("button", name="Pause")).to_be_visible(timeout=UPDATE_TIMEOUT)
 
 
-def test_an_open_dialog_stays_open_when_something_above_it_goes(stack: Stack, page: Page, model: str) -> None:
-    """So does one that is edited while a problem of the whole system ends."""
+def test_dialog_stays_open_when_element_above_is_removed(stack: Stack, page: Page, model: str) -> None:
+    """Such as the problems of the system."""
     page.get_by_role("button", name="Edit").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("Typed")
-    page.evaluate("document.querySelector('main').prepend(Object.assign(document.createElement('p'), { id: 'gone' }))")
+    page.evaluate(
+        "document.querySelector('main').prepend(Object.assign(document.createElement('p'), { id: 'removed' }))"
+    )
 
     run(stack.db, "UPDATE metrics_executions SET timezone = 'Europe/Warsaw' WHERE model_id = %s", model)
 
-    expect(page.locator("#model")).to_contain_text("Europe/Warsaw", timeout=SOON)
-    expect(page.locator("#gone")).to_have_count(0)
+    expect(page.locator("#model")).to_contain_text("Europe/Warsaw", timeout=UPDATE_TIMEOUT)
+    expect(page.locator("#removed")).to_have_count(0)
     assert dialog.evaluate("dialog => dialog.matches(':modal')")
     expect(dialog.get_by_label("Name")).to_be_focused()
     expect(dialog.get_by_label("Name")).to_have_value("Typed")
 
 
-def test_a_model_that_nobody_knows_is_said_to_be_unknown(stack: Stack, open_page: Open) -> None:
+def test_unknown_model_shows_error(stack: Stack, open_page: OpenPage) -> None:
     unknown = uuid.uuid4()
     page = open_page(f"{stack.url}/models/{unknown}")
 
     expect(page.get_by_text(f"model {unknown} has neither a schedule nor a result")).to_be_visible()
 
 
-def test_a_chart_that_cannot_be_had_is_asked_for_again(page: Page) -> None:
+def test_chart_is_loaded_again_after_error_response(page: Page) -> None:
     page.route("**/chart", lambda route: route.fulfill(status=503, json={"detail": "too many"}), times=2)
 
     page.reload()
 
     expect(page.locator("#chart .legend")).to_have_text("too many")
-    expect(page.locator("#chart .line")).to_be_visible(timeout=2 * SOON)
+    expect(page.locator("#chart .line")).to_be_visible(timeout=2 * UPDATE_TIMEOUT)

@@ -1,16 +1,14 @@
-"""The overview, as somebody uses it who has never read the README."""
+"""The overview in a browser: schedules are added, edited, paused, deleted and found."""
 
 import uuid
-from typing import Any
+from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import Open
+from tests.support.browser import UPDATE_TIMEOUT, OpenPage, row
 from tests.support.databases import log_labels, one, rows, run, schedule, wait_for
 from tests.support.service_stack import Stack
-
-SOON = 2000  # milliseconds in which changes have to show by themselves
 
 
 @pytest.fixture
@@ -19,24 +17,27 @@ def model() -> str:
 
 
 @pytest.fixture
-def page(stack: Stack, open_page: Open) -> Page:
+def page(stack: Stack, open_page: OpenPage) -> Page:
     return open_page(stack.url)
 
 
-def row(page: Page, model_id: str) -> Locator:
-    return page.locator(f"#model-{model_id}")
+class Schedule(NamedTuple):
+    name: str | None
+    cron_expression: str
+    timezone: str
+    enabled: bool
 
 
-def schedule_of(stack: Stack, model_id: str) -> tuple[Any, ...]:
-    [found] = rows(
+def stored_schedule(stack: Stack, model_id: str) -> Schedule:
+    [values] = rows(
         stack.db,
         "SELECT name, cron_expression, timezone, enabled FROM metrics_executions WHERE model_id = %s",
         model_id,
     )
-    return found
+    return Schedule(*values)
 
 
-def test_somebody_new_adds_a_schedule_and_sees_its_first_result_arrive(stack: Stack, page: Page, model: str) -> None:
+def test_new_schedule_shows_preview_and_first_result(stack: Stack, page: Page, model: str) -> None:
     log_labels(stack.db, "[1, 0]", "[1, 1]", model)
     expect(page.get_by_text("There is no schedule yet.")).to_be_visible()
 
@@ -53,41 +54,41 @@ def test_somebody_new_adds_a_schedule_and_sees_its_first_result_arrive(stack: St
     expect(preview.get_by_text("Every 15 minutes")).to_be_visible()
     page.get_by_role("button", name="Save").click()
 
-    expect(row(page, model)).to_contain_text("Churn <b>weekly</b>", timeout=SOON)
+    expect(row(page, model)).to_contain_text("Churn <b>weekly</b>", timeout=UPDATE_TIMEOUT)
     expect(row(page, model)).to_contain_text("in 30 s")
-    assert schedule_of(stack, model) == ("Churn <b>weekly</b>", "*/15 * * * *", "Europe/Warsaw", True)
+    assert stored_schedule(stack, model) == Schedule("Churn <b>weekly</b>", "*/15 * * * *", "Europe/Warsaw", True)
     stack.wait_until_scheduled()
     stack.set_minute("12:00")
     stack.wait_for_result(model, "12:00")
-    expect(row(page, model)).to_contain_text("50.0 %", timeout=SOON)
+    expect(row(page, model)).to_contain_text("50.0 %", timeout=UPDATE_TIMEOUT)
     expect(row(page, model).get_by_text("fine")).to_be_visible()
 
 
-def test_nonsense_is_refused_in_the_words_of_the_gate_and_changes_nothing(stack: Stack, page: Page, model: str) -> None:
+def test_invalid_cron_shows_error_of_validation_and_changes_nothing(stack: Stack, page: Page, model: str) -> None:
     schedule(stack.db, model, "0 9 * * mon-fri")
-    expect(row(page, model)).to_be_visible(timeout=SOON)
+    expect(row(page, model)).to_be_visible(timeout=UPDATE_TIMEOUT)
 
     row(page, model).get_by_role("button", name="Edit").click()
     cron = page.get_by_label("Cron expression")
     cron.fill("5/15 * * * *")
 
-    words = 'cron_expression "5/15 * * * *" is refused: minute "5/15" has a step without a range. Write 5-59/15.'
-    expect(page.locator("#cron_expression-error")).to_have_text(words)
+    message = 'cron_expression "5/15 * * * *" is refused: minute "5/15" has a step without a range. Write 5-59/15.'
+    expect(page.locator("#cron_expression-error")).to_have_text(message)
     expect(cron).to_have_attribute("aria-invalid", "true")
     page.get_by_role("button", name="Save").click()
-    expect(page.locator("#cron_expression-error")).to_have_text(words)
+    expect(page.locator("#cron_expression-error")).to_have_text(message)
     expect(page.get_by_role("dialog")).to_be_visible()
-    assert schedule_of(stack, model)[1] == "0 9 * * mon-fri"
+    assert stored_schedule(stack, model).cron_expression == "0 9 * * mon-fri"
 
     cron.fill("5-59/15 * * * *")
     expect(page.locator("#cron_expression-error")).to_be_hidden()
     page.get_by_role("button", name="Save").click()
-    expect(row(page, model)).to_contain_text("5-59/15 * * * *", timeout=SOON)
-    assert schedule_of(stack, model)[1] == "5-59/15 * * * *"
+    expect(row(page, model)).to_contain_text("5-59/15 * * * *", timeout=UPDATE_TIMEOUT)
+    assert stored_schedule(stack, model).cron_expression == "5-59/15 * * * *"
 
 
-def test_all_that_is_wrong_stays_said_after_a_try_to_save(page: Page) -> None:
-    """The API looks at the model id first."""
+def test_all_field_errors_stay_after_save(page: Page) -> None:
+    """The API validates the model id first."""
     page.get_by_role("button", name="New schedule").click()
     page.get_by_label("Cron expression").fill("5/15 * * * *")
     expect(page.locator("#cron_expression-error")).to_contain_text("Write 5-59/15.")
@@ -98,13 +99,13 @@ def test_all_that_is_wrong_stays_said_after_a_try_to_save(page: Page) -> None:
     expect(page.locator("#cron_expression-error")).to_contain_text("Write 5-59/15.")
 
 
-def test_the_filter_of_zones_offers_their_names(page: Page) -> None:
-    offered = page.locator("#zones option[value='Europe/Warsaw']")
+def test_zone_filter_suggests_time_zones(page: Page) -> None:
+    option = page.locator("#zones option[value='Europe/Warsaw']")
 
-    expect(offered).to_have_count(1)
+    expect(option).to_have_count(1)
 
 
-def test_the_dialog_marks_the_nights_of_daylight_saving(stack: Stack, page: Page) -> None:
+def test_preview_marks_dst_transition(stack: Stack, page: Page) -> None:
     page.get_by_role("button", name="New schedule").click()
     page.get_by_label("Cron expression").fill("30 2 28-29 3 *")
     page.get_by_role("combobox", name="Time zone").fill("Europe/Warsaw")
@@ -114,7 +115,7 @@ def test_the_dialog_marks_the_nights_of_daylight_saving(stack: Stack, page: Page
     expect(moved).to_contain_text("clock change: moved from 02:30")
 
 
-def test_what_somebody_else_changed_meanwhile_is_not_overwritten(stack: Stack, page: Page, model: str) -> None:
+def test_concurrent_change_is_not_overwritten(stack: Stack, page: Page, model: str) -> None:
     schedule(stack.db, model)
     row(page, model).get_by_role("button", name="Edit").click()
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -124,10 +125,10 @@ def test_what_somebody_else_changed_meanwhile_is_not_overwritten(stack: Stack, p
     page.get_by_role("button", name="Save").click()
 
     expect(page.get_by_role("alert")).to_contain_text("Somebody changed or deleted this schedule meanwhile")
-    assert schedule_of(stack, model)[1] == "7 * * * *"
+    assert stored_schedule(stack, model).cron_expression == "7 * * * *"
 
 
-def test_a_model_that_has_a_schedule_does_not_get_another_one_by_mistake(stack: Stack, page: Page, model: str) -> None:
+def test_existing_schedule_is_not_replaced_by_new_one(stack: Stack, page: Page, model: str) -> None:
     schedule(stack.db, model)
 
     page.get_by_role("button", name="New schedule").click()
@@ -136,40 +137,40 @@ def test_a_model_that_has_a_schedule_does_not_get_another_one_by_mistake(stack: 
     page.get_by_role("button", name="Save").click()
 
     expect(page.get_by_role("alert")).to_contain_text("This model has a schedule already")
-    assert schedule_of(stack, model)[1] == "* * * * *"
+    assert stored_schedule(stack, model).cron_expression == "* * * * *"
 
 
-def test_pause_and_resume_and_run_now(stack: Stack, page: Page, model: str) -> None:
+def test_pause_run_and_resume_update_row(stack: Stack, page: Page, model: str) -> None:
     log_labels(stack.db, '["a"]', '["a"]', model)
     schedule(stack.db, model, "@yearly")
 
     row(page, model).get_by_role("button", name="Pause").click()
-    expect(row(page, model).get_by_text("paused", exact=True)).to_be_visible(timeout=SOON)
-    assert schedule_of(stack, model)[3] is False
+    expect(row(page, model).get_by_text("paused", exact=True)).to_be_visible(timeout=UPDATE_TIMEOUT)
+    assert stored_schedule(stack, model).enabled is False
 
     row(page, model).get_by_role("button", name="Run").click()
     expect(row(page, model)).to_contain_text("100.0 %")
 
     row(page, model).get_by_role("button", name="Resume").click()
-    expect(row(page, model).get_by_text("fine", exact=True)).to_be_visible(timeout=SOON)
-    assert schedule_of(stack, model)[3] is True
+    expect(row(page, model).get_by_text("fine", exact=True)).to_be_visible(timeout=UPDATE_TIMEOUT)
+    assert stored_schedule(stack, model).enabled is True
 
 
-def test_a_schedule_is_deleted_and_comes_back(stack: Stack, page: Page, model: str) -> None:
+def test_undo_restores_deleted_schedule(stack: Stack, page: Page, model: str) -> None:
     schedule(stack.db, model, "0 9 * * *", "Europe/Warsaw")
     run(stack.db, "UPDATE metrics_executions SET name = 'Fraud', enabled = false WHERE model_id = %s", model)
-    before = schedule_of(stack, model)
+    before = stored_schedule(stack, model)
 
     row(page, model).get_by_role("button", name="Delete").click()
-    expect(row(page, model)).to_have_count(0, timeout=SOON)
+    expect(row(page, model)).to_have_count(0, timeout=UPDATE_TIMEOUT)
     assert one(stack.db, "SELECT count(*) FROM metrics_executions WHERE model_id = %s", model) == 0
     page.get_by_role("button", name="Undo").click()
 
-    expect(row(page, model)).to_contain_text("Fraud", timeout=SOON)
-    assert schedule_of(stack, model) == before
+    expect(row(page, model)).to_contain_text("Fraud", timeout=UPDATE_TIMEOUT)
+    assert stored_schedule(stack, model) == before
 
 
-def test_it_can_be_used_by_the_keyboard_alone(stack: Stack, page: Page, model: str) -> None:
+def test_schedule_is_added_by_keyboard(stack: Stack, page: Page, model: str) -> None:
     page.get_by_role("button", name="New schedule").focus()
     page.keyboard.press("Enter")
     page.keyboard.type(model)
@@ -179,7 +180,7 @@ def test_it_can_be_used_by_the_keyboard_alone(stack: Stack, page: Page, model: s
     page.keyboard.type("@daily")
     page.keyboard.press("Enter")
 
-    expect(row(page, model)).to_contain_text("Typed", timeout=SOON)
+    expect(row(page, model)).to_contain_text("Typed", timeout=UPDATE_TIMEOUT)
     expect(page.get_by_role("button", name="New schedule")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -187,7 +188,7 @@ def test_it_can_be_used_by_the_keyboard_alone(stack: Stack, page: Page, model: s
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
-def test_the_focus_stays_on_what_somebody_uses_by_keyboard(stack: Stack, page: Page, model: str) -> None:
+def test_focus_follows_actions_by_keyboard(stack: Stack, page: Page, model: str) -> None:
     schedule(stack.db, model, "@daily")
 
     row(page, model).get_by_role("button", name="Pause").press("Enter")
@@ -202,25 +203,27 @@ def test_the_focus_stays_on_what_somebody_uses_by_keyboard(stack: Stack, page: P
     expect(row(page, model).get_by_role("button", name="Delete")).to_be_focused()
 
 
-def test_a_save_that_takes_long_leaves_the_next_dialog_alone(stack: Stack, page: Page, model: str) -> None:
-    """It says by itself what came of it."""
+def test_slow_save_does_not_affect_next_dialog(stack: Stack, page: Page, model: str) -> None:
+    """Its outcome is shown in a toast."""
     other = str(uuid.uuid4())
-    # In one statement: if one row came after the other, it might take its place under the pointer.
+    # In one statement: if one row came after the other, it might move the other one under the pointer.
     insert = "INSERT INTO metrics_executions (model_id, cron_expression) VALUES (%s, '@daily'), (%s, '@hourly')"
     run(stack.db, insert, model, other)
-    held: list[Route] = []
-    page.route("**/schedule/*", lambda it: held.append(it) if it.request.method == "PATCH" else it.fallback())
+    delayed: list[Route] = []
+    page.route(
+        "**/schedule/*", lambda route: delayed.append(route) if route.request.method == "PATCH" else route.fallback()
+    )
     dialog, save = page.get_by_role("dialog"), page.get_by_role("button", name="Save")
-    for each in (model, other):
-        row(page, each).get_by_role("button", name="Edit").click()
+    for model_id in (model, other):
+        row(page, model_id).get_by_role("button", name="Edit").click()
         expect(dialog).to_be_visible()
-        if each == model:
+        if model_id == model:
             save.dblclick()
             page.keyboard.press("Escape")
     run(stack.db, "UPDATE metrics_executions SET name = 'Meanwhile' WHERE model_id = %s", model)
 
-    [route] = held
-    route.continue_()
+    [save_request] = delayed
+    save_request.continue_()
 
     expect(page.locator(".toast.bad")).to_contain_text("The schedule is not saved: ")
     expect(dialog).to_be_visible()
@@ -228,39 +231,39 @@ def test_a_save_that_takes_long_leaves_the_next_dialog_alone(stack: Stack, page:
     expect(page.locator("#dialog-error")).to_be_empty()
 
 
-def test_sql_shows_by_itself_and_the_focus_stays_where_it_is(stack: Stack, page: Page, model: str) -> None:
+def test_change_in_sql_is_shown_and_keeps_focus(stack: Stack, page: Page, model: str) -> None:
     schedule(stack.db, model, "@daily")
     button = row(page, model).get_by_role("button", name="Edit")
-    expect(button).to_be_visible(timeout=SOON)
+    expect(button).to_be_visible(timeout=UPDATE_TIMEOUT)
     button.focus()
-    page.evaluate("window.stillThere = true")
+    page.evaluate("window.wasNotReloaded = true")
 
     run(stack.db, "UPDATE metrics_executions SET name = 'Renamed in psql' WHERE model_id = %s", model)
     schedule(stack.db, str(uuid.UUID(int=1)), "@hourly")
 
-    expect(row(page, model)).to_contain_text("Renamed in psql", timeout=SOON)
-    expect(row(page, str(uuid.UUID(int=1)))).to_be_visible(timeout=SOON)
+    expect(row(page, model)).to_contain_text("Renamed in psql", timeout=UPDATE_TIMEOUT)
+    expect(row(page, str(uuid.UUID(int=1)))).to_be_visible(timeout=UPDATE_TIMEOUT)
     expect(button).to_be_focused()
-    assert page.evaluate("window.stillThere")
+    assert page.evaluate("window.wasNotReloaded")
 
 
-def test_the_focus_stays_where_it_is_when_a_row_above_goes(stack: Stack, page: Page) -> None:
+def test_removal_of_row_above_keeps_focus(stack: Stack, page: Page) -> None:
     first, second = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
     schedule(stack.db, first, "@daily")
     schedule(stack.db, second, "@daily")
     button = row(page, second).get_by_role("button", name="Edit")
-    expect(button).to_be_visible(timeout=SOON)
+    expect(button).to_be_visible(timeout=UPDATE_TIMEOUT)
     button.focus()
 
     run(stack.db, "DELETE FROM metrics_executions WHERE model_id = %s", first)
 
-    expect(row(page, first)).to_have_count(0, timeout=SOON)
+    expect(row(page, first)).to_have_count(0, timeout=UPDATE_TIMEOUT)
     expect(button).to_be_focused()
 
 
-def test_a_page_whose_server_is_away_says_so_and_goes_on_by_itself(stack: Stack, page: Page, model: str) -> None:
+def test_page_shows_outage_and_recovers(stack: Stack, page: Page, model: str) -> None:
     schedule(stack.db, model, "@daily")
-    expect(row(page, model)).to_be_visible(timeout=SOON)
+    expect(row(page, model)).to_be_visible(timeout=UPDATE_TIMEOUT)
 
     stack.services["api"].kill()
     banner = page.locator("#stale")
@@ -274,45 +277,45 @@ def test_a_page_whose_server_is_away_says_so_and_goes_on_by_itself(stack: Stack,
     expect(banner).to_be_hidden()
 
 
-def test_filters_find_by_name_by_id_and_by_state(stack: Stack, page: Page) -> None:
+def test_filters_match_name_id_and_status(stack: Stack, page: Page) -> None:
     ids = [str(uuid.UUID(int=number << 100 | 7)) for number in range(1, 5)]
     for number, model_id in enumerate(ids):
         schedule(stack.db, model_id, "@daily")
         run(stack.db, "UPDATE metrics_executions SET name = %s WHERE model_id = %s", f"Model 100% {number}", model_id)
     run(stack.db, "UPDATE metrics_executions SET enabled = false WHERE model_id = %s", ids[3])
-    found = page.locator("tbody tr[id^=model]")
-    expect(found).to_have_count(4)
+    matching = page.locator("tbody tr[id^=model]")
+    expect(matching).to_have_count(4)
 
     search = page.get_by_role("searchbox")
     for text, expected in (("mODEL 100% 2", [2]), (ids[1][:9], [1]), ("100% ", [0, 1, 2, 3]), ("100_", [])):
         search.fill(text)
         search.press("Enter")
-        expect(found).to_have_count(len(expected))
+        expect(matching).to_have_count(len(expected))
         for number in expected:
             expect(row(page, ids[number])).to_be_visible()
     expect(page.get_by_text("No schedule fits these filters.")).to_be_visible()
 
     page.get_by_role("link", name="Clear").click()
     page.get_by_role("link", name="paused").click()
-    expect(found).to_have_count(1)
+    expect(matching).to_have_count(1)
     expect(row(page, ids[3])).to_be_visible()
 
 
-def test_requested_run_is_not_called_running_while_no_scheduler_lives(
-    stack: Stack, page: Page, model: str, open_page: Open
+def test_run_request_is_shown_while_scheduler_is_down(
+    stack: Stack, page: Page, model: str, open_page: OpenPage
 ) -> None:
     log_labels(stack.db, '["a"]', '["a"]', model)
     schedule(stack.db, model, "@yearly")
     run(stack.db, "UPDATE metrics_executions SET name = 'Spam filter' WHERE model_id = %s", model)
-    detail = open_page(f"{stack.url}/models/{model}")
+    model_page = open_page(f"{stack.url}/models/{model}")
     stack.services["scheduler"].kill()
 
     row(page, model).get_by_role("button", name="Run").click()
 
     expect(page.locator(".toast")).to_contain_text("Spam filter: run requested.")
-    expect(row(page, model)).to_contain_text("run requested 11:59:30 UTC", timeout=SOON)
-    expect(detail.locator("#model")).to_contain_text("run requested 11:59:30 UTC", timeout=SOON)
+    expect(row(page, model)).to_contain_text("run requested 11:59:30 UTC", timeout=UPDATE_TIMEOUT)
+    expect(model_page.locator("#model")).to_contain_text("run requested 11:59:30 UTC", timeout=UPDATE_TIMEOUT)
     stack.services["scheduler"].start()
     expect(row(page, model)).to_contain_text("100.0 %", timeout=20_000)
-    for shown in (row(page, model), detail.locator("#model")):
-        expect(shown).not_to_contain_text("run requested")
+    for element in (row(page, model), model_page.locator("#model")):
+        expect(element).not_to_contain_text("run requested")

@@ -1,0 +1,74 @@
+"""Statistics are counted in the background, once a minute for all clients."""
+
+import time
+
+import pytest
+
+from api.pages import statistics_cache
+from api.pages.statistics_cache import StatisticsCache
+from api.settings import Settings
+from tests.support.databases import DEADLINE, Connection, Databases, schedule_many, wait_for
+
+UNAVAILABLE_REDIS = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture
+def api_url(databases: Databases, database_url: str, db: Connection) -> str:
+    return databases.url_as("metrics_api", database_url)
+
+
+def settings(api_url: str, redis_url: str) -> Settings:
+    return Settings.from_env({"DATABASE_URL": api_url, "REDIS_URL": redis_url})
+
+
+def get_total(cache: StatisticsCache, timeout: float = 0.0) -> int:
+    """Return the number of schedules; -1 without statistics."""
+    counts = cache.get(timeout)
+    return counts.total if counts else -1
+
+
+def test_schedules_are_counted_once_a_minute_for_all_clients(
+    api_url: str, redis_url: str, db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = StatisticsCache(settings(api_url, redis_url))
+    schedule_many(db, 3)
+
+    first = [cache.get(DEADLINE) for _ in range(5)]
+    schedule_many(db, 1)
+    second = cache.get(DEADLINE)
+    monkeypatch.setattr(statistics_cache, "REFRESH_INTERVAL", 0.05)
+    time.sleep(0.1)
+
+    assert {counts and counts.total for counts in first} == {3}
+    assert second is first[0]
+    wait_for(lambda: get_total(cache) == 4)
+
+
+def test_failed_count_is_retried_and_returns_none(
+    api_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = StatisticsCache(settings(api_url, UNAVAILABLE_REDIS))
+    assert cache.get(0.2) is None
+
+    monkeypatch.setattr(cache, "_settings", settings(api_url, redis_url))
+    monkeypatch.setattr(statistics_cache, "REFRESH_INTERVAL", 0.05)
+
+    wait_for(lambda: get_total(cache) == 0)
+
+
+def test_old_statistics_are_not_returned(
+    api_url: str, redis_url: str, db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No page was open for a while, or counting fails."""
+    cache = StatisticsCache(settings(api_url, redis_url))
+    assert get_total(cache, DEADLINE) == 0
+    monkeypatch.setattr(statistics_cache, "REFRESH_INTERVAL", 0.05)
+    monkeypatch.setattr(statistics_cache, "MAX_AGE", 0.1)
+    schedule_many(db, 3)
+    time.sleep(0.2)
+
+    assert get_total(cache, DEADLINE) == 3
+
+    monkeypatch.setattr(cache, "_settings", settings(api_url, UNAVAILABLE_REDIS))
+    time.sleep(0.2)
+    assert cache.get(0.2) is None
