@@ -19,7 +19,7 @@ from devstack import postgres as local_postgres
 from devstack import redis as local_redis
 from devstack.ports import free_port
 from sql.apply import PASSWORD_VARIABLES, apply
-from tests.support.databases import Connection, Databases, one, rows, wait_for
+from tests.support.databases import Connection, Databases, fetch_all, fetch_value, wait_for
 from tests.support.processes import Service, running_service
 
 # The state that a scheduler would leave.
@@ -114,7 +114,7 @@ def running_api(schedules: int, models: int) -> Iterator[ApiFixture]:
             api,
             db,
             queue.url,
-            one(db, "SHOW server_version"),
+            fetch_value(db, "SHOW server_version"),
             schedules,
             model_ids,
             cron_expressions,
@@ -127,9 +127,9 @@ def fill(db: Connection, redis_url: str, schedules: int, models: int) -> tuple[l
         cursor.execute(INSERT_SCHEDULES, {"count": schedules})
         cursor.execute("VACUUM ANALYZE metrics_executions")
         cursor.execute("VACUUM ANALYZE crons")
-    model_ids = [row[0] for row in rows(db, "SELECT model_id::text FROM metrics_executions LIMIT %s", models)]
-    cron_expressions = [row[0] for row in rows(db, "SELECT cron_expression FROM crons")]
-    due_at = one(db, "SELECT due_at FROM fires")
+    model_ids = [row[0] for row in fetch_all(db, "SELECT model_id::text FROM metrics_executions LIMIT %s", models)]
+    cron_expressions = [row[0] for row in fetch_all(db, "SELECT cron_expression FROM crons")]
+    due_at = fetch_value(db, "SELECT due_at FROM fires")
     store = ResultStore(create_client(redis_url))
     for start in range(0, len(model_ids), 10_000):
         batch = model_ids[start : start + 10_000]

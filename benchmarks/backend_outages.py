@@ -9,7 +9,7 @@ from benchmarks.packet_loss import LossyProxy
 from benchmarks.scenario_report import LABELS, MINUTE, MODELS, ScenarioReport, current_minute, expect, sleep_until
 from benchmarks.stack import Stack
 from devstack.services import SCHEDULER, WORKER
-from tests.support.databases import one, rows
+from tests.support.databases import fetch_all, fetch_value
 from tests.support.processes import Service
 from tests.support.workers import insert_large_batch
 
@@ -49,7 +49,7 @@ def backend_outage(stack: Stack, report: ScenarioReport, outage: Outage, second:
     model_ids = insert_large_batch(stack.db, MODELS, LABELS)
     with LossyProxy(stack.databases.server.url if outage.server == "PostgreSQL" else stack.queue.url) as network:
         worker = start_processes(stack, outage, network)
-        first = expect("a fire", lambda: one(stack.db, "SELECT min(due_at) FROM fires"), 90)
+        first = expect("a fire", lambda: fetch_value(stack.db, "SELECT min(due_at) FROM fires"), 90)
         expect("results before the outage", lambda: stack.has_results(model_ids, first))
         sleep_until(first + timedelta(seconds=second))
         received = count_received(worker)
@@ -103,7 +103,7 @@ def first_heartbeat(stack: Stack, outage: Outage, ended_at: float) -> float:
     """Return the time of the first heartbeat without an error after the outage, in epoch seconds."""
 
     def heartbeat_at() -> float | None:
-        heartbeats = rows(stack.db, HEARTBEAT_AT, ended_at, ended_at, outage.server == "PostgreSQL")
+        heartbeats = fetch_all(stack.db, HEARTBEAT_AT, ended_at, ended_at, outage.server == "PostgreSQL")
         return heartbeats[0][0] if heartbeats else None
 
     return expect("a heartbeat", heartbeat_at)
@@ -111,7 +111,7 @@ def first_heartbeat(stack: Stack, outage: Outage, ended_at: float) -> float:
 
 def check_fires(stack: Stack, outage: Outage, due_times: Sequence[datetime], missed: int, received: int) -> list[str]:
     """Return defects of the fires since the outage, and of the messages received; prints both."""
-    fires = rows(stack.db, FIRES)[1:]
+    fires = fetch_all(stack.db, FIRES)[1:]
     summary = ", ".join(
         f"{due_at:%H:%M} in {messages} messages ({skipped} skipped)" for due_at, _, _, messages, skipped in fires
     )

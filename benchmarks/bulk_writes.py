@@ -15,7 +15,7 @@ from benchmarks.measurements import Measurements, Options, Stopwatch, run_benchm
 from benchmarks.row_sizes import add_row_sizes
 from benchmarks.stack import Stack, running
 from devstack.services import SCHEDULER
-from tests.support.databases import one, run, wait_for
+from tests.support.databases import execute, fetch_value, wait_for
 
 SCHEDULES = 1_000_000
 WATCHED_MODELS = 10  # run each minute, and not changed by the statements
@@ -64,11 +64,11 @@ def benchmark(measurements: Measurements, options: Options) -> None:
     schedules = options.scaled(SCHEDULES)
     with running(SETTINGS) as stack:
         measurements.describe_environment(stack.db)
-        run(stack.db, "SET synchronous_commit = off")  # setting the clock must not wait for the disk
-        path = Path(one(stack.db, "SHOW data_directory")) / "schedules.tsv"
-        run(stack.db, EXPORT.format(schedules=schedules, path=path))
-        run(stack.db, STATEMENTS["COPY"].format(path=path))
-        run(stack.db, "VACUUM ANALYZE metrics_executions")
+        execute(stack.db, "SET synchronous_commit = off")  # setting the clock must not wait for the disk
+        path = Path(fetch_value(stack.db, "SHOW data_directory")) / "schedules.tsv"
+        execute(stack.db, EXPORT.format(schedules=schedules, path=path))
+        execute(stack.db, STATEMENTS["COPY"].format(path=path))
+        execute(stack.db, "VACUUM ANALYZE metrics_executions")
         add_row_sizes(measurements, stack.db, "metrics_executions", f"{schedules:,} rows")
         for _ in range(options.runs):
             run_without_triggers(stack, path, statement_runs)
@@ -83,19 +83,19 @@ def benchmark(measurements: Measurements, options: Options) -> None:
 
 
 def run_without_triggers(stack: Stack, path: Path, statement_runs: dict[str, StatementRuns]) -> None:
-    run(stack.db, PREPARE.format(triggers="DISABLE", now=START, watched=WATCHED_MODELS))
+    execute(stack.db, PREPARE.format(triggers="DISABLE", now=START, watched=WATCHED_MODELS))
     for name, statement in STATEMENTS.items():
         with Stopwatch() as stopwatch:
-            run(stack.db, statement.format(path=path))
+            execute(stack.db, statement.format(path=path))
         statement_runs[name].without_triggers.append(stopwatch.seconds)
-        run(stack.db, "VACUUM metrics_executions")
+        execute(stack.db, "VACUUM metrics_executions")
 
 
 def run_with_triggers(stack: Stack, path: Path, statement_runs: dict[str, StatementRuns]) -> None:
-    run(stack.db, PREPARE.format(triggers="ENABLE", now=START, watched=WATCHED_MODELS))
+    execute(stack.db, PREPARE.format(triggers="ENABLE", now=START, watched=WATCHED_MODELS))
     stack.client.flushall()
     scheduler = stack.start("scheduler", SCHEDULER)
-    wait_for(lambda: one(stack.db, "SELECT count(next_due_at) FROM crons") == 1, seconds=TIMEOUT)
+    wait_for(lambda: fetch_value(stack.db, "SELECT count(next_due_at) FROM crons") == 1, seconds=TIMEOUT)
     due_at = START + MINUTE
     for name, statement in STATEMENTS.items():
         runs = statement_runs[name]
@@ -108,7 +108,7 @@ def run_with_triggers(stack: Stack, path: Path, statement_runs: dict[str, Statem
             due_at += MINUTE
         thread.join()
         runs.with_triggers.append(thread.seconds)
-        run(stack.db, "VACUUM metrics_executions")
+        execute(stack.db, "VACUUM metrics_executions")
     stack.unwatch(scheduler)
     scheduler.stop()
 
@@ -125,7 +125,7 @@ class StatementThread(threading.Thread):
 
     def run(self) -> None:
         with Stopwatch() as stopwatch:
-            run(self._db, self._statement)
+            execute(self._db, self._statement)
         self._db.close()
         self.seconds = stopwatch.seconds
 
@@ -134,8 +134,8 @@ def measure_lag(stack: Stack, due_at: datetime) -> float | None:
     """Return the lag of a due time in milliseconds; None if the clock itself was set too late."""
     due_time = simulated_clock.set_before(stack.db, due_at, LEAD)
     was_set_in_time = time.time() < due_time.real_time
-    wait_for(lambda: one(stack.db, "SELECT count(*) FROM fires WHERE due_at = %s", due_at), seconds=TIMEOUT)
-    return float(one(stack.db, LAG, due_at)) if was_set_in_time else None
+    wait_for(lambda: fetch_value(stack.db, "SELECT count(*) FROM fires WHERE due_at = %s", due_at), seconds=TIMEOUT)
+    return float(fetch_value(stack.db, LAG, due_at)) if was_set_in_time else None
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from devstack import postgres as local_postgres
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.support import cron_model
 from tests.support.cron_strings import valid_expression
-from tests.support.databases import Connection, one, run
+from tests.support.databases import Connection, execute, fetch_value
 from tests.support.postgres_servers import OLDEST_POSTGRES
 
 USUAL_EXPRESSIONS = [
@@ -136,7 +136,8 @@ def measure_validation_trigger(binaries: Path | None, runs: int) -> None:
         apply(server.url, passwords={role: secrets.token_urlsafe(9) for role in PASSWORD_VARIABLES}, test_data=False)
         db = psycopg2.connect(server.url)
         db.autocommit = True
-        print(f"\nPostgreSQL {one(db, 'SHOW server_version')}: {ROWS:,} rows in one statement, medians of {runs} runs")
+        version = fetch_value(db, "SHOW server_version")
+        print(f"\nPostgreSQL {version}: {ROWS:,} rows in one statement, medians of {runs} runs")
         for label, expression in CRON_EXPRESSIONS.items():
             statements = {
                 "insert": INSERT.format(expression=expression, rows=ROWS),
@@ -155,12 +156,12 @@ def measure_statements(db: Connection, triggers: str, statements: dict[str, str]
     """Return the median of each statement in seconds, with the triggers enabled or disabled."""
     times: dict[str, list[float]] = {name: [] for name in statements}
     for _ in range(runs):
-        run(db, f"TRUNCATE metrics_executions; ALTER TABLE metrics_executions {triggers} TRIGGER USER; CHECKPOINT")
+        execute(db, f"TRUNCATE metrics_executions; ALTER TABLE metrics_executions {triggers} TRIGGER USER; CHECKPOINT")
         for name, statement in statements.items():
             with Stopwatch() as stopwatch:
-                run(db, statement)
+                execute(db, statement)
             times[name].append(stopwatch.seconds)
-            run(db, "VACUUM metrics_executions")
+            execute(db, "VACUUM metrics_executions")
     return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 

@@ -20,7 +20,7 @@ from core.results.keys import results_key
 from core.results.models import Result
 from core.results.repository import ResultStore
 from devstack.services import SCHEDULER, WORKER
-from tests.support.databases import one, rows, run, wait_for
+from tests.support.databases import execute, fetch_all, fetch_value, wait_for
 from tests.support.processes import Service, peak_memory
 
 MODELS, LABELS = 20_000, 1000
@@ -157,10 +157,10 @@ class Pipeline:
 
     def replace_schedules(self, models: int) -> None:
         """Delete all schedules and label rows, and insert schedules of so many models."""
-        run(self._stack.db, "DELETE FROM metrics_executions; DELETE FROM results")
-        run(self._stack.db, INSERT_SCHEDULES, models)
-        run(self._stack.db, "VACUUM ANALYZE metrics_executions")
-        wait_for(lambda: one(self._stack.db, "SELECT count(next_due_at) FROM crons") == 1, seconds=60)
+        execute(self._stack.db, "DELETE FROM metrics_executions; DELETE FROM results")
+        execute(self._stack.db, INSERT_SCHEDULES, models)
+        execute(self._stack.db, "VACUUM ANALYZE metrics_executions")
+        wait_for(lambda: fetch_value(self._stack.db, "SELECT count(next_due_at) FROM crons") == 1, seconds=60)
 
     def log_label_rows(self, labels: int, variants: int, label_format: str = "{}") -> list[float]:
         """Insert a label row of each model; returns the accuracy of each variant."""
@@ -170,13 +170,13 @@ class Pipeline:
         y_true_json, y_pred_json = (
             [f"[{', '.join(texts[label] for label in row)}]" for row in column] for column in (y_true, y_pred)
         )
-        run(self._stack.db, INSERT_LABEL_ROWS, y_true_json, y_pred_json, variants)
-        run(self._stack.db, "VACUUM ANALYZE results")
+        execute(self._stack.db, INSERT_LABEL_ROWS, y_true_json, y_pred_json, variants)
+        execute(self._stack.db, "VACUUM ANALYZE results")
         return [sum(map(int.__eq__, true, pred)) / labels for true, pred in zip(y_true, y_pred, strict=True)]
 
     def fire(self) -> float:
         """Let the next due time come; returns the seconds until the last result is in Redis, by the real clock."""
-        models = one(self._stack.db, "SELECT count(*) FROM metrics_executions")
+        models = fetch_value(self._stack.db, "SELECT count(*) FROM metrics_executions")
         before = self._count_results()
         due_time = simulated_clock.set_before(self._stack.db, self._due_at, LEAD)
         self._fired_at, self._due_at = self._due_at, self._due_at + timedelta(hours=1)
@@ -189,7 +189,9 @@ class Pipeline:
 
     def check(self, accuracies: list[float], labels: int) -> None:
         """Exit unless each model has the right result of the last due time."""
-        models = rows(self._stack.db, "SELECT model_id::text, 1 + id %% %s FROM metrics_executions", len(accuracies))
+        models = fetch_all(
+            self._stack.db, "SELECT model_id::text, 1 + id %% %s FROM metrics_executions", len(accuracies)
+        )
         results = self._results.latest_of([model_id for model_id, _ in models])
         for (model_id, variant), result in zip(models, results, strict=True):
             expected = (self._fired_at, "ok", labels, accuracies[variant - 1])

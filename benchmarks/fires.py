@@ -13,7 +13,7 @@ from benchmarks.measurements import Measurements, Options, run_benchmark
 from benchmarks.million_schedules import MODELS, SPECS, fill, make_due, peak_mib, reset, start_scheduler
 from benchmarks.stack import Stack, running
 from core.queue.keys import QUEUE
-from tests.support.databases import one, rows, wait_for
+from tests.support.databases import fetch_all, fetch_value, wait_for
 
 LEAD = timedelta(seconds=1)  # from setting the clock to the due time
 POLL_INTERVAL = 0.001  # seconds
@@ -71,16 +71,16 @@ def benchmark(measurements: Measurements, options: Options) -> None:
 
 def fire(stack: Stack, first: int, last: int) -> Delays:
     """Make these cron specs due, measure, and empty the queue."""
-    due_at: datetime = one(stack.db, UNUSED_DUE_TIME)
+    due_at: datetime = fetch_value(stack.db, UNUSED_DUE_TIME)
     make_due(stack.db, due_at, first, last)
-    due: int = one(stack.db, DUE_MODELS, due_at)
+    due: int = fetch_value(stack.db, DUE_MODELS, due_at)
     due_time = simulated_clock.set_before(stack.db, due_at, LEAD)
     first_delay = wait_for_message(stack) - due_time.real_time
-    [(models, messages, last_delay)] = wait_for(lambda: rows(stack.db, FIRE, due_at), seconds=120)
+    [(models, messages, last_delay)] = wait_for(lambda: fetch_all(stack.db, FIRE, due_at), seconds=120)
     queued = stack.client.llen(QUEUE)
     if not models == due > 0 or queued != messages:
         raise AssertionError(f"{due} models due, {models} sent in {messages} messages, {queued} messages in the queue")
-    wait_for(lambda: not one(stack.db, UNRECORDED_SPECS, due_at), seconds=60)
+    wait_for(lambda: not fetch_value(stack.db, UNRECORDED_SPECS, due_at), seconds=60)
     stack.client.delete(QUEUE)
     reset(stack.db)
     return Delays(first_delay * 1000, last_delay)

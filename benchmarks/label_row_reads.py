@@ -19,7 +19,7 @@ from benchmarks.row_sizes import add_row_sizes
 from benchmarks.stack import Stack, running
 from core import postgres
 from sql.apply import apply
-from tests.support.databases import model_ids, replace_database, run
+from tests.support.databases import execute, model_ids, replace_database
 from worker.queries import newest_rows
 
 ROWS_PER_MODEL = 100
@@ -83,15 +83,15 @@ def benchmark(measurements: Measurements, options: Options) -> None:
 def create_table(stack: Stack, models: int, labels: int) -> Table:
     """Create a database with schedules and label rows."""
     name = f"of_{models}_models_and_{labels}_labels"
-    run(stack.db, f"CREATE DATABASE {name}")
+    execute(stack.db, f"CREATE DATABASE {name}")
     url = replace_database(stack.databases.server.url, name)
     apply(url, passwords={}, test_data=False)
     with closing(psycopg2.connect(url)) as db:
         db.autocommit = True
-        run(db, FILL.format(models=models, labels=labels, rows=ROWS_PER_MODEL))
+        execute(db, FILL.format(models=models, labels=labels, rows=ROWS_PER_MODEL))
         apply(url, passwords={}, test_data=False)  # creates the index, without which filling is faster
         for table in ("metrics_executions", "results"):
-            run(db, f"VACUUM ANALYZE {table}")
+            execute(db, f"VACUUM ANALYZE {table}")
     return Table(models, labels, url)
 
 

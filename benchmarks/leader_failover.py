@@ -17,7 +17,7 @@ from benchmarks.stack import Stack
 from core.leader_lock import APPLICATION_NAME
 from devstack import redis as local_redis
 from devstack.services import SCHEDULER, WORKER
-from tests.support.databases import one, rows, run
+from tests.support.databases import execute, fetch_all, fetch_value
 from tests.support.processes import Service, is_leader
 from tests.support.workers import insert_large_batch
 
@@ -71,7 +71,7 @@ def leader_failover(stack: Stack, report: ScenarioReport, runs: int) -> None:
 def print_environment(stack: Stack) -> None:
     engine = local_redis.find_engine()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()},", end=" ")
-    print(f"PostgreSQL {one(stack.db, 'SHOW server_version')},", end=" ")
+    print(f"PostgreSQL {fetch_value(stack.db, 'SHOW server_version')},", end=" ")
     print(f"{engine.name} {'.'.join(map(str, engine.version))}; {MODELS} models due every minute;", end=" ")
     print(f"load average before: {os.getloadavg()[0]:.1f}\n", flush=True)
 
@@ -80,7 +80,7 @@ def wait_for_roles(stack: Stack, schedulers: Sequence[Service]) -> Roles:
     """Return the leader and its standby, at a random time after both have a session."""
 
     def roles() -> Roles | None:
-        sessions = [name for (name,) in rows(stack.db, "SELECT application_name FROM pg_stat_activity")]
+        sessions = [name for (name,) in fetch_all(stack.db, "SELECT application_name FROM pg_stat_activity")]
         connected = [
             scheduler for scheduler in schedulers if any(name.endswith(f":{scheduler.popen.pid}") for name in sessions)
         ]
@@ -105,8 +105,8 @@ def kill_leader(stack: Stack, schedulers: Sequence[Service]) -> float:
 def kill_waiting_leader(stack: Stack, schedulers: Sequence[Service]) -> float:
     leader, standby = wait_for_roles(stack, schedulers)
     with closing(psycopg2.connect(stack.databases.server.url)) as locking:
-        run(locking, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
-        expect("a leader that waits for a lock", lambda: one(stack.db, WAITING_LEADERS, APPLICATION_NAME))
+        execute(locking, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
+        expect("a leader that waits for a lock", lambda: fetch_value(stack.db, WAITING_LEADERS, APPLICATION_NAME))
         time.sleep(random.uniform(0, 1))
         seconds = measure(leader.kill, KILLED_WAITING, lambda: is_leader(stack.db, standby))
     leader.start()
@@ -132,8 +132,8 @@ def check_every_minute(stack: Stack, report: ScenarioReport, model_ids: Sequence
     last = current_minute()
     expect(f"the results of {last:%H:%M}", lambda: stack.has_results(model_ids, last))
     expect("an empty queue", lambda: not stack.remaining_messages(), 20)
-    first = one(stack.db, "SELECT min(due_at) FROM fires")
+    first = fetch_value(stack.db, "SELECT min(due_at) FROM fires")
     due_times = [first + MINUTE * number for number in range((last - first) // MINUTE + 1)]
-    if skipped := one(stack.db, "SELECT sum(skipped) FROM fires"):
+    if skipped := fetch_value(stack.db, "SELECT sum(skipped) FROM fires"):
         report.defects.append(f"{skipped} due times were skipped")
     report.defects += stack.wrong_results(model_ids, due_times)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from devstack.redis import find_engine
-from tests.support.databases import Connection, one
+from tests.support.databases import Connection, fetch_value
 
 PACKAGES = ("celery", "kombu", "redis", "psycopg2-binary", "scikit-learn", "numpy", "croniter")
 
@@ -53,7 +53,7 @@ class Measurements:
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "processor": f"{_processor()}, {os.cpu_count()} cores",
             "Python": platform.python_version(),
-            "PostgreSQL": one(db, "SHOW server_version"),
+            "PostgreSQL": fetch_value(db, "SHOW server_version"),
             "Redis": f"{engine.binary.name} {'.'.join(map(str, engine.version))}",
             **{package: version(package) for package in PACKAGES},
         }

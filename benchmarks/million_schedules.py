@@ -7,7 +7,7 @@ from benchmarks.stack import Stack
 from core.cron.time_zones import TZDATA_VERSION
 from core.queue.keys import CHECKPOINT_KEY
 from devstack.services import SCHEDULER
-from tests.support.databases import Connection, one, past_the_triggers, run, wait_for
+from tests.support.databases import Connection, bypass_triggers, execute, fetch_value, wait_for
 from tests.support.processes import Service, cpu_seconds, is_leader, peak_memory
 
 MODELS, SPECS = 1_000_000, 36_000
@@ -40,25 +40,25 @@ MAKE_NOTHING_DUE = """
 
 def fill(stack: Stack, models: int, specs: int) -> None:
     """Replace all schedules; in Redis and PostgreSQL, all messages count as sent."""
-    with past_the_triggers(stack.db):
-        run(stack.db, "TRUNCATE metrics_executions, crons, fires")
-        run(stack.db, INSERT_SCHEDULES, {"models": models, "specs": max(MIN_SPECS, specs)})
-        run(stack.db, INSERT_CRONS, {"next_due_at": DISTANT_FUTURE, "tzdata": TZDATA_VERSION})
+    with bypass_triggers(stack.db):
+        execute(stack.db, "TRUNCATE metrics_executions, crons, fires")
+        execute(stack.db, INSERT_SCHEDULES, {"models": models, "specs": max(MIN_SPECS, specs)})
+        execute(stack.db, INSERT_CRONS, {"next_due_at": DISTANT_FUTURE, "tzdata": TZDATA_VERSION})
     reset(stack.db)
-    stack.client.set(CHECKPOINT_KEY, one(stack.db, "SELECT now()").isoformat())
+    stack.client.set(CHECKPOINT_KEY, fetch_value(stack.db, "SELECT now()").isoformat())
 
 
 def make_due(db: Connection, due_at: datetime, first: int, last: int) -> None:
     """Set the next due time of the cron specs with these numbers (inclusive) to any time."""
-    run(db, MAKE_DUE, {"due_at": due_at, "first": first, "last": last})
+    execute(db, MAKE_DUE, {"due_at": due_at, "first": first, "last": last})
 
 
 def reset(db: Connection) -> None:
     """Make nothing due, and do the maintenance that PostgreSQL would otherwise do during a measurement."""
-    run(db, MAKE_NOTHING_DUE, {"next_due_at": DISTANT_FUTURE})
+    execute(db, MAKE_NOTHING_DUE, {"next_due_at": DISTANT_FUTURE})
     for table in ("metrics_executions", "crons", "fires"):
-        run(db, f"VACUUM ANALYZE {table}")
-    run(db, "CHECKPOINT")
+        execute(db, f"VACUUM ANALYZE {table}")
+    execute(db, "CHECKPOINT")
 
 
 def start_scheduler(stack: Stack) -> Service:

@@ -31,7 +31,7 @@ from benchmarks.page_viewers import PageViewers, SeenMark, ViewerResult
 from core.results.models import Result
 from core.results.repository import ResultStore
 from devstack.ports import HOST
-from tests.support.databases import rows, run, wait_for
+from tests.support.databases import execute, fetch_all, wait_for
 from tests.support.processes import cpu_seconds
 
 SCHEDULES, MODELS = 1_000_000, 100_000
@@ -127,11 +127,11 @@ def measure_response_times(api: ApiFixture, model_id: str, runs: int) -> dict[st
 def add_histories(api: ApiFixture) -> list[str]:
     """Add a history to the models on the first page, and return them."""
     models = [
-        row[0] for row in rows(api.db, "SELECT model_id::text FROM metrics_executions ORDER BY model_id LIMIT 200")
+        row[0] for row in fetch_all(api.db, "SELECT model_id::text FROM metrics_executions ORDER BY model_id LIMIT 200")
     ]
     with redis.Redis.from_url(api.redis_url) as client:
         store = ResultStore(client)
-        [[last_due_at]] = rows(api.db, "SELECT due_at FROM fires")
+        [[last_due_at]] = fetch_all(api.db, "SELECT due_at FROM fires")
         due_times = [last_due_at - timedelta(hours=hours) for hours in range(HISTORY)]
         for model in models:
             store.save(Result(model, at, at, "ok", 0.9 + hours / 1000, 1000) for hours, at in enumerate(due_times))
@@ -182,7 +182,7 @@ def measure_open_pages(api: ApiFixture, change: str, model_id: str, paths: Seque
         committed_at: dict[int, float] = {}  # by number, which is unique among all calls
         while time.monotonic() < started_at + seconds - 3 * CHANGE_INTERVAL or not committed_at:
             number = next(mark_numbers)
-            run(api.db, change, {"mark": f"mark-{number}-", "model_id": model_id})
+            execute(api.db, change, {"mark": f"mark-{number}-", "model_id": model_id})
             committed_at[number] = time.monotonic()
             time.sleep(min(CHANGE_INTERVAL, seconds / 4))
         cpu_share = (cpu_seconds(api.api_process.popen.pid) - cpu) / (time.monotonic() - started_at)

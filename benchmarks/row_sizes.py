@@ -1,7 +1,7 @@
 """Size of a table row on disk."""
 
 from benchmarks.measurements import Measurements
-from tests.support.databases import Connection, one
+from tests.support.databases import Connection, fetch_value
 
 PARTS = {
     "table": "pg_table_size('{0}')",
@@ -12,7 +12,7 @@ PARTS = {
 
 def add_row_sizes(measurements: Measurements, db: Connection, table: str, contents: str) -> None:
     """Add the bytes of a row, in the table and in its indexes; contents describes the rows."""
-    count = one(db, f"SELECT count(*) FROM {table}")
+    count = fetch_value(db, f"SELECT count(*) FROM {table}")
     for part, size in PARTS.items():
-        bytes_per_row = one(db, f"SELECT {size.format(table)}") / count
+        bytes_per_row = fetch_value(db, f"SELECT {size.format(table)}") / count
         measurements.add(f"{table}, {contents}, {part}", "B/row", [bytes_per_row])

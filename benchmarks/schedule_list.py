@@ -23,7 +23,7 @@ from core.results.repository import ResultStore
 from devstack import postgres as local_postgres
 from devstack import redis as local_redis
 from sql.apply import PASSWORD_VARIABLES, apply
-from tests.support.databases import Connection, one, rows, run
+from tests.support.databases import Connection, execute, fetch_all, fetch_value
 
 LIMIT = 100
 PAGES = 10  # from the first one, and as many from random cursors
@@ -102,9 +102,9 @@ def main() -> None:
         db = psycopg2.connect(server.url)
         db.autocommit = True
         client = redis.Redis.from_url(redis_server.url)
-        print(f"{platform.machine()}, PostgreSQL {one(db, 'SHOW server_version')}, {count:,} schedules")
+        print(f"{platform.machine()}, PostgreSQL {fetch_value(db, 'SHOW server_version')}, {count:,} schedules")
         measure_indexes(db, count)
-        run(db, "ALTER TABLE metrics_executions DISABLE TRIGGER USER")
+        execute(db, "ALTER TABLE metrics_executions DISABLE TRIGGER USER")
         for name, columns in TABLES.items():
             fill(db, columns, count)
             fill_crons_and_failures(client, db, failing_share=0.05 if name == USUAL else 1)
@@ -117,9 +117,9 @@ def main() -> None:
 
 def measure_without_scheduler(db: Connection, results: ResultStore) -> None:
     by_status = [filters for filters in ALL_FILTERS if filters.status in {"scheduled", "new", "late"}]
-    run(db, MAKE_ALL_LATE)
+    execute(db, MAKE_ALL_LATE)
     measure_pages(db, results, "usual, no scheduler running: all late", by_status)
-    run(db, "TRUNCATE crons")
+    execute(db, "TRUNCATE crons")
     measure_pages(db, results, "usual, just imported: all new", by_status)
 
 
@@ -127,17 +127,17 @@ def measure_indexes(db: Connection, count: int) -> None:
     """Insert all rows with the validation trigger, with the list's indexes and with that of the due models only."""
     with Stopwatch() as with_indexes:
         fill(db, {}, count)
-    size = one(db, "SELECT pg_indexes_size('metrics_executions')")
+    size = fetch_value(db, "SELECT pg_indexes_size('metrics_executions')")
     definitions = [
-        row[0] for row in rows(db, "SELECT pg_get_indexdef(unnest(%s::regclass[]))", LIST_INDEXES.split(", "))
+        row[0] for row in fetch_all(db, "SELECT pg_get_indexdef(unnest(%s::regclass[]))", LIST_INDEXES.split(", "))
     ]
-    run(db, f"DROP INDEX {LIST_INDEXES}; {CREATE_DUE_INDEX}")
+    execute(db, f"DROP INDEX {LIST_INDEXES}; {CREATE_DUE_INDEX}")
     with Stopwatch() as without_indexes:
         fill(db, {}, count)
-    size_without = one(db, "SELECT pg_indexes_size('metrics_executions')")
-    run(db, "TRUNCATE metrics_executions; DROP INDEX due_models")
+    size_without = fetch_value(db, "SELECT pg_indexes_size('metrics_executions')")
+    execute(db, "TRUNCATE metrics_executions; DROP INDEX due_models")
     for definition in definitions:
-        run(db, definition)
+        execute(db, definition)
     print(f"insert with the list's indexes: {with_indexes.seconds:.1f} s")
     print(f"insert with only the index of the due models: {without_indexes.seconds:.1f} s")
     print(f"size of all indexes: {size / 1e6:.0f} MB, without those of the list {size_without / 1e6:.0f} MB")
@@ -146,19 +146,19 @@ def measure_indexes(db: Connection, count: int) -> None:
 def fill(db: Connection, columns: dict[str, str], count: int) -> None:
     """Replace all rows."""
     expressions = {**USUAL_COLUMNS, **columns}
-    run(db, "TRUNCATE metrics_executions RESTART IDENTITY")
+    execute(db, "TRUNCATE metrics_executions RESTART IDENTITY")
     statement = INSERT.format(
         columns=", ".join(expressions), expressions=", ".join(expressions.values()), rows="{rows}"
     )
-    run(db, statement.format(rows=count))
+    execute(db, statement.format(rows=count))
 
 
 def fill_crons_and_failures(client: redis.Redis, db: Connection, failing_share: float) -> None:
     """Fill table crons, and make a share of the models fail since various times, or all of them since the same."""
     client.flushall()
-    run(db, FILL_CRONS)
-    run(db, "VACUUM ANALYZE metrics_executions, crons")
-    models = [model_id for (model_id,) in rows(db, "SELECT model_id::text FROM metrics_executions")]
+    execute(db, FILL_CRONS)
+    execute(db, "VACUUM ANALYZE metrics_executions, crons")
+    models = [model_id for (model_id,) in fetch_all(db, "SELECT model_id::text FROM metrics_executions")]
     rng = random.Random(4)
     failing = rng.sample(models, int(len(models) * failing_share))
     for start in range(0, len(failing), 10_000):
@@ -196,10 +196,10 @@ def measure_pages(db: Connection, results: ResultStore, table: str, filter_list:
 def random_cursors(db: Connection, filters: Filters) -> list[str]:
     """Return cursors deep in the table, or among the failing models."""
     rng = random.Random(5)
-    count = one(db, "SELECT max(id) FROM metrics_executions")
+    count = fetch_value(db, "SELECT max(id) FROM metrics_executions")
     ids = [rng.randint(1, count) for _ in range(PAGES)]
     query = "SELECT cron_expression, timezone, model_id::text FROM metrics_executions WHERE id = ANY (%s)"
-    keys = rows(db, query, ids)
+    keys = fetch_all(db, query, ids)
     if filters.status == "failing" and filters.cron is None and filters.zone is None:
         failures = [Failure(rng.choice([1.0, 500.0, 1764000000.0]), model_id) for _, _, model_id in keys]
         return [encode(filters, failure) for failure in failures]

@@ -23,7 +23,7 @@ from benchmarks.million_schedules import (
 from benchmarks.stack import Stack, running
 from core.queue.keys import QUEUE
 from devstack.services import SCHEDULER
-from tests.support.databases import one, rows, run, wait_for
+from tests.support.databases import execute, fetch_all, fetch_value, wait_for
 from tests.support.processes import Service, cpu_seconds
 
 FEW_SCHEDULES = 100
@@ -98,7 +98,7 @@ def measure_restarts(
 
 
 def restart(stack: Stack) -> Restart:
-    make_due(stack.db, one(stack.db, "SELECT now()"), 0, 0)
+    make_due(stack.db, fetch_value(stack.db, "SELECT now()"), 0, 0)
     subprocess.run(LOAD_FILES, check=True)  # the maintenance of a large table may have evicted them from the page cache
     with Stopwatch() as stopwatch:
         scheduler = stack.start("scheduler", SCHEDULER)
@@ -117,10 +117,10 @@ def measure_idling(stack: Stack, measurements: Measurements, options: Options, s
     time.sleep(min(STATISTICS_DELAY, seconds))
     cpu_per_minute, transactions_per_minute = [], []
     for _ in range(options.runs):
-        cpu, transactions = cpu_seconds(scheduler.popen.pid), one(stack.db, TRANSACTIONS)
+        cpu, transactions = cpu_seconds(scheduler.popen.pid), fetch_value(stack.db, TRANSACTIONS)
         time.sleep(seconds)
         cpu_per_minute.append((cpu_seconds(scheduler.popen.pid) - cpu) * 60 / seconds)
-        transactions_per_minute.append((one(stack.db, TRANSACTIONS) - transactions) * 60 / seconds)
+        transactions_per_minute.append((fetch_value(stack.db, TRANSACTIONS) - transactions) * 60 / seconds)
     measurements.add("idle at 1,000,000 schedules: processor time per minute", "s", cpu_per_minute, "at most 0.1")
     measurements.add("idle at 1,000,000 schedules: transactions per minute", "", transactions_per_minute, "at most 100")
 
@@ -136,16 +136,16 @@ def measure_edits(stack: Stack, measurements: Measurements, options: Options) ->
 def edit(stack: Stack, number: int) -> float:
     """Return the milliseconds from the commit of a new cron expression to its next due time."""
     cron_expression = f"{number % 60} {number // 60} 1 8 *"
-    run(stack.db, EDIT, cron_expression, number)
+    execute(stack.db, EDIT, cron_expression, number)
     with Stopwatch() as stopwatch:
-        while not one(stack.db, HAS_NEXT_DUE_TIME, cron_expression):
+        while not fetch_value(stack.db, HAS_NEXT_DUE_TIME, cron_expression):
             time.sleep(POLL_INTERVAL)
     return stopwatch.seconds * 1000
 
 
 def request_run(stack: Stack, number: int) -> float:
     """Return the milliseconds from the commit of a run request to the message."""
-    run(stack.db, REQUEST_RUN, number)
+    execute(stack.db, REQUEST_RUN, number)
     with Stopwatch() as stopwatch:
         wait_for_message(stack)
     stack.client.delete(QUEUE)
@@ -162,7 +162,7 @@ def measure_imports(stack: Stack, measurements: Measurements, options: Options, 
     for _ in range(options.runs):
         imports.append(import_specs(stack, options.scaled(SPECS)))
         stack.client.delete(QUEUE)
-        run(stack.db, DELETE_IMPORT)
+        execute(stack.db, DELETE_IMPORT)
         reset(stack.db)
         wait_until_idle(scheduler)
     seconds, max_lags = zip(*imports, strict=True)
@@ -173,16 +173,16 @@ def measure_imports(stack: Stack, measurements: Measurements, options: Options, 
 
 def import_specs(stack: Stack, specs: int) -> Import:
     """Import new cron specs by one statement, while others are due."""
-    run(stack.db, IMPORT, specs)
+    execute(stack.db, IMPORT, specs)
     with Stopwatch() as stopwatch:
-        now: datetime = one(stack.db, "SELECT now()")
+        now: datetime = fetch_value(stack.db, "SELECT now()")
         due_times = [now + (number + 1) * DUE_INTERVAL for number in range(DUE_TIMES)]
         for spec, due_at in enumerate(due_times, 2):
             make_due(stack.db, due_at, spec, spec)
-        while one(stack.db, IMPORTED_SPECS) < specs:
+        while fetch_value(stack.db, IMPORTED_SPECS) < specs:
             time.sleep(COUNT_INTERVAL)
-    wait_for(lambda: len(rows(stack.db, LAGS, due_times)) == DUE_TIMES)
-    return Import(stopwatch.seconds, max(lag for (lag,) in rows(stack.db, LAGS, due_times)))
+    wait_for(lambda: len(fetch_all(stack.db, LAGS, due_times)) == DUE_TIMES)
+    return Import(stopwatch.seconds, max(lag for (lag,) in fetch_all(stack.db, LAGS, due_times)))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from tests.support.databases import Connection, one, run
+from tests.support.databases import Connection, execute, fetch_value
 
 REPLACE_CLOCK = """
     CREATE OR REPLACE FUNCTION public.schedule_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE
@@ -20,12 +20,12 @@ class SimulatedDueTime(NamedTuple):
 
 def set_ahead(db: Connection, ahead: timedelta) -> None:
     """Set the clock ahead of the real one, and wake the scheduler."""
-    run(db, REPLACE_CLOCK.format(ahead=ahead // timedelta(microseconds=1)))
-    run(db, "NOTIFY metrics_executions")
+    execute(db, REPLACE_CLOCK.format(ahead=ahead // timedelta(microseconds=1)))
+    execute(db, "NOTIFY metrics_executions")
 
 
 def set_before(db: Connection, due_at: datetime, lead: timedelta) -> SimulatedDueTime:
     """Set the clock to a time before a due time; it continues to run."""
-    now: datetime = one(db, "SELECT clock_timestamp()")
+    now: datetime = fetch_value(db, "SELECT clock_timestamp()")
     set_ahead(db, due_at - lead - now)
     return SimulatedDueTime(due_at, (now + lead).timestamp())

@@ -14,7 +14,7 @@ from core.results.models import Result
 from core.results.repository import ResultStore
 from devstack import redis as local_redis
 from tests.support.browser import OpenPage, row
-from tests.support.databases import run, schedule, schedule_many
+from tests.support.databases import execute, schedule, schedule_many
 from tests.support.service_stack import Stack
 
 MODEL = str(uuid.UUID(int=7))
@@ -32,9 +32,9 @@ def _schedules(stack: Stack, redis_server: local_redis.Server) -> None:
     """Schedules of all kinds, one with the longest texts."""
     schedule_many(stack.db, 3, "*/5 9-17 * * mon-fri")
     schedule(stack.db, MODEL, "1-59/2,7,9,11,13 0-4,8,12,18-23 1,15 jan-jun *", "America/Argentina/ComodRivadavia")
-    run(stack.db, "UPDATE metrics_executions SET name = %s WHERE model_id = %s", LONG_NAME, MODEL)
-    run(stack.db, "INSERT INTO metrics_executions (model_id, cron_expression, enabled) VALUES (%s, '@daily', false)",
-        str(uuid.UUID(int=8)))  # fmt: skip
+    execute(stack.db, "UPDATE metrics_executions SET name = %s WHERE model_id = %s", LONG_NAME, MODEL)
+    insert = "INSERT INTO metrics_executions (model_id, cron_expression, enabled) VALUES (%s, '@daily', false)"
+    execute(stack.db, insert, str(uuid.UUID(int=8)))
     labels = [f"a label with a long name {number}" for number in range(19)]
     with redis.Redis.from_url(redis_server.url) as client:
         results = ResultStore(client)
@@ -92,7 +92,7 @@ def test_live_updates_work_without_abort_signal_any(stack: Stack, open_page: Ope
     page.add_init_script("delete AbortSignal.any")
     page.goto(stack.url)
 
-    run(stack.db, "UPDATE metrics_executions SET name = 'Renamed' WHERE model_id = %s", MODEL)
+    execute(stack.db, "UPDATE metrics_executions SET name = 'Renamed' WHERE model_id = %s", MODEL)
 
     expect(row(page, MODEL)).to_contain_text("Renamed")
     expect(page.locator("#stale")).to_be_hidden()

@@ -13,7 +13,7 @@ from core.results.models import Result
 from core.results.repository import ResultStore
 from devstack import redis as local_redis
 from tests.support.browser import OpenPage, refresh_page_cache, row
-from tests.support.databases import model_ids, rows, run, schedule, wait_for
+from tests.support.databases import execute, fetch_all, model_ids, schedule, wait_for
 from tests.support.service_stack import Stack
 
 FIRST, SECOND, THIRD = model_ids(3)
@@ -90,7 +90,7 @@ def refresh_until(page: Page, condition: str, *values: object) -> None:
 
 
 def scheduled_models(stack: Stack) -> Sequence[str]:
-    return [model_id for (model_id,) in rows(stack.db, "SELECT model_id::text FROM metrics_executions ORDER BY 1")]
+    return [model_id for (model_id,) in fetch_all(stack.db, "SELECT model_id::text FROM metrics_executions ORDER BY 1")]
 
 
 def assert_scheduled(stack: Stack, page: Page, expected: Sequence[str]) -> None:
@@ -135,7 +135,7 @@ def test_later_click_at_same_place_deletes_next_model(stack: Stack, page: Page) 
 )
 def test_click_on_row_that_live_update_moved_does_nothing(stack: Stack, page: Page, change: str) -> None:
     aimed_at = box_of(delete_button(page, SECOND))
-    run(stack.db, change)
+    execute(stack.db, change)
     expected = scheduled_models(stack)
 
     refresh_until(page, HAS_MOVED, SECOND, aimed_at["y"])
@@ -145,7 +145,7 @@ def test_click_on_row_that_live_update_moved_does_nothing(stack: Stack, page: Pa
 
 
 def test_click_on_row_that_stayed_works_beside_live_update(stack: Stack, page: Page) -> None:
-    run(stack.db, "DELETE FROM metrics_executions WHERE model_id = %s", THIRD)
+    execute(stack.db, "DELETE FROM metrics_executions WHERE model_id = %s", THIRD)
     refresh_until(page, IS_REMOVED, THIRD)
 
     click(page, box_of(delete_button(page, FIRST)))
@@ -156,7 +156,7 @@ def test_click_on_row_that_stayed_works_beside_live_update(stack: Stack, page: P
 
 def test_keyboard_deletes_moved_row_at_once(stack: Stack, page: Page) -> None:
     delete_button(page, SECOND).focus()
-    run(stack.db, "DELETE FROM metrics_executions WHERE model_id = %s", FIRST)
+    execute(stack.db, "DELETE FROM metrics_executions WHERE model_id = %s", FIRST)
     refresh_until(page, IS_REMOVED, FIRST)
 
     page.keyboard.press("Enter")
@@ -171,7 +171,7 @@ def test_double_click_on_what_covers_delete_deletes_nothing(stack: Stack, page: 
         delete_button(page, THIRD).click()
         close = page.locator(".toast").get_by_role("button", name="Close")
     else:
-        run(stack.db, "DELETE FROM metrics_executions WHERE model_id = %s", THIRD)
+        execute(stack.db, "DELETE FROM metrics_executions WHERE model_id = %s", THIRD)
         refresh_until(page, IS_REMOVED, THIRD)
         page.get_by_role("button", name="New schedule").click()
         close = page.get_by_role("button", name="Cancel")

@@ -13,7 +13,7 @@ from core.results.models import Result
 from core.results.repository import ResultStore
 from devstack import redis as local_redis
 from tests.support.browser import UPDATE_TIMEOUT, OpenPage
-from tests.support.databases import log_labels, past_the_triggers, run, schedule
+from tests.support.databases import bypass_triggers, execute, insert_label_row, schedule
 from tests.support.service_stack import Stack
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -33,8 +33,8 @@ def model(stack: Stack, results: ResultStore) -> str:
     """A model with the results of an hour, without those of three due times and with a failed one."""
     model_id = str(uuid.uuid4())
     schedule(stack.db, model_id)
-    with past_the_triggers(stack.db):
-        run(
+    with bypass_triggers(stack.db):
+        execute(
             stack.db,
             "UPDATE metrics_executions SET active_since = %s WHERE model_id = %s",
             NOON - timedelta(days=1), model_id,
@@ -111,7 +111,7 @@ def test_chart_zooms_by_drag_and_keyboard(page: Page) -> None:
 
 
 def test_new_run_appears_in_runs_chart_and_confusion_matrix(stack: Stack, page: Page, model: str) -> None:
-    log_labels(stack.db, '["cat", "cat", "dog", "bird"]', '["cat", "dog", "dog", "cat"]', model)
+    insert_label_row(stack.db, '["cat", "cat", "dog", "bird"]', '["cat", "dog", "dog", "cat"]', model)
     stack.wait_until_scheduled()
     stack.set_minute("12:00")
     stack.wait_for_result(model, "12:00")
@@ -137,7 +137,7 @@ def test_zoomed_range_follows_newest_run(stack: Stack, page: Page, model: str) -
     page.mouse.move(0, 0)
     expect(chart(page)).to_have_attribute("aria-label", re.compile(r"accuracy from 84.1 % to"))
 
-    log_labels(stack.db, '["cat", "dog"]', '["cat", "cat"]', model)
+    insert_label_row(stack.db, '["cat", "dog"]', '["cat", "cat"]', model)
     stack.wait_until_scheduled()
     stack.set_minute("12:00")
 
@@ -197,7 +197,7 @@ def test_dialog_stays_open_when_element_above_is_removed(stack: Stack, page: Pag
         "document.querySelector('main').prepend(Object.assign(document.createElement('p'), { id: 'removed' }))"
     )
 
-    run(stack.db, "UPDATE metrics_executions SET timezone = 'Europe/Warsaw' WHERE model_id = %s", model)
+    execute(stack.db, "UPDATE metrics_executions SET timezone = 'Europe/Warsaw' WHERE model_id = %s", model)
 
     expect(page.locator("#model")).to_contain_text("Europe/Warsaw", timeout=UPDATE_TIMEOUT)
     expect(page.locator("#removed")).to_have_count(0)

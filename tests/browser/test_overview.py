@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.support.browser import UPDATE_TIMEOUT, OpenPage, row
-from tests.support.databases import log_labels, one, rows, run, schedule, wait_for
+from tests.support.databases import execute, fetch_all, fetch_value, insert_label_row, schedule, wait_for
 from tests.support.service_stack import Stack
 
 
@@ -29,7 +29,7 @@ class Schedule(NamedTuple):
 
 
 def stored_schedule(stack: Stack, model_id: str) -> Schedule:
-    [values] = rows(
+    [values] = fetch_all(
         stack.db,
         "SELECT name, cron_expression, timezone, enabled FROM metrics_executions WHERE model_id = %s",
         model_id,
@@ -38,7 +38,7 @@ def stored_schedule(stack: Stack, model_id: str) -> Schedule:
 
 
 def test_new_schedule_shows_preview_and_first_result(stack: Stack, page: Page, model: str) -> None:
-    log_labels(stack.db, "[1, 0]", "[1, 1]", model)
+    insert_label_row(stack.db, "[1, 0]", "[1, 1]", model)
     expect(page.get_by_text("There is no schedule yet.")).to_be_visible()
 
     page.get_by_role("button", name="New schedule").click()
@@ -119,7 +119,7 @@ def test_concurrent_change_is_not_overwritten(stack: Stack, page: Page, model: s
     schedule(stack.db, model)
     row(page, model).get_by_role("button", name="Edit").click()
     expect(page.get_by_role("dialog")).to_be_visible()
-    run(stack.db, "UPDATE metrics_executions SET cron_expression = '7 * * * *' WHERE model_id = %s", model)
+    execute(stack.db, "UPDATE metrics_executions SET cron_expression = '7 * * * *' WHERE model_id = %s", model)
 
     page.get_by_label("Cron expression").fill("8 * * * *")
     page.get_by_role("button", name="Save").click()
@@ -141,7 +141,7 @@ def test_existing_schedule_is_not_replaced_by_new_one(stack: Stack, page: Page, 
 
 
 def test_pause_run_and_resume_update_row(stack: Stack, page: Page, model: str) -> None:
-    log_labels(stack.db, '["a"]', '["a"]', model)
+    insert_label_row(stack.db, '["a"]', '["a"]', model)
     schedule(stack.db, model, "@yearly")
 
     row(page, model).get_by_role("button", name="Pause").click()
@@ -158,12 +158,12 @@ def test_pause_run_and_resume_update_row(stack: Stack, page: Page, model: str) -
 
 def test_undo_restores_deleted_schedule(stack: Stack, page: Page, model: str) -> None:
     schedule(stack.db, model, "0 9 * * *", "Europe/Warsaw")
-    run(stack.db, "UPDATE metrics_executions SET name = 'Fraud', enabled = false WHERE model_id = %s", model)
+    execute(stack.db, "UPDATE metrics_executions SET name = 'Fraud', enabled = false WHERE model_id = %s", model)
     before = stored_schedule(stack, model)
 
     row(page, model).get_by_role("button", name="Delete").click()
     expect(row(page, model)).to_have_count(0, timeout=UPDATE_TIMEOUT)
-    assert one(stack.db, "SELECT count(*) FROM metrics_executions WHERE model_id = %s", model) == 0
+    assert fetch_value(stack.db, "SELECT count(*) FROM metrics_executions WHERE model_id = %s", model) == 0
     page.get_by_role("button", name="Undo").click()
 
     expect(row(page, model)).to_contain_text("Fraud", timeout=UPDATE_TIMEOUT)
@@ -208,7 +208,7 @@ def test_slow_save_does_not_affect_next_dialog(stack: Stack, page: Page, model: 
     other = str(uuid.uuid4())
     # In one statement: if one row came after the other, it might move the other one under the pointer.
     insert = "INSERT INTO metrics_executions (model_id, cron_expression) VALUES (%s, '@daily'), (%s, '@hourly')"
-    run(stack.db, insert, model, other)
+    execute(stack.db, insert, model, other)
     delayed: list[Route] = []
     page.route(
         "**/schedule/*", lambda route: delayed.append(route) if route.request.method == "PATCH" else route.fallback()
@@ -220,7 +220,7 @@ def test_slow_save_does_not_affect_next_dialog(stack: Stack, page: Page, model: 
         if model_id == model:
             save.dblclick()
             page.keyboard.press("Escape")
-    run(stack.db, "UPDATE metrics_executions SET name = 'Meanwhile' WHERE model_id = %s", model)
+    execute(stack.db, "UPDATE metrics_executions SET name = 'Meanwhile' WHERE model_id = %s", model)
 
     [save_request] = delayed
     save_request.continue_()
@@ -238,7 +238,7 @@ def test_change_in_sql_is_shown_and_keeps_focus(stack: Stack, page: Page, model:
     button.focus()
     page.evaluate("window.wasNotReloaded = true")
 
-    run(stack.db, "UPDATE metrics_executions SET name = 'Renamed in psql' WHERE model_id = %s", model)
+    execute(stack.db, "UPDATE metrics_executions SET name = 'Renamed in psql' WHERE model_id = %s", model)
     schedule(stack.db, str(uuid.UUID(int=1)), "@hourly")
 
     expect(row(page, model)).to_contain_text("Renamed in psql", timeout=UPDATE_TIMEOUT)
@@ -255,7 +255,7 @@ def test_removal_of_row_above_keeps_focus(stack: Stack, page: Page) -> None:
     expect(button).to_be_visible(timeout=UPDATE_TIMEOUT)
     button.focus()
 
-    run(stack.db, "DELETE FROM metrics_executions WHERE model_id = %s", first)
+    execute(stack.db, "DELETE FROM metrics_executions WHERE model_id = %s", first)
 
     expect(row(page, first)).to_have_count(0, timeout=UPDATE_TIMEOUT)
     expect(button).to_be_focused()
@@ -271,7 +271,7 @@ def test_page_shows_outage_and_recovers(stack: Stack, page: Page, model: str) ->
     expect(row(page, model)).to_be_visible()
     stack.services["api"].start()
     wait_for(lambda: stack.call("/readyz")[0] == 200)
-    run(stack.db, "UPDATE metrics_executions SET name = 'Back again' WHERE model_id = %s", model)
+    execute(stack.db, "UPDATE metrics_executions SET name = 'Back again' WHERE model_id = %s", model)
 
     expect(row(page, model)).to_contain_text("Back again", timeout=20_000)
     expect(banner).to_be_hidden()
@@ -281,8 +281,10 @@ def test_filters_match_name_id_and_status(stack: Stack, page: Page) -> None:
     ids = [str(uuid.UUID(int=number << 100 | 7)) for number in range(1, 5)]
     for number, model_id in enumerate(ids):
         schedule(stack.db, model_id, "@daily")
-        run(stack.db, "UPDATE metrics_executions SET name = %s WHERE model_id = %s", f"Model 100% {number}", model_id)
-    run(stack.db, "UPDATE metrics_executions SET enabled = false WHERE model_id = %s", ids[3])
+        execute(
+            stack.db, "UPDATE metrics_executions SET name = %s WHERE model_id = %s", f"Model 100% {number}", model_id
+        )
+    execute(stack.db, "UPDATE metrics_executions SET enabled = false WHERE model_id = %s", ids[3])
     matching = page.locator("tbody tr[id^=model]")
     expect(matching).to_have_count(4)
 
@@ -304,9 +306,9 @@ def test_filters_match_name_id_and_status(stack: Stack, page: Page) -> None:
 def test_run_request_is_shown_while_scheduler_is_down(
     stack: Stack, page: Page, model: str, open_page: OpenPage
 ) -> None:
-    log_labels(stack.db, '["a"]', '["a"]', model)
+    insert_label_row(stack.db, '["a"]', '["a"]', model)
     schedule(stack.db, model, "@yearly")
-    run(stack.db, "UPDATE metrics_executions SET name = 'Spam filter' WHERE model_id = %s", model)
+    execute(stack.db, "UPDATE metrics_executions SET name = 'Spam filter' WHERE model_id = %s", model)
     model_page = open_page(f"{stack.url}/models/{model}")
     stack.services["scheduler"].kill()
 

@@ -14,7 +14,7 @@ from core.results.models import Result
 from core.results.repository import ResultStore
 from devstack import redis as local_redis
 from tests.support.browser import OpenPage, row
-from tests.support.databases import rows, schedule
+from tests.support.databases import fetch_all, schedule
 from tests.support.raw_http import Api, running_api
 from tests.support.service_stack import Stack
 
@@ -121,7 +121,7 @@ def test_sign_out_keeps_what_is_typed_in_open_dialog(
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page.locator("main")).to_contain_text("Typed before")
     query = "SELECT name, cron_expression FROM metrics_executions WHERE model_id = %s"
-    assert rows(stack.db, query, MODEL) == [("Typed before", "@hourly")]
+    assert fetch_all(stack.db, query, MODEL) == [("Typed before", "@hourly")]
 
 
 def test_closing_dialog_after_sign_out_asks_for_token(protected_api: Api, open_page: OpenPage) -> None:

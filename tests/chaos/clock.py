@@ -9,7 +9,7 @@ import psycopg2
 
 from tests.chaos.periodic_thread import PeriodicThread
 from tests.chaos.timeline import Jump, Timeline
-from tests.support.databases import Connection, rows, run
+from tests.support.databases import Connection, execute, fetch_all
 
 log = logging.getLogger("chaos")
 
@@ -49,7 +49,7 @@ class Clock(PeriodicThread):
         """Set the clock to the next full minute; False if PostgreSQL is unavailable."""
         try:
             with self._owner() as db:
-                run(db, JUMP)
+                execute(db, JUMP)
         except psycopg2.Error as error:
             if not self._is_failing:
                 log.info("clock not set: %s", " ".join(str(error).split()))
@@ -61,7 +61,7 @@ class Clock(PeriodicThread):
 
     def timeline(self) -> Timeline:
         with self._owner() as db:
-            return Timeline([Jump(*row) for row in rows(db, JUMPS)])
+            return Timeline([Jump(*row) for row in fetch_all(db, JUMPS)])
 
     def run_once(self) -> None:
         while not self.jump() and not self._stop.wait(RETRY_INTERVAL):

@@ -12,7 +12,7 @@ from core.results.keys import results_key
 from devstack.process import wait_until
 from tests.chaos import counted_models
 from tests.chaos.system import SystemUnderTest
-from tests.support.databases import one
+from tests.support.databases import fetch_value
 
 log = logging.getLogger("chaos")
 
@@ -56,15 +56,15 @@ def wait_until_idle(system: SystemUnderTest, timeout: float) -> bool:
 def describe_pending(system: SystemUnderTest) -> str:
     """Return the pending messages and due times as text."""
     with system.owner() as db, system.redis_client() as client:
-        overdue = len(counted_models.TIME_ZONES) - one(db, SCHEDULED_SPECS, counted_models.CRON)
+        overdue = len(counted_models.TIME_ZONES) - fetch_value(db, SCHEDULED_SPECS, counted_models.CRON)
         waiting, received = client.llen(QUEUE), client.hlen(UNACKED_KEY)
     return f"{waiting} messages in the queue, {received} received by workers, {overdue} cron specs overdue"
 
 
 def read_progress(system: SystemUnderTest) -> Progress:
     with system.owner() as db:
-        scheduled_specs = one(db, SCHEDULED_SPECS, counted_models.CRON)
-        second = one(db, SECOND)
+        scheduled_specs = fetch_value(db, SCHEDULED_SPECS, counted_models.CRON)
+        second = fetch_value(db, SECOND)
         model_ids = counted_models.model_ids(db)
     with system.redis_client() as client, client.pipeline(transaction=False) as pipeline:
         pipeline.exists(*QUEUE_KEYS)

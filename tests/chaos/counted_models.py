@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from tests.chaos.timeline import full_minutes
-from tests.support.databases import Connection, rows, run
+from tests.support.databases import Connection, execute, fetch_all
 
 COUNT = 1000
 CRON = "* * * * *"
@@ -26,9 +26,9 @@ MODEL_IDS = "SELECT model_id::text FROM metrics_executions WHERE name = %s ORDER
 
 def insert(db: Connection) -> datetime:
     """Insert the models with labels; returns the time after which they are due."""
-    run(db, INSERT_SCHEDULES, {"name": NAME, "cron": CRON, "zones": TIME_ZONES, "count": COUNT})
+    execute(db, INSERT_SCHEDULES, {"name": NAME, "cron": CRON, "zones": TIME_ZONES, "count": COUNT})
     insert_labels(db)
-    [(first, last)] = rows(db, ACTIVE_SINCE)
+    [(first, last)] = fetch_all(db, ACTIVE_SINCE)
     assert full_minutes(first, last) == [], "the models were not inserted within one minute of the clock"
     latest: datetime = last
     return latest
@@ -36,8 +36,8 @@ def insert(db: Connection) -> datetime:
 
 def insert_labels(db: Connection) -> None:
     """Insert a label row for each model, so that its next result is not a repetition."""
-    run(db, INSERT_LABELS, {"name": NAME})
+    execute(db, INSERT_LABELS, {"name": NAME})
 
 
 def model_ids(db: Connection) -> list[str]:
-    return [model_id for (model_id,) in rows(db, MODEL_IDS, NAME)]
+    return [model_id for (model_id,) in fetch_all(db, MODEL_IDS, NAME)]

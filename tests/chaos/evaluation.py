@@ -14,7 +14,7 @@ from tests.chaos.reconciliation import Observations, Reconciliation, reconcile
 from tests.chaos.report import Report
 from tests.chaos.settings import Settings
 from tests.chaos.timeline import Timeline
-from tests.support.databases import one
+from tests.support.databases import fetch_value
 
 BASELINE_TIME = timedelta(seconds=7)  # results of later due times may be delayed by the first fault
 MAX_UNEXPECTED = 10  # in the report
@@ -62,7 +62,7 @@ def evaluate(settings: Settings, injector: FaultInjector, measurements: Measurem
 
 def _collect(injector: FaultInjector, timeline: Timeline, first_due_after: datetime) -> Observations:
     with injector.system.owner() as db, injector.system.redis_client() as client:
-        now = one(db, "SELECT public.schedule_now()")
+        now = fetch_value(db, "SELECT public.schedule_now()")
         observations = observed.collect(db, client, first_due_after, now)
     return observations.with_losable(losable_due_times(observations, timeline, injector.losses))
 

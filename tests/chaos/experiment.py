@@ -20,7 +20,7 @@ from tests.chaos.report import Report
 from tests.chaos.settings import Settings
 from tests.chaos.single_run_models import SingleRunModels
 from tests.chaos.system import SystemUnderTest, running_system
-from tests.support.databases import run
+from tests.support.databases import execute
 
 POLL_INTERVAL = 0.05  # seconds
 START_TIMEOUT = 60.0  # seconds
@@ -81,7 +81,7 @@ def start(system: SystemUnderTest, clock: Clock) -> Baseline:
     wait_for_services(system)
     with system.owner() as db:
         for statements in DDL:
-            run(db, statements)
+            execute(db, statements)
         clock.jump()
         first_due_after = counted_models.insert(db)
     wait_until(clock.jump, seconds=START_TIMEOUT, meanwhile=system.supervise)

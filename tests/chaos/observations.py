@@ -13,7 +13,7 @@ from core.results.keys import results_key
 from tests.chaos import counted_models, scratch_models, single_run_models
 from tests.chaos.reconciliation import Observations, StoredResult
 from tests.chaos.timeline import full_minutes
-from tests.support.databases import Connection, one, rows
+from tests.support.databases import Connection, fetch_all, fetch_value
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SCAN_COUNT = 10_000  # keys
@@ -40,14 +40,14 @@ SKIPPED = "SELECT coalesce(sum(skipped), 0) FROM fires WHERE due_at > %s"
 def collect(db: Connection, client: redis.Redis, start: datetime, end: datetime) -> Observations:
     """Return the observations of the due times from start (exclusive) to end (inclusive)."""
     published, models = defaultdict(set), defaultdict(list)
-    for cron, zone, due_at in rows(db, PUBLISHED):
+    for cron, zone, due_at in fetch_all(db, PUBLISHED):
         published[CronSpec(cron, zone)].add(due_at)
-    for model_id, cron, zone in rows(db, COUNTED_MODELS, counted_models.NAME):
+    for model_id, cron, zone in fetch_all(db, COUNTED_MODELS, counted_models.NAME):
         models[CronSpec(cron, zone)].append(model_id)
     return Observations(
         due_times=full_minutes(start, end),
         published=published,
-        skipped=int(one(db, SKIPPED, start)),
+        skipped=int(fetch_value(db, SKIPPED, start)),
         models=models,
         results=_read_results(client, ignored=scratch_models.model_ids(db)),
         single_runs=single_run_models.due_times(db),

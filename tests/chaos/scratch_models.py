@@ -12,7 +12,7 @@ import redis
 from core.results.keys import confusion_key, results_key
 from tests.chaos import counted_models
 from tests.chaos.faults.context import FaultContext
-from tests.support.databases import Connection, past_the_triggers, rows, run
+from tests.support.databases import Connection, bypass_triggers, execute, fetch_all
 
 NAME = "scratch"
 REPAIR_TIMEOUT = 60.0  # seconds
@@ -33,12 +33,12 @@ REQUEST_RUN = "UPDATE metrics_executions SET run_requested_at = now() WHERE mode
 def register_id(context: FaultContext, db: Connection) -> str:
     """Return the id of a new scratch model, without any row."""
     model_id = str(uuid.UUID(int=context.rng.getrandbits(128)))
-    run(db, "INSERT INTO chaos.scratch_models VALUES (%s)", model_id)
+    execute(db, "INSERT INTO chaos.scratch_models VALUES (%s)", model_id)
     return model_id
 
 
 def model_ids(db: Connection) -> set[str]:
-    return {model_id for (model_id,) in rows(db, "SELECT model_id::text FROM chaos.scratch_models")}
+    return {model_id for (model_id,) in fetch_all(db, "SELECT model_id::text FROM chaos.scratch_models")}
 
 
 @contextmanager
@@ -46,9 +46,9 @@ def scratch_model(context: FaultContext, timestamp: str = "now") -> Iterator[str
     """A scratch model that is due every minute; its label row has the timestamp."""
     with context.system.owner() as db:
         model_id = register_id(context, db)
-        run(db, INSERT_LABELS, {"model_id": model_id, "timestamp": timestamp})
+        execute(db, INSERT_LABELS, {"model_id": model_id, "timestamp": timestamp})
         zone = context.rng.choice(counted_models.TIME_ZONES)
-        run(db, INSERT_SCHEDULE, {"model_id": model_id, "name": NAME, "cron": counted_models.CRON, "zone": zone})
+        execute(db, INSERT_SCHEDULE, {"model_id": model_id, "name": NAME, "cron": counted_models.CRON, "zone": zone})
     try:
         yield model_id
     finally:
@@ -64,8 +64,8 @@ def unvalidated_row(context: FaultContext, **values: Any) -> Iterator[None]:
         columns = ", ".join(values)
         placeholders = ", ".join(["%s"] * (1 + len(values)))
         statement = f"INSERT INTO metrics_executions (model_id, {columns}) VALUES ({placeholders})"
-        with past_the_triggers(db):
-            run(db, statement, model_id, *values.values())
+        with bypass_triggers(db):
+            execute(db, statement, model_id, *values.values())
     try:
         yield
     finally:
@@ -76,13 +76,13 @@ def request_runs(context: FaultContext, ids: Sequence[str]) -> None:
     """Request a run of each model, each in a message of its own."""
     with context.system.owner() as db:
         for model_id in ids:
-            run(db, REQUEST_RUN, model_id)
+            execute(db, REQUEST_RUN, model_id)
 
 
 def _delete(context: FaultContext, model_id: str) -> None:
     with context.system.owner() as db, context.system.redis_client() as client:
-        run(db, "DELETE FROM metrics_executions WHERE model_id = %s", model_id)
-        run(db, "DELETE FROM results WHERE model_id = %s", model_id)
+        execute(db, "DELETE FROM metrics_executions WHERE model_id = %s", model_id)
+        execute(db, "DELETE FROM results WHERE model_id = %s", model_id)
         client.delete(results_key(model_id), confusion_key(model_id))
 
 

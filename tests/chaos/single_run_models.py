@@ -13,7 +13,7 @@ from typing import NamedTuple
 import psycopg2
 
 from tests.chaos.periodic_thread import PeriodicThread
-from tests.support.databases import Connection, rows, run
+from tests.support.databases import Connection, execute, fetch_all
 
 log = logging.getLogger("chaos")
 
@@ -76,17 +76,17 @@ def choose_spec(db: Connection, rng: random.Random) -> SingleDueTime:
 def insert_due_once(db: Connection, spec: SingleDueTime) -> None:
     """Insert a model with this cron spec, unless it is due within a minute by now."""
     values = {"name": NAME, "cron": spec.cron_expression, "zone": spec.timezone, "due_at": spec.due_at}
-    run(db, INSERT_DUE_ONCE, values)
+    execute(db, INSERT_DUE_ONCE, values)
 
 
 def insert_requested(db: Connection) -> None:
     """Insert a paused model with a run request."""
-    run(db, INSERT_REQUESTED, {"name": NAME})
+    execute(db, INSERT_REQUESTED, {"name": NAME})
 
 
 def due_times(db: Connection) -> dict[str, datetime]:
     """Return the due time of each model."""
-    return dict(rows(db, DUE_TIMES))
+    return dict(fetch_all(db, DUE_TIMES))
 
 
 class SingleRunModels(PeriodicThread):
@@ -100,7 +100,7 @@ class SingleRunModels(PeriodicThread):
         is_requested = self._rng.random() < REQUESTED_SHARE
         try:
             with self._owner() as db:
-                run(db, "SET lock_timeout = '2s'")
+                execute(db, "SET lock_timeout = '2s'")
                 if is_requested:
                     insert_requested(db)
                 else:

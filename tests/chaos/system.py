@@ -22,7 +22,7 @@ from devstack.process import Process
 from devstack.services import SCHEDULER, WORKER, url_as
 from sql.apply import PASSWORD_VARIABLES, apply
 from tests.chaos.processes import Server, Service
-from tests.support.databases import Connection, rows, run
+from tests.support.databases import Connection, execute, fetch_all
 from tests.support.proxy import Proxy
 
 log = logging.getLogger("chaos")
@@ -118,7 +118,7 @@ class SystemUnderTest:
     def leader(self) -> Service:
         """Return the scheduler that holds the leader lock; the first one if none does."""
         with self.owner() as db:
-            names = [name for (name,) in rows(db, LEADER_NAMES, LEADER_LOCK)]
+            names = [name for (name,) in fetch_all(db, LEADER_NAMES, LEADER_LOCK)]
         for service in self.schedulers:
             if any(name.endswith(f":{service.process.pid}") for name in names):
                 return service
@@ -169,7 +169,7 @@ def running_system(rng: random.Random, skew: float) -> Iterator[SystemUnderTest]
         apply(postgres.url, passwords=passwords, test_data=False)
         client_password = passwords["metrics_client"]
         with closing(psycopg2.connect(postgres.url)) as db, db:
-            run(db, f"CREATE ROLE {UNPRIVILEGED_ROLE} LOGIN PASSWORD '{client_password}'")
+            execute(db, f"CREATE ROLE {UNPRIVILEGED_ROLE} LOGIN PASSWORD '{client_password}'")
         factory = _ServiceFactory(exits, postgres.url, broker.url, passwords)
         yield SystemUnderTest(
             owner_url=postgres.url,

@@ -14,7 +14,7 @@ from api.settings import Settings
 from core.cron.occurrences import next_fire
 from devstack.process import ROOT
 from tests.support import cron_model
-from tests.support.databases import Connection, Databases, rows, set_clock
+from tests.support.databases import Connection, Databases, fetch_all, set_clock
 
 PAGE = (ROOT / "docs/cron.md").read_text()
 TRANSITION = re.compile(r"(?P<zone>\S+/\S+), (?P<day>\d{4}-\d\d-\d\d), (?P<start>\d\d:\d\d) to (?P<end>\d\d:\d\d)")
@@ -75,7 +75,7 @@ def test_days_of_the_month_and_week(expression: str, days: str) -> None:
 
 @pytest.mark.parametrize(("written", "reason", "hint"), table_rows("written"))
 def test_rejected_expression_has_this_reason_and_hint(db: Connection, written: str, reason: str, hint: str) -> None:
-    assert rows(db, "SELECT * FROM cron_problem(normalize_cron(%s))", written.strip("`")) == [(reason, hint)]
+    assert fetch_all(db, "SELECT * FROM cron_problem(normalize_cron(%s))", written.strip("`")) == [(reason, hint)]
 
 
 def test_response_of_get_cron(databases: Databases, database_url: str, db: Connection, redis_url: str) -> None:

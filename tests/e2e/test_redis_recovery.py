@@ -15,10 +15,10 @@ from devstack.services import SCHEDULER, WORKER
 from tests.support.databases import (
     Connection,
     Databases,
-    log_labels,
+    execute,
+    fetch_value,
+    insert_label_row,
     model_ids,
-    one,
-    run,
     schedule,
     set_clock,
     wait_for,
@@ -83,15 +83,15 @@ def scheduler(db: Connection, env: dict[str, dict[str, str]], tmp_path: Path) ->
     set_clock(db, "2026-11-24 11:59:30+00")
     for number, model_id in enumerate(MODEL_IDS):
         schedule(db, model_id, "* * * * *" if number % 2 else "0 12 * * *")
-        log_labels(db, "[1, 0]", "[1, 1]", model_id)
+        insert_label_row(db, "[1, 0]", "[1, 1]", model_id)
     with running_service(SCHEDULER, env["scheduler"] | {"BATCH_SIZE": "3"}, tmp_path / "scheduler.log") as service:
-        wait_for(lambda: one(db, "SELECT count(*) FROM crons") == 2)
+        wait_for(lambda: fetch_value(db, "SELECT count(*) FROM crons") == 2)
         yield service
 
 
 def fire(db: Connection, minute: str) -> None:
     set_clock(db, f"2026-11-24 {minute}:00+00")
-    wait_for(lambda: one(db, f"SELECT count(*) FROM fires WHERE due_at = '2026-11-24 {minute}+00'") == 1)
+    wait_for(lambda: fetch_value(db, f"SELECT count(*) FROM fires WHERE due_at = '2026-11-24 {minute}+00'") == 1)
 
 
 def minutes_with_results(client: redis.Redis) -> dict[str, list[str]]:
@@ -141,7 +141,7 @@ def test_latest_result_of_each_model_is_calculated_again_after_redis_lost_everyt
             fire(db, "12:00")
             fire(db, "12:01")
             wait_for(lambda: sum(map(len, minutes_with_results(client).values())) == 45)
-        run(db, f"DELETE FROM metrics_executions WHERE model_id = '{MODEL_IDS[0]}'")
+        execute(db, f"DELETE FROM metrics_executions WHERE model_id = '{MODEL_IDS[0]}'")
 
         durable_redis.restart("everything", 0)
 

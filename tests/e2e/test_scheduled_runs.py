@@ -15,11 +15,11 @@ from devstack import redis as local_redis
 from tests.support.databases import (
     MODEL,
     Databases,
-    log_labels,
-    one,
-    past_the_triggers,
-    rows,
-    run,
+    bypass_triggers,
+    execute,
+    fetch_all,
+    fetch_value,
+    insert_label_row,
     schedule,
     schedule_many,
     wait_for,
@@ -59,9 +59,9 @@ def model() -> str:
 
 def test_a_posted_schedule_leads_to_an_accuracy(stack: Stack) -> None:
     """With the test data, as in the README."""
-    run(stack.db, TEST_DATA.read_text())
-    run(stack.db, "DELETE FROM metrics_executions")
-    [(y_true, y_pred, newest_id)] = rows(stack.db, NEWEST_LABELS, MODEL)
+    execute(stack.db, TEST_DATA.read_text())
+    execute(stack.db, "DELETE FROM metrics_executions")
+    [(y_true, y_pred, newest_id)] = fetch_all(stack.db, NEWEST_LABELS, MODEL)
 
     assert stack.call("/schedule", "POST", {"model_id": MODEL, "cron_expression": "*/1 * * * *"})[0] == 201
     assert stack.call(f"/results/{MODEL}")[0] == 404
@@ -73,7 +73,7 @@ def test_a_posted_schedule_leads_to_an_accuracy(stack: Stack) -> None:
     assert result["metrics"] == {"accuracy": accuracy_score(y_true, y_pred)}
     assert (result["result_id"], result["samples"]) == (newest_id, len(y_true))
 
-    log_labels(stack.db, "[1, 0]", "[1, 1]")
+    insert_label_row(stack.db, "[1, 0]", "[1, 1]")
     minutes = iter(["12:01", "12:02", "12:03"])
 
     def seconds_to_result() -> float:
@@ -84,31 +84,31 @@ def test_a_posted_schedule_leads_to_an_accuracy(stack: Stack) -> None:
 
     assert runs_within(seconds_to_result, 1.0)
     assert stack.call("/schedule", "POST", {"model_id": MODEL, "cron_expression": "@daily"})[0] == 200
-    assert one(stack.db, "SELECT count(*) FROM metrics_executions") == 1
+    assert fetch_value(stack.db, "SELECT count(*) FROM metrics_executions") == 1
 
 
 def test_a_schedule_inserted_and_edited_by_sql_leads_to_results(stack: Stack, model: str) -> None:
-    log_labels(stack.db, '["a", "b"]', '["a", "a"]', model)
+    insert_label_row(stack.db, '["a", "b"]', '["a", "a"]', model)
 
     schedule(stack.db, model, "0 12 * * *")
     stack.wait_until_scheduled()
     stack.set_minute("12:00")
     assert stack.wait_for_result(model, "12:00")["metrics"] == {"accuracy": 0.5}
 
-    run(stack.db, UPDATE_SPEC, "1,3 12 * * *", model)
+    execute(stack.db, UPDATE_SPEC, "1,3 12 * * *", model)
     stack.wait_until_scheduled()
     stack.set_minute("12:01")
     stack.wait_for_result(model, "12:01")
 
-    run(stack.db, "UPDATE metrics_executions SET enabled = false")
+    execute(stack.db, "UPDATE metrics_executions SET enabled = false")
     stack.set_minute("12:03")
-    run(stack.db, "UPDATE metrics_executions SET run_requested_at = now()")
+    execute(stack.db, "UPDATE metrics_executions SET run_requested_at = now()")
     wait_for(lambda: stack.call(f"/results/{model}")[1]["due_at"] == "2026-11-24T12:03:00.000Z")
-    assert one(stack.db, "SELECT max(due_at) FROM fires WHERE models > 0").minute == 1
+    assert fetch_value(stack.db, "SELECT max(due_at) FROM fires WHERE models > 0").minute == 1
 
 
 def test_a_paused_schedule_runs_on_request(stack: Stack, model: str) -> None:
-    log_labels(stack.db, "[1, 0]", "[1, 1]", model)
+    insert_label_row(stack.db, "[1, 0]", "[1, 1]", model)
     assert stack.call(f"/schedule/{model}", "PUT", {"cron_expression": "@yearly", "enabled": False})[0] == 201
 
     status, requested = stack.call(f"/schedule/{model}/run", "POST")
@@ -123,8 +123,8 @@ def test_a_paused_schedule_runs_on_request(stack: Stack, model: str) -> None:
 
 def test_a_thousand_models_have_one_result_a_minute(stack: Stack, redis_server: local_redis.Server) -> None:
     schedule_many(stack.db, 1000)
-    model_ids = [model_id for (model_id,) in rows(stack.db, "SELECT model_id::text FROM metrics_executions")]
-    run(stack.db, INSERT_LABELS)
+    model_ids = [model_id for (model_id,) in fetch_all(stack.db, "SELECT model_id::text FROM metrics_executions")]
+    execute(stack.db, INSERT_LABELS)
     stack.wait_until_scheduled()
     with redis.Redis.from_url(redis_server.url) as client:
 
@@ -151,18 +151,20 @@ INVALID_SPECS = [
 def test_an_unvalidated_invalid_row_affects_only_itself(stack: Stack, model: str, cron: str, zone: str) -> None:
     invalid = str(uuid.uuid4())
     for model_id in (model, invalid):
-        log_labels(stack.db, "[1]", "[1]", model_id)
-    with past_the_triggers(stack.db):
+        insert_label_row(stack.db, "[1]", "[1]", model_id)
+    with bypass_triggers(stack.db):
         schedule(stack.db, invalid, cron, zone)
     schedule(stack.db, model)
-    run(stack.db, "SELECT pg_notify('metrics_executions', '{\"pairs\": null}')")  # scan all rows, as every few minutes
+    execute(
+        stack.db, "SELECT pg_notify('metrics_executions', '{\"pairs\": null}')"
+    )  # scan all rows, as every few minutes
     stack.wait_until_scheduled()
 
     stack.set_minute("12:00")
     stack.wait_for_result(model, "12:00")
-    error = one(stack.db, "SELECT error FROM crons WHERE error IS NOT NULL")
+    error = fetch_value(stack.db, "SELECT error FROM crons WHERE error IS NOT NULL")
     assert cron in error or zone in error
-    assert rows(stack.db, "SELECT status, error FROM schedule_status WHERE model_id = %s", invalid) == [
+    assert fetch_all(stack.db, "SELECT status, error FROM schedule_status WHERE model_id = %s", invalid) == [
         ("error", error)
     ]
     status, body = stack.call("/status")
@@ -171,7 +173,7 @@ def test_an_unvalidated_invalid_row_affects_only_itself(stack: Stack, model: str
     assert (details["status"], details["error"], details["next_run_at"]) == ("error", error, None)
     assert stack.call(f"/results/{invalid}")[0] == 404
 
-    run(stack.db, UPDATE_SPEC, "1 12 * * *", invalid)
+    execute(stack.db, UPDATE_SPEC, "1 12 * * *", invalid)
     assert stack.call("/status")[0] == 200
     stack.wait_until_scheduled()
     assert stack.call(f"/schedule/{invalid}")[1]["next_run_at"] == "2026-11-24T12:01:00Z"
@@ -181,7 +183,7 @@ def test_an_unvalidated_invalid_row_affects_only_itself(stack: Stack, model: str
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_killed_process_recovers(stack: Stack, model: str, name: str) -> None:
-    log_labels(stack.db, "[1]", "[1]", model)
+    insert_label_row(stack.db, "[1]", "[1]", model)
     schedule(stack.db, model)
     stack.wait_until_scheduled()
     stack.set_minute("12:00")

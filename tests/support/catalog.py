@@ -1,11 +1,11 @@
 """Snapshot of the catalog of a database."""
 
-from tests.support.databases import Connection, rows
+from tests.support.databases import Connection, fetch_all
 
 
 def dump_catalog(db: Connection) -> list[tuple[object, ...]]:
     """Return definitions of tables, views, indexes, triggers and functions, and the comments of columns."""
-    return rows(
+    return fetch_all(
         db,
         "SELECT relname, relkind::text, coalesce(pg_get_viewdef(oid), pg_get_indexdef(oid)) FROM pg_class"
         " WHERE relnamespace = 'public'::regnamespace"

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg2
 from flask.testing import FlaskClient
 
-from tests.support.databases import Connection, one, run, wait_for
+from tests.support.databases import Connection, execute, fetch_value, wait_for
 
 Call = Callable[[FlaskClient], Any]
 COUNT_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -26,11 +26,11 @@ def call_while_locked(
     Another call may be made just before the commit; its response is the last.
     """
     transaction = psycopg2.connect(database_url)
-    run(transaction, statement)
+    execute(transaction, statement)
     with ThreadPoolExecutor(len(calls)) as threads:
         futures = [threads.submit(call, client.application.test_client()) for call in calls]
         try:
-            wait_for(lambda: one(db, COUNT_WAITING) == len(calls))
+            wait_for(lambda: fetch_value(db, COUNT_WAITING) == len(calls))
             last = [before_commit(client.application.test_client())] if before_commit else []
             transaction.commit()
         finally:

@@ -17,7 +17,7 @@ from devstack.services import url_as
 T = TypeVar("T")
 Connection = connection
 
-DEADLINE = 100.0  # seconds; generous, since processes may take half a minute to start under load
+DEFAULT_TIMEOUT = 100.0  # seconds; generous, since processes may take half a minute to start under load
 
 MODEL = "550e8400-e29b-41d4-a716-446655440000"
 OTHER = "0b4e1b1e-6f57-4c3a-9d0f-8f1f6a2f7c11"
@@ -49,7 +49,7 @@ class Databases:
         url = self._free.pop() if self._free else self._copy()
         yield url
         connection = psycopg2.connect(url)
-        run(connection, RESET)
+        execute(connection, RESET)
         connection.commit()
         connection.close()
         self._free.append(url)
@@ -79,44 +79,44 @@ def replace_database(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
-def run(db: Connection, statement: str, *values: Any) -> None:
+def execute(db: Connection, statement: str, *values: Any) -> None:
     """Execute a statement with values for %s, or with one mapping for %(name)s."""
     with db.cursor() as cursor:
         cursor.execute(statement, values[0] if values and isinstance(values[0], dict) else values or None)
 
 
 @contextmanager
-def past_the_triggers(db: Connection) -> Iterator[None]:
+def bypass_triggers(db: Connection) -> Iterator[None]:
     """Write values that the validation trigger would reject or replace."""
-    run(db, "SET session_replication_role = replica")
+    execute(db, "SET session_replication_role = replica")
     yield
-    run(db, "SET session_replication_role = origin")
+    execute(db, "SET session_replication_role = origin")
 
 
-def rows(db: Connection, query: str, *values: Any) -> list[tuple[Any, ...]]:
+def fetch_all(db: Connection, query: str, *values: Any) -> list[tuple[Any, ...]]:
     with db.cursor() as cursor:
         cursor.execute(query, values or None)
         return cursor.fetchall()
 
 
-def one(db: Connection, query: str, *values: Any) -> Any:
+def fetch_value(db: Connection, query: str, *values: Any) -> Any:
     """Return the only value of the only row."""
-    [(value,)] = rows(db, query, *values)
+    [(value,)] = fetch_all(db, query, *values)
     return value
 
 
 def set_clock(db: Connection, now: str) -> None:
     """Stop the clock of the system at this time, and notify the scheduler."""
-    run(
+    execute(
         db,
         "CREATE OR REPLACE FUNCTION public.schedule_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE"
         f" RETURN '{now}'::timestamptz",
     )
-    run(db, "NOTIFY metrics_executions")
+    execute(db, "NOTIFY metrics_executions")
 
 
 def schedule(db: Connection, model_id: str = MODEL, cron: str = "* * * * *", zone: str = "UTC") -> None:
-    run(
+    execute(
         db,
         "INSERT INTO metrics_executions (model_id, cron_expression, timezone) VALUES (%s, %s, %s)",
         model_id, cron, zone,
@@ -124,7 +124,7 @@ def schedule(db: Connection, model_id: str = MODEL, cron: str = "* * * * *", zon
 
 
 def schedule_many(db: Connection, count: int, cron: str = "* * * * *") -> None:
-    run(
+    execute(
         db,
         "INSERT INTO metrics_executions (model_id, cron_expression)"
         " SELECT gen_random_uuid(), %s FROM generate_series(1, %s)",
@@ -132,21 +132,21 @@ def schedule_many(db: Connection, count: int, cron: str = "* * * * *") -> None:
     )  # fmt: skip
 
 
-def log_labels(db: Connection, y_true: str, y_pred: str, model_id: str = MODEL) -> int:
+def insert_label_row(db: Connection, y_true: str, y_pred: str, model_id: str = MODEL) -> int:
     """Insert a label row, with labels as JSON, at the current time of schedule_now(); return its id."""
     statement = (
         "INSERT INTO results (model_id, y_true, y_pred, timestamp) VALUES (%s, %s, %s, schedule_now()) RETURNING id"
     )
-    row_id: int = one(db, statement, model_id, y_true, y_pred)
+    row_id: int = fetch_value(db, statement, model_id, y_true, y_pred)
     return row_id
 
 
 def newest_label_rows(db: Connection, *model_ids: str) -> list[tuple[str, int]]:
     """Return model and id of the newest label rows, by id."""
-    return rows(db, "SELECT model_id::text, id FROM newest_label_rows(%s::uuid[]) ORDER BY id", list(model_ids))
+    return fetch_all(db, "SELECT model_id::text, id FROM newest_label_rows(%s::uuid[]) ORDER BY id", list(model_ids))
 
 
-def wait_for(condition: Callable[[], T], seconds: float = DEADLINE) -> T:
+def wait_for(condition: Callable[[], T], seconds: float = DEFAULT_TIMEOUT) -> T:
     """Call until the result is true, and return it."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):

@@ -12,7 +12,7 @@ from core.metrics.confusion_matrix import ConfusionMatrix
 from core.results.models import Result
 from core.results.repository import ResultStore
 from core.timestamps import MILLISECOND
-from tests.support.databases import Connection, log_labels, past_the_triggers, run
+from tests.support.databases import Connection, bypass_triggers, execute, insert_label_row
 from tests.support.service_stack import Stack
 
 NOW = datetime(2026, 11, 24, 11, 59, 50, tzinfo=UTC)
@@ -60,12 +60,12 @@ MODELS = [
 
 def load_demo_data(stack: Stack, results: ResultStore) -> None:
     """Fill the stack ten seconds before noon; from then on its clock runs."""
-    run(stack.db, "DELETE FROM metrics_executions; DELETE FROM results; DELETE FROM crons; DELETE FROM fires")
+    execute(stack.db, "DELETE FROM metrics_executions; DELETE FROM results; DELETE FROM crons; DELETE FROM fires")
     for model in MODELS:
         _insert_schedule(stack.db, model)
         results.save(_past_results(model))
-    with past_the_triggers(stack.db):
-        run(
+    with bypass_triggers(stack.db):
+        execute(
             stack.db,
             "UPDATE metrics_executions SET active_since = %s WHERE name <> %s",
             NOW - timedelta(days=90), NEW.name,
@@ -75,12 +75,12 @@ def load_demo_data(stack: Stack, results: ResultStore) -> None:
     for model in MODELS:
         if model.accuracy is not None:
             true, predicted = ROW_WITH_NULL if model.error else _label_row(model)
-            log_labels(stack.db, true, predicted, model.model_id)
-    run(stack.db, "NOTIFY metrics_executions")
+            insert_label_row(stack.db, true, predicted, model.model_id)
+    execute(stack.db, "NOTIFY metrics_executions")
 
 
 def _insert_schedule(db: Connection, model: Model) -> None:
-    run(
+    execute(
         db,
         "INSERT INTO metrics_executions (model_id, name, cron_expression, timezone, enabled)"
         " VALUES (%s, %s, %s, %s, %s)",
@@ -89,9 +89,9 @@ def _insert_schedule(db: Connection, model: Model) -> None:
 
 
 def _insert_crons(db: Connection) -> None:
-    run(db, "DELETE FROM crons")
+    execute(db, "DELETE FROM crons")
     for cron, zone in {(model.cron, model.zone) for model in MODELS if model.enabled}:
-        run(
+        execute(
             db,
             "INSERT INTO crons VALUES (%s, %s, %s, %s, NULL, 'x')",
             cron, zone, next_fire(cron, zone, NOW), last_fire(cron, zone, NOW),
@@ -99,7 +99,7 @@ def _insert_crons(db: Connection) -> None:
 
 
 def _start_clock(db: Connection) -> None:
-    run(
+    execute(
         db,
         "CREATE OR REPLACE FUNCTION public.schedule_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE"
         f" RETURN clock_timestamp() - '{datetime.now(UTC)}'::timestamptz + '{NOW}'::timestamptz",

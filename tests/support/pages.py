@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from core.results.models import Result, Status
 from core.results.repository import ResultStore
-from tests.support.databases import MODEL, Connection, past_the_triggers, run
+from tests.support.databases import MODEL, Connection, bypass_triggers, execute
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HTML = {"Accept": "text/html"}
@@ -59,9 +59,9 @@ def save_results(redis_client: redis.Redis, *outcomes: float | str | None, model
 
 def record_fire(db: Connection, cron: str = "* * * * *", *, last_due: str = "11:59", next_due: str = "12:00") -> None:
     """Record that a cron spec was fired, with schedules that are active since the beginning of the day."""
-    with past_the_triggers(db):
-        run(db, "UPDATE metrics_executions SET active_since = '2026-11-24 00:00Z'")
-    run(
+    with bypass_triggers(db):
+        execute(db, "UPDATE metrics_executions SET active_since = '2026-11-24 00:00Z'")
+    execute(
         db,
         "INSERT INTO crons (cron_expression, timezone, last_due_at, next_due_at, tzdata_version)"
         " VALUES (%s, 'UTC', %s, %s, 'x')",

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from devstack.process import ROOT, with_parent_death_signal
-from tests.support.databases import Connection, one
+from tests.support.databases import Connection, fetch_value
 
 STOP_TIMEOUT = 10  # seconds
 MAX_START_TIME = 5.0  # seconds that a worker needs to start on an idle machine
@@ -66,7 +66,7 @@ def running_service(module: list[str], env: Mapping[str, str], log: Path) -> Ite
 
 def is_leader(db: Connection, scheduler: Service) -> bool:
     """Return True if the scheduler has recorded itself as the leader."""
-    return (one(db, "SELECT name FROM leader") or "").endswith(f":{scheduler.popen.pid}")
+    return (fetch_value(db, "SELECT name FROM leader") or "").endswith(f":{scheduler.popen.pid}")
 
 
 def runs_within(measure: Callable[[], float], seconds: float) -> bool:

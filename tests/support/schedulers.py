@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from scheduler.leader import Leader
-from tests.support.databases import Connection, one, run, set_clock, wait_for
+from tests.support.databases import Connection, execute, fetch_value, set_clock, wait_for
 from tests.support.processes import Service, is_leader
 
 BEFORE_NOON = "2026-11-24 11:59:30+00"
@@ -23,7 +23,7 @@ StartScheduler = Callable[..., Service]
 
 def run_leader_until_idle(leader: Leader) -> None:
     """Run iterations of the leader until there is nothing to do by the database's clock."""
-    run(leader._database, "SELECT")  # noqa: SLF001  # receives the notifications of what was committed before
+    execute(leader._database, "SELECT")  # noqa: SLF001  # receives the notifications of what was committed before
     for _ in range(MAX_ITERATIONS):
         if not leader.step():
             return
@@ -44,17 +44,17 @@ def set_minute(db: Connection, minute: str) -> None:
 
 def leader_error(db: Connection) -> str:
     """Return the error in the row of the leader; empty if there is none."""
-    return one(db, "SELECT error FROM leader") or ""
+    return fetch_value(db, "SELECT error FROM leader") or ""
 
 
 def wait_for_cron_specs(db: Connection, count: int = 1) -> None:
     """Wait until so many cron specs have their row in crons."""
-    wait_for(lambda: one(db, "SELECT count(*) FROM crons") == count)
+    wait_for(lambda: fetch_value(db, "SELECT count(*) FROM crons") == count)
 
 
 def start_standby(db: Connection, leader: Service, start_scheduler: StartScheduler) -> Service:
     """Start a second scheduler, and wait until it is connected; the first one leads."""
     wait_for(lambda: is_leader(db, leader))
     standby = start_scheduler()
-    wait_for(lambda: one(db, COUNT_SESSIONS) == 2)
+    wait_for(lambda: fetch_value(db, COUNT_SESSIONS) == 2)
     return standby

@@ -12,7 +12,7 @@ from core.results.models import Result
 from core.results.repository import ResultStore
 from tests.support import cron_model
 from tests.support.cron_strings import valid_expression
-from tests.support.databases import MODEL, Connection, model_ids, run, schedule
+from tests.support.databases import MODEL, Connection, execute, model_ids, schedule
 
 TIME_ZONES = re.findall(r"\('([^']+)'\)", Path("sql/020_time_zones.sql").read_text())
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)  # as in the contract's examples
@@ -38,7 +38,7 @@ def insert_test_data(db: Connection, results: ResultStore) -> None:
     """Insert schedules, some with results, so that calls find them; /status reports no problems."""
     for model_id in SCHEDULED_MODELS:
         schedule(db, model_id)
-    run(db, "UPDATE leader SET name = 'scheduler-1:7', since = now(), looked_at = now() + interval '1 hour'")
+    execute(db, "UPDATE leader SET name = 'scheduler-1:7', since = now(), looked_at = now() + interval '1 hour'")
     due_times = [NOON + timedelta(minutes=minute) for minute in range(5)]
     results.save(
         Result(model_id, due_at, due_at, status="ok", accuracy=0.9, samples=10, result_id=1, data_timestamp=NOON)

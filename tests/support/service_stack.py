@@ -13,7 +13,7 @@ import redis
 
 from devstack.ports import free_port
 from devstack.services import API, SCHEDULER, WORKER
-from tests.support.databases import Connection, Databases, one, run, set_clock, wait_for
+from tests.support.databases import Connection, Databases, execute, fetch_value, set_clock, wait_for
 from tests.support.processes import Service, running_service
 
 MODULES = {"worker": WORKER, "scheduler": SCHEDULER, "api": API}
@@ -50,7 +50,7 @@ class Stack:
 
     def reset(self) -> None:
         """Delete schedules and labels, and set the clock to shortly before noon; results in Redis are kept."""
-        run(self.db, DELETE_ALL)
+        execute(self.db, DELETE_ALL)
         set_clock(self.db, "2026-11-24 11:59:30+00")
 
     def set_minute(self, minute: str) -> None:
@@ -59,7 +59,7 @@ class Stack:
 
     def wait_until_scheduled(self) -> None:
         """Wait until the next due time of each cron spec is calculated."""
-        wait_for(lambda: one(self.db, COUNT_NEW) == 0)
+        wait_for(lambda: fetch_value(self.db, COUNT_NEW) == 0)
 
     def wait_for_result(self, model_id: str, minute: str) -> dict[str, Any]:
         """Return the model's result of a minute."""
@@ -73,7 +73,7 @@ class Stack:
 
     def wait_for_fire(self, due_at: str) -> None:
         """Wait until all models of a due time are calculated."""
-        wait_for(lambda: one(self.db, COUNT_FINISHED, due_at))
+        wait_for(lambda: fetch_value(self.db, COUNT_FINISHED, due_at))
         wait_for(lambda: not self.call("/status")[1]["queue"]["taken"])
 
 

@@ -14,12 +14,12 @@ from core.results.models import Result
 from core.results.repository import ResultStore
 from devstack.services import WORKER
 from tests.support.databases import (
-    DEADLINE,
+    DEFAULT_TIMEOUT,
     MODEL,
     Connection,
-    log_labels,
-    rows,
-    run,
+    execute,
+    fetch_all,
+    insert_label_row,
     schedule,
     schedule_many,
     wait_for,
@@ -66,7 +66,7 @@ def suspended_pool(worker: Service) -> Iterator[None]:
 def insert_model(db: Connection, model_id: str = MODEL, y_true: str = "[1]", y_pred: str = "[1]") -> None:
     """Insert a schedule and a label row of a model."""
     schedule(db, model_id)
-    log_labels(db, y_true, y_pred, model_id)
+    insert_label_row(db, y_true, y_pred, model_id)
 
 
 def insert_models(db: Connection, model_ids: Sequence[str]) -> None:
@@ -78,13 +78,13 @@ def insert_models(db: Connection, model_ids: Sequence[str]) -> None:
 def insert_large_batch(db: Connection, models: int, labels: int) -> list[str]:
     """Insert schedules with many labels each, whose batch takes a while; return their models."""
     schedule_many(db, models)
-    run(
+    execute(
         db,
         "INSERT INTO results (model_id, y_true, y_pred) SELECT model_id, labels.json, labels.json"
         " FROM metrics_executions, (SELECT json_agg(n %% 10) AS json FROM generate_series(1, %s) AS n) AS labels",
         labels,
     )
-    return [model_id for (model_id,) in rows(db, "SELECT model_id::text FROM metrics_executions")]
+    return [model_id for (model_id,) in fetch_all(db, "SELECT model_id::text FROM metrics_executions")]
 
 
 def latest_result(client: redis.Redis, model_id: str = MODEL) -> Result | None:
@@ -107,7 +107,7 @@ def count_models_with_results(client: redis.Redis) -> int:
     return sum(1 for _ in client.scan_iter("metrics:results:*"))
 
 
-def wait_for_results(client: redis.Redis, models: int, seconds: float = DEADLINE) -> None:
+def wait_for_results(client: redis.Redis, models: int, seconds: float = DEFAULT_TIMEOUT) -> None:
     """Wait until so many models have a result."""
     wait_for(lambda: count_models_with_results(client) == models, seconds)
 

@@ -11,7 +11,7 @@ from tests.chaos.data_losses import DataLoss, LossKind
 from tests.chaos.faults.context import POLL_INTERVAL, FaultContext
 from tests.chaos.faults.registry import fault
 from tests.chaos.faults.servers import SERVER_TIMEOUT
-from tests.support.databases import run
+from tests.support.databases import execute
 
 TRUNCATIONS = ["TRUNCATE crons, fires", "DELETE FROM crons; DELETE FROM fires"]
 
@@ -41,7 +41,7 @@ def empty_tables(context: FaultContext) -> None:
     statement = context.rng.choice(TRUNCATIONS)
     with context.system.owner() as db:
         context.losses.append(DataLoss(LossKind.TABLES_EMPTIED, datetime.now(UTC)))
-        run(db, statement)
+        execute(db, statement)
 
 
 @contextmanager

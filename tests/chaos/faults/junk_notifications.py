@@ -5,7 +5,7 @@ import json
 from tests.chaos.faults import junk
 from tests.chaos.faults.context import FaultContext
 from tests.chaos.faults.registry import fault
-from tests.support.databases import run
+from tests.support.databases import execute
 
 MAX_PAYLOAD = 7999  # bytes
 RANDOM_PAYLOADS = 500
@@ -64,4 +64,4 @@ def notify(context: FaultContext, *payloads: str) -> None:
     """Notify the scheduler's channel as a role without grants."""
     with context.system.unprivileged() as db:
         for payload in payloads:
-            run(db, "SELECT pg_notify(%s, %s)", junk.NOTIFY_CHANNEL, payload)
+            execute(db, "SELECT pg_notify(%s, %s)", junk.NOTIFY_CHANNEL, payload)

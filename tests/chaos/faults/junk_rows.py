@@ -8,7 +8,7 @@ from tests.chaos.faults import junk
 from tests.chaos.faults.context import FaultContext
 from tests.chaos.faults.junk_notifications import notify
 from tests.chaos.faults.registry import fault
-from tests.support.databases import Connection, run
+from tests.support.databases import Connection, execute
 
 # Timestamps outside of Python's range of datetime, or at its ends, where arithmetic in a time zone overflows.
 UNUSUAL_TIMESTAMPS = [
@@ -83,7 +83,7 @@ def insert_labels_before_christ(context: FaultContext) -> None:
 def announce(db: Connection, cron_expression: str, timezone: str) -> None:
     """Notify the scheduler of a cron spec, as the triggers do."""
     payload = json.dumps({"pairs": [[cron_expression, timezone]]})
-    run(db, "SELECT pg_notify(%s, %s)", junk.NOTIFY_CHANNEL, payload)
+    execute(db, "SELECT pg_notify(%s, %s)", junk.NOTIFY_CHANNEL, payload)
 
 
 def wake_scheduler(context: FaultContext) -> None:

@@ -5,7 +5,7 @@ from tests.chaos.faults import junk
 from tests.chaos.faults.context import FaultContext
 from tests.chaos.faults.registry import fault
 from tests.chaos.scratch_models import repair
-from tests.support.databases import run
+from tests.support.databases import execute
 
 RAISING_TRIGGER = """
     CREATE OR REPLACE FUNCTION chaos.refuse() RETURNS trigger LANGUAGE plpgsql AS
@@ -44,8 +44,8 @@ def keep_trigger(context: FaultContext, name: str, ddl: str) -> None:
     """Create a trigger for some time, with a run request, which the scheduler clears by an UPDATE."""
     try:
         with context.system.owner() as db:
-            run(db, "SET lock_timeout = '3s'")
-            run(db, ddl)
+            execute(db, "SET lock_timeout = '3s'")
+            execute(db, ddl)
             single_run_models.insert_requested(db)
         junk.keep_for_single_runs(context)
     finally:
@@ -54,7 +54,7 @@ def keep_trigger(context: FaultContext, name: str, ddl: str) -> None:
 
 def drop_trigger(context: FaultContext, name: str) -> None:
     with context.system.owner() as db:
-        run(db, f"SET lock_timeout = '1s'; DROP TRIGGER IF EXISTS {name} ON public.metrics_executions")
+        execute(db, f"SET lock_timeout = '1s'; DROP TRIGGER IF EXISTS {name} ON public.metrics_executions")
 
 
 @fault("junk: cancelled statements", "junk cancellations")
@@ -64,5 +64,5 @@ def cancel_statements(context: FaultContext) -> None:
         for _ in range(CANCELLATIONS):
             if context.stopping.is_set():
                 return
-            run(db, CANCEL_STATEMENT)
+            execute(db, CANCEL_STATEMENT)
             context.wait_between(0.01, 0.06)

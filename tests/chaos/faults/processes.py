@@ -11,7 +11,7 @@ from core.queue.keys import QUEUE
 from tests.chaos.faults.context import FaultContext
 from tests.chaos.faults.registry import fault
 from tests.chaos.processes import Service, child_pids
-from tests.support.databases import run
+from tests.support.databases import execute
 
 MESSAGES = 50  # of one due time
 MESSAGES_TIMEOUT = 12.0  # seconds until the next jump of the clock and its messages
@@ -61,7 +61,7 @@ def pause_leader(context: FaultContext) -> None:
 @fault("leader's session terminated", "leader's session")
 def terminate_leader_session(context: FaultContext) -> None:
     with context.system.owner() as db:
-        run(db, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+        execute(db, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
 
 
 @fault("second leader", "schedulers")

@@ -10,7 +10,7 @@ import psycopg2
 from tests.chaos.faults.context import FaultContext
 from tests.chaos.faults.registry import fault
 from tests.chaos.system import CONNECT_TIMEOUT
-from tests.support.databases import Connection, run
+from tests.support.databases import Connection, execute
 
 SERVER_TIMEOUT = 30  # seconds until a killed server accepts connections again
 MAX_CONNECTIONS = 60  # more than PostgreSQL accepts
@@ -37,14 +37,14 @@ def restart_postgres(context: FaultContext) -> None:
 @fault("PostgreSQL: table locked for 7 s", "locks")
 def lock_table(context: FaultContext) -> None:
     with transaction(context) as db:
-        run(db, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
+        execute(db, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
         context.wait(7)
 
 
 @fault("PostgreSQL: idle in transaction", "locks")
 def idle_in_transaction(context: FaultContext) -> None:
     with transaction(context) as db:
-        run(db, UPDATE_SOME)
+        execute(db, UPDATE_SOME)
         context.wait_between(5, 10)
 
 

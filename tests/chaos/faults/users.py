@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from tests.chaos.faults.context import FaultContext
 from tests.chaos.faults.registry import fault
-from tests.support.databases import run
+from tests.support.databases import execute
 
 BULK_SIZE = 10_000  # rows
 TIME_ZONES = ["UTC", "Europe/Warsaw", "Asia/Kolkata", "Australia/Lord_Howe", "America/New_York", "Africa/Casablanca"]
@@ -56,15 +56,15 @@ def delete_schedules(context: FaultContext) -> None:
 @fault("unvalidated rows", "users")
 def insert_unvalidated_rows(context: FaultContext) -> None:
     with context.system.owner() as db:
-        run(db, "SET session_replication_role = replica")
+        execute(db, "SET session_replication_role = replica")
         for cron, zone in UNVALIDATED:
-            run(db, INSERT_UNVALIDATED, {"cron": cron, "zone": zone})
+            execute(db, INSERT_UNVALIDATED, {"cron": cron, "zone": zone})
 
 
 def edit(context: FaultContext, statement: str, *values: str) -> None:
     """Edit random schedules that are not counted."""
     with context.system.owner() as db:
-        run(db, statement, *values, NAME, BULK_SIZE)
+        execute(db, statement, *values, NAME, BULK_SIZE)
 
 
 def random_yearly_cron(context: FaultContext) -> str:

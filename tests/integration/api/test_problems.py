@@ -14,7 +14,7 @@ from api.main import create_app
 from api.settings import Settings
 from devstack.ports import HOST
 from tests.support.api_responses import problem
-from tests.support.databases import MODEL, Connection, Databases, one, run
+from tests.support.databases import MODEL, Connection, Databases, execute, fetch_value
 
 CRON_PREVIEW = "/cron?expression=*+*+*+*+*"
 FAILING_CLOCK = """
@@ -37,7 +37,7 @@ FAILING_CLOCK = """
     ],
 )
 def test_temporary_postgresql_error_is_503_with_its_message(client: FlaskClient, db: Connection, state: str) -> None:
-    run(db, FAILING_CLOCK.format(f"RAISE EXCEPTION 'not now' USING ERRCODE = '{state}';"))
+    execute(db, FAILING_CLOCK.format(f"RAISE EXCEPTION 'not now' USING ERRCODE = '{state}';"))
 
     response = client.get(CRON_PREVIEW)
 
@@ -46,9 +46,9 @@ def test_temporary_postgresql_error_is_503_with_its_message(client: FlaskClient,
 
 
 def test_lock_timeout_is_503_with_its_message(client: FlaskClient, db: Connection, database_url: str) -> None:
-    run(db, FAILING_CLOCK.format("SET LOCAL lock_timeout = '50ms'; PERFORM FROM public.leader;"))
+    execute(db, FAILING_CLOCK.format("SET LOCAL lock_timeout = '50ms'; PERFORM FROM public.leader;"))
     blocker = psycopg2.connect(database_url)
-    run(blocker, "LOCK TABLE leader")
+    execute(blocker, "LOCK TABLE leader")
 
     response = client.get(CRON_PREVIEW)
 
@@ -58,7 +58,7 @@ def test_lock_timeout_is_503_with_its_message(client: FlaskClient, db: Connectio
 
 
 def test_server_shutdown_during_a_query_is_503_with_its_message(client: FlaskClient, db: Connection) -> None:
-    run(db, FAILING_CLOCK.format("PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(10);"))
+    execute(db, FAILING_CLOCK.format("PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(10);"))
 
     response = client.get(CRON_PREVIEW)
 
@@ -67,14 +67,14 @@ def test_server_shutdown_during_a_query_is_503_with_its_message(client: FlaskCli
 
 
 def test_connection_limit_of_the_database_is_503_with_its_message(client: FlaskClient, db: Connection) -> None:
-    database = sql.Identifier(one(db, "SELECT current_database()"))
+    database = sql.Identifier(fetch_value(db, "SELECT current_database()"))
     limit = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}")
-    run(db, limit.format(database, sql.Literal(0)).as_string(db))
+    execute(db, limit.format(database, sql.Literal(0)).as_string(db))
 
     try:
         response = client.get(CRON_PREVIEW)
     finally:  # the database is lent to other tests
-        run(db, limit.format(database, sql.Literal(-1)).as_string(db))
+        execute(db, limit.format(database, sql.Literal(-1)).as_string(db))
 
     assert problem(response) == (503, "unavailable")
     assert "PostgreSQL says: too many connections for database" in response.json["detail"]  # type: ignore[index]

@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from core import postgres
-from tests.support.databases import Databases, rows, run
+from tests.support.databases import Databases, execute, fetch_all
 from tests.support.proxy import Proxy
 
 
@@ -22,7 +22,7 @@ def test_connection_attempt_and_statement_end_with_an_error_if_the_server_is_unr
         database = postgres.connect(network.url, "tests", statement_timeout=2)
         network.silence()
 
-        for call in (lambda: run(database, "SELECT 1"), lambda: postgres.connect(network.url, "tests")):
+        for call in (lambda: execute(database, "SELECT 1"), lambda: postgres.connect(network.url, "tests")):
             started_at = time.monotonic()
             with pytest.raises(psycopg2.OperationalError, match="has not responded for 1 seconds"):
                 call()
@@ -47,8 +47,8 @@ def test_timestamps_that_python_cannot_represent_are_read_as_the_minimum_or_maxi
     database_url: str, text: str, expected: datetime, zone: str
 ) -> None:
     with closing(postgres.connect(database_url, "tests")) as session:
-        run(session, f"SET timezone = '{zone}'")
-        [(timestamp, null)] = rows(session, "SELECT %s::timestamptz, NULL::timestamptz", text)
+        execute(session, f"SET timezone = '{zone}'")
+        [(timestamp, null)] = fetch_all(session, "SELECT %s::timestamptz, NULL::timestamptz", text)
 
     assert timestamp == expected
     assert timestamp.astimezone(UTC) == expected

@@ -11,7 +11,7 @@ import pytest
 from devstack import postgres, redis
 from devstack.ports import free_port
 from devstack.process import ROOT, wait_until
-from tests.support.databases import DEADLINE
+from tests.support.databases import DEFAULT_TIMEOUT
 from tests.support.launcher import Launcher, descendants, environment, running
 
 SERVICES = ["api", "scheduler", "worker", "redis", "postgres"]  # in the order in which they are stopped
@@ -84,8 +84,8 @@ def test_a_killed_process_is_restarted(stack: Launcher, service: str) -> None:
 
     os.kill(int(killed), signal.SIGKILL)
 
-    assert wait_until(lambda: stack.variables()[variable] != killed, seconds=DEADLINE), stack.output
-    assert wait_until(stack.is_api_ready, seconds=DEADLINE), stack.output
+    assert wait_until(lambda: stack.variables()[variable] != killed, seconds=DEFAULT_TIMEOUT), stack.output
+    assert wait_until(stack.is_api_ready, seconds=DEFAULT_TIMEOUT), stack.output
     restarted = {int(stack.variables()[variable])}
     assert running(restarted) == restarted
 
@@ -100,7 +100,7 @@ def test_a_killed_launcher_leaves_nothing_running_and_loses_no_row(data_dir: Pat
         launcher.stop(signal.SIGKILL)
 
     with Launcher.start(data_dir, launcher.port) as restarted:  # at once, as an impatient user does
-        assert wait_until(lambda: not running(processes), seconds=DEADLINE), running(processes)
+        assert wait_until(lambda: not running(processes), seconds=DEFAULT_TIMEOUT), running(processes)
         restarted.wait_until_ready()
         assert count_rows(restarted.variables()["DATABASE_URL"]) == 1
 

@@ -15,7 +15,16 @@ from devstack.services import SCHEDULER
 from scheduler.leader import HEARTBEAT_INTERVAL
 from tests.support import cron_model
 from tests.support.celery_queue import drain_queue, published_messages
-from tests.support.databases import Connection, Databases, model_ids, one, run, schedule, set_clock, wait_for
+from tests.support.databases import (
+    Connection,
+    Databases,
+    execute,
+    fetch_value,
+    model_ids,
+    schedule,
+    set_clock,
+    wait_for,
+)
 from tests.support.processes import is_leader, running_service, runs_within
 from tests.support.schedulers import (
     BEFORE_NOON,
@@ -47,7 +56,7 @@ def test_scheduler_recovers_after_an_outage_of_redis(
             server.process.start()
 
             wait_for(lambda: local_redis.is_ready(server.url) and published_messages(client))
-            wait_for(lambda: one(db, "SELECT error FROM leader") is None)
+            wait_for(lambda: fetch_value(db, "SELECT error FROM leader") is None)
             assert scheduler.popen.poll() is None
 
 
@@ -61,7 +70,7 @@ def test_scheduler_ends_on_sigterm_and_releases_the_leader_lock(
         started_at = time.monotonic()
         assert scheduler.stop() == 0
         seconds = time.monotonic() - started_at
-        wait_for(lambda: one(db, COUNT_SESSIONS) == 0)  # the server notices the end a little later
+        wait_for(lambda: fetch_value(db, COUNT_SESSIONS) == 0)  # the server notices the end a little later
         assert "Traceback" not in scheduler.output
         return seconds
 
@@ -84,12 +93,12 @@ def test_new_cron_spec_gets_its_next_due_time_without_waiting_for_a_heartbeat(
     """The benchmark measures how soon."""
     scheduler = start_scheduler()
     wait_for(lambda: is_leader(db, scheduler))
-    heartbeat_at = one(db, "SELECT looked_at FROM leader")
-    wait_for(lambda: one(db, "SELECT looked_at FROM leader") > heartbeat_at)
+    heartbeat_at = fetch_value(db, "SELECT looked_at FROM leader")
+    wait_for(lambda: fetch_value(db, "SELECT looked_at FROM leader") > heartbeat_at)
 
     schedule(db, cron="7 7 7 7 *")
 
-    wait_for(lambda: one(db, "SELECT count(next_due_at) FROM crons") == 1, seconds=HEARTBEAT_INTERVAL - 0.5)
+    wait_for(lambda: fetch_value(db, "SELECT count(next_due_at) FROM crons") == 1, seconds=HEARTBEAT_INTERVAL - 0.5)
 
 
 def test_scheduler_refuses_a_beat_schedule(
@@ -132,7 +141,7 @@ def test_scheduler_publishes_the_due_times_of_the_reference_model_in_nights_with
     start_scheduler()
     for zone, start_text in NIGHTS:
         start = datetime.fromisoformat(f"{start_text}+00:00")
-        run(db, "DELETE FROM metrics_executions; DELETE FROM crons; DELETE FROM fires")
+        execute(db, "DELETE FROM metrics_executions; DELETE FROM crons; DELETE FROM fires")
         set_clock(db, str(start))
         crons = dict(zip(model_ids(len(NIGHT_CRONS)), NIGHT_CRONS, strict=True))
         for model_id, cron in crons.items():
@@ -141,7 +150,7 @@ def test_scheduler_publishes_the_due_times_of_the_reference_model_in_nights_with
         for minute in range(1, 241):
             now = start + minute * MINUTE
             set_clock(db, str(now))
-            wait_for(lambda now=now: one(db, ALL_PUBLISHED, now))  # type: ignore[misc]
+            wait_for(lambda now=now: fetch_value(db, ALL_PUBLISHED, now))  # type: ignore[misc]
 
         published = [
             (model_id, message["due_at"]) for message in drain_queue(redis_client) for model_id in message["model_ids"]

@@ -16,9 +16,9 @@ from tests.support.databases import (
     MODEL,
     Connection,
     Databases,
-    one,
-    rows,
-    run,
+    execute,
+    fetch_all,
+    fetch_value,
     schedule,
     schedule_many,
     set_clock,
@@ -57,8 +57,8 @@ def test_leader_killed_while_it_waits_for_a_lock_is_replaced_at_once(
     leader = start_scheduler()
     standby = start_standby(db, leader, start_scheduler)
     with closing(psycopg2.connect(database_url)) as user:
-        run(user, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
-        wait_for(lambda: one(db, COUNT_WAITING) == 1)
+        execute(user, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
+        wait_for(lambda: fetch_value(db, COUNT_WAITING) == 1)
 
         leader.kill()
         killed_at = time.monotonic()
@@ -102,7 +102,7 @@ def test_leader_whose_session_is_terminated_leads_again_and_publishes_once(
     scheduler = start_scheduler()
     wait_for_cron_specs(db)
 
-    run(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%scheduler%'")
+    execute(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%scheduler%'")
     set_clock(db, NOON)
 
     wait_for(lambda: published_models(redis_client) == [MODEL])
@@ -122,7 +122,7 @@ def test_crash_during_publication_loses_no_message(
     """Publication starts again from the beginning; workers recognise repeated messages."""
     set_clock(db, BEFORE_NOON)
     schedule_many(db, 3000)
-    scheduled_models = {model_id for (model_id,) in rows(db, "SELECT model_id::text FROM metrics_executions")}
+    scheduled_models = {model_id for (model_id,) in fetch_all(db, "SELECT model_id::text FROM metrics_executions")}
     scheduler = start_scheduler(BATCH_SIZE="1", REDIS_URL=slow_redis.url)
     wait_for_cron_specs(db)
     set_clock(db, NOON)
@@ -133,7 +133,7 @@ def test_crash_during_publication_loses_no_message(
     elif victim == "PostgreSQL":
         databases.server.process.kill()
     else:
-        run(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%scheduler%'")
+        execute(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%scheduler%'")
     assert 100 < redis_client.llen(QUEUE) < 3000
     if victim == "scheduler":
         start_scheduler()
@@ -156,9 +156,9 @@ def test_clock_of_the_schedulers_host_does_not_matter(
 
     set_clock(db, NOON)
 
-    wait_for(lambda: one(db, "SELECT count(*) FROM fires"))  # recorded after its message is published
+    wait_for(lambda: fetch_value(db, "SELECT count(*) FROM fires"))  # recorded after its message is published
     assert published_models(redis_client) == [MODEL]
-    assert one(db, "SELECT fired_at::text FROM fires") == NOON
+    assert fetch_value(db, "SELECT fired_at::text FROM fires") == NOON
 
 
 def test_long_table_lock_ends_no_leadership_and_loses_no_due_time(
@@ -169,14 +169,14 @@ def test_long_table_lock_ends_no_leadership_and_loses_no_due_time(
     scheduler = start_scheduler()
     wait_for_cron_specs(db)
     with closing(psycopg2.connect(database_url)) as user:
-        run(user, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
+        execute(user, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
         set_clock(db, NOON)
         reason = wait_for(lambda: leader_error(db))
         assert reason == "PostgreSQL: canceling statement due to lock timeout"
         assert published_messages(redis_client) == []
 
     wait_for(lambda: published_models(redis_client) == [MODEL], seconds=5)
-    wait_for(lambda: one(db, "SELECT error FROM leader") is None)
+    wait_for(lambda: fetch_value(db, "SELECT error FROM leader") is None)
     assert scheduler.output.count("is the leader") == 1
 
 
@@ -188,7 +188,7 @@ def test_open_transaction_of_a_client_does_not_delay_due_runs(
     start_scheduler()
     wait_for_cron_specs(db)
     with closing(psycopg2.connect(database_url)) as user:
-        run(user, "UPDATE metrics_executions SET cron_expression = '7 7 * * *'")  # not committed
+        execute(user, "UPDATE metrics_executions SET cron_expression = '7 7 * * *'")  # not committed
 
         set_clock(db, NOON)
         wait_for(lambda: published_models(redis_client) == [MODEL])
@@ -199,13 +199,13 @@ def test_scheduler_waits_while_postgresql_has_no_free_connections(
 ) -> None:
     set_clock(db, BEFORE_NOON)
     schedule(db)
-    run(db, "ALTER ROLE metrics_scheduler CONNECTION LIMIT 0")
+    execute(db, "ALTER ROLE metrics_scheduler CONNECTION LIMIT 0")
     try:
         scheduler = start_scheduler()
         wait_for(lambda: "too many connections" in scheduler.output)
         set_clock(db, NOON)
     finally:
-        run(db, "ALTER ROLE metrics_scheduler CONNECTION LIMIT -1")
+        execute(db, "ALTER ROLE metrics_scheduler CONNECTION LIMIT -1")
 
     wait_for(lambda: published_models(redis_client) == [MODEL], seconds=5)
 
@@ -238,10 +238,10 @@ def test_scheduler_publishes_the_latest_missed_due_time_within_5_seconds_after_a
         wait_for(lambda: published_messages(client), seconds=5)
 
         # The fire is recorded after its message is published.
-        wait_for(lambda: one(db, "SELECT count(*) FROM fires WHERE models > 0"))
+        wait_for(lambda: fetch_value(db, "SELECT count(*) FROM fires WHERE models > 0"))
         time.sleep(1)  # no further message must follow
         assert [message["due_at"] for message in drain_queue(client)] == ["2026-11-24T12:03:00.000+00:00"]
-        assert rows(db, "SELECT models, skipped FROM fires") == [(1, 3)]
+        assert fetch_all(db, "SELECT models, skipped FROM fires") == [(1, 3)]
         assert scheduler.popen.poll() is None
 
 
@@ -256,14 +256,14 @@ def test_slow_redis_only_delays_messages(
         network.delay = 0.1
         set_clock(db, NOON)
 
-        wait_for(lambda: one(db, "SELECT count(*) FROM fires") == 1)
+        wait_for(lambda: fetch_value(db, "SELECT count(*) FROM fires") == 1)
         assert len(published_models(redis_client)) == 50
 
 
 def test_redis_restarted_during_publication_gets_all_messages(db: Connection, start_scheduler: StartScheduler) -> None:
     set_clock(db, BEFORE_NOON)
     schedule_many(db, 3000)
-    scheduled_models = {model_id for (model_id,) in rows(db, "SELECT model_id::text FROM metrics_executions")}
+    scheduled_models = {model_id for (model_id,) in fetch_all(db, "SELECT model_id::text FROM metrics_executions")}
     with (
         local_redis.running() as server,
         redis.Redis.from_url(server.url) as client,
@@ -293,13 +293,13 @@ def test_two_leaders_at_once_publish_every_due_time_and_skip_none(
     wait_for(lambda: is_leader(db, second))
     for minute in ("12:00", "12:01", "12:02"):
         set_minute(db, minute)
-        wait_for(lambda minute=minute: one(db, f"SELECT next_due_at > '2026-11-24 {minute}+00' FROM crons"))  # type: ignore[misc]
+        wait_for(lambda minute=minute: fetch_value(db, f"SELECT next_due_at > '2026-11-24 {minute}+00' FROM crons"))  # type: ignore[misc]
     second.stop()
     set_minute(db, "12:03")
 
     wait_for(lambda: "T12:03" in str(published_messages(redis_client)))
     assert {minute for _, minute in drain_runs(redis_client)} == {"12:00", "12:01", "12:02", "12:03"}
-    assert one(db, "SELECT sum(skipped) FROM fires") == 0
+    assert fetch_value(db, "SELECT sum(skipped) FROM fires") == 0
 
 
 EDITS = """
@@ -318,7 +318,7 @@ def test_10_000_edits_during_publication_do_not_change_the_published_models(
     """Each edit is a transaction; the last one truncates the table, so that nothing runs at the next due time."""
     set_clock(db, BEFORE_NOON)
     schedule_many(db, 2000)
-    scheduled_models = {model_id for (model_id,) in rows(db, "SELECT model_id::text FROM metrics_executions")}
+    scheduled_models = {model_id for (model_id,) in fetch_all(db, "SELECT model_id::text FROM metrics_executions")}
     start_scheduler(BATCH_SIZE="1", REDIS_URL=slow_redis.url)
     wait_for_cron_specs(db)
     set_clock(db, NOON)
@@ -326,21 +326,21 @@ def test_10_000_edits_during_publication_do_not_change_the_published_models(
 
     slow_redis.delay = 1.0  # so slow that publication ends last on any machine
     for statement in EDITS.split(";")[:-1]:
-        run(db, statement)
+        execute(db, statement)
     copy_schedules(db, 2000)
     assert redis_client.llen(QUEUE) < 2000
     slow_redis.delay = LATENCY
-    run(db, "TRUNCATE metrics_executions")
+    execute(db, "TRUNCATE metrics_executions")
 
-    wait_for(lambda: one(db, "SELECT count(*) FROM fires") == 1)
+    wait_for(lambda: fetch_value(db, "SELECT count(*) FROM fires") == 1)
     assert sorted(published_models(redis_client)) == sorted(scheduled_models)
     set_minute(db, "12:01")
-    wait_for(lambda: one(db, "SELECT min(next_due_at) > '2026-11-24 12:01+00' FROM crons"))
+    wait_for(lambda: fetch_value(db, "SELECT min(next_due_at) > '2026-11-24 12:01+00' FROM crons"))
     assert redis_client.llen(QUEUE) == 2000
 
 
 def copy_schedules(db: Connection, count: int) -> None:
     """Insert rows by COPY, from a file of the server: psycopg2 cannot copy with a wait callback."""
-    path = f"{one(db, 'SHOW data_directory')}/models.tsv"
+    path = f"{fetch_value(db, 'SHOW data_directory')}/models.tsv"
     models = f"SELECT gen_random_uuid(), '* * * * *' FROM generate_series(1, {count})"
-    run(db, f"COPY ({models}) TO '{path}'; COPY metrics_executions (model_id, cron_expression) FROM '{path}'")
+    execute(db, f"COPY ({models}) TO '{path}'; COPY metrics_executions (model_id, cron_expression) FROM '{path}'")

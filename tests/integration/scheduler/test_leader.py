@@ -8,7 +8,7 @@ import redis
 
 from core.queue.keys import QUEUE
 from tests.support.celery_queue import drain_runs, published_messages
-from tests.support.databases import MODEL, Connection, one, rows, set_clock
+from tests.support.databases import MODEL, Connection, fetch_all, fetch_value, set_clock
 from tests.support.schedulers import (
     BEFORE_NOON,
     NOON,
@@ -25,9 +25,9 @@ def test_leader_records_its_leadership(db: Connection, start_leader: StartLeader
 
     start_leader()
 
-    [(name, since, looked_at, error)] = rows(db, "SELECT name, since, looked_at, error FROM leader")
+    [(name, since, looked_at, error)] = fetch_all(db, "SELECT name, since, looked_at, error FROM leader")
     assert name == "tests"
-    assert since == looked_at == one(db, f"SELECT '{NOON}'::timestamptz")
+    assert since == looked_at == fetch_value(db, f"SELECT '{NOON}'::timestamptz")
     assert error is None
 
 
@@ -44,8 +44,8 @@ def test_nothing_is_published_to_a_full_queue_and_the_latest_due_time_stands_in(
     run_leader_until_idle(leader)
 
     assert drain_runs(redis_client) == [(MODEL, "12:02")]
-    assert one(db, "SELECT sum(skipped) FROM fires") == 2
-    assert one(db, "SELECT error FROM leader") is None
+    assert fetch_value(db, "SELECT sum(skipped) FROM fires") == 2
+    assert fetch_value(db, "SELECT error FROM leader") is None
 
 
 @pytest.fixture
@@ -69,4 +69,4 @@ def test_nothing_is_published_to_a_redis_that_is_nearly_full(
     run_leader_until_idle(leader)
 
     assert drain_runs(nearly_full_redis) == [(MODEL, "12:00")]
-    assert one(db, "SELECT error FROM leader") is None
+    assert fetch_value(db, "SELECT error FROM leader") is None

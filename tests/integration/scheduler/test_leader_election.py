@@ -15,7 +15,7 @@ from devstack import redis as local_redis
 from scheduler import leader_election
 from scheduler.leader_election import try_to_lead
 from tests.support.celery_queue import published_messages
-from tests.support.databases import MODEL, Connection, Databases, one, run, schedule, set_clock, wait_for
+from tests.support.databases import MODEL, Connection, Databases, execute, fetch_value, schedule, set_clock, wait_for
 from tests.support.processes import Service, is_leader
 from tests.support.proxy import Proxy
 from tests.support.schedulers import (
@@ -99,7 +99,7 @@ def test_session_of_an_unresponsive_leader_is_terminated_by_a_standby(
     wait_for(lambda: try_to_lead(second), seconds=2)
 
     with pytest.raises(OperationalError):
-        run(first, "SELECT 1")
+        execute(first, "SELECT 1")
     first.close()
     second.close()
 
@@ -109,9 +109,9 @@ def test_session_of_another_role_that_holds_the_leader_lock_is_logged(
 ) -> None:
     with closing(psycopg2.connect(databases.url_as("metrics_client", database_url))) as client:
         client.autocommit = True
-        run(client, f"SELECT pg_advisory_lock({LEADER_LOCK})")
+        execute(client, f"SELECT pg_advisory_lock({LEADER_LOCK})")
         scheduler = start_scheduler()
-        pid = one(client, "SELECT pg_backend_pid()")
+        pid = fetch_value(client, "SELECT pg_backend_pid()")
         expected = f"role metrics_client (pid {pid}, application_name '') holds the advisory lock {LEADER_LOCK}"
 
         wait_for(lambda: expected in scheduler.output)

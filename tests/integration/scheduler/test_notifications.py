@@ -10,7 +10,7 @@ import redis
 
 from scheduler.tasks import next_runs
 from tests.support.celery_queue import published_messages
-from tests.support.databases import MODEL, Connection, one, run, schedule, set_clock
+from tests.support.databases import MODEL, Connection, execute, fetch_value, schedule, set_clock
 from tests.support.schedulers import BEFORE_NOON, StartLeader, run_leader_at, run_leader_until_idle
 
 UNREADABLE = [
@@ -29,18 +29,18 @@ UNREADABLE = [
 
 
 def notify(db: Connection, payload: str) -> None:
-    run(db, "SELECT pg_notify('metrics_executions', %s)", payload)
+    execute(db, "SELECT pg_notify('metrics_executions', %s)", payload)
 
 
 @pytest.fixture
 def unprivileged_session(db: Connection, database_url: str) -> Iterator[Connection]:
     """A session of a role that may connect, and nothing else."""
-    run(db, "DROP ROLE IF EXISTS unprivileged; CREATE ROLE unprivileged LOGIN")
+    execute(db, "DROP ROLE IF EXISTS unprivileged; CREATE ROLE unprivileged LOGIN")
     with closing(psycopg2.connect(database_url)) as connection:
         connection.autocommit = True
-        run(connection, "SET SESSION AUTHORIZATION unprivileged")
+        execute(connection, "SET SESSION AUTHORIZATION unprivileged")
         yield connection
-    run(db, "DROP ROLE unprivileged")
+    execute(db, "DROP ROLE unprivileged")
 
 
 @pytest.mark.parametrize("payload", UNREADABLE)
@@ -67,7 +67,7 @@ def test_unreadable_notification_is_dropped_and_logged_once_with_escapes(
     assert line.startswith("notification dropped")
     assert "\n" not in line
     assert [message["model_ids"] for message in published_messages(redis_client)] == [[MODEL]]
-    assert one(db, "SELECT error FROM leader") is None
+    assert fetch_value(db, "SELECT error FROM leader") is None
 
 
 @pytest.mark.parametrize("payload", ["nonsense", "[]", "{}", '{"pairs": 5}', '{"pairs": [1]}', '{"pairs": [["a", 5]]}'])
@@ -78,7 +78,7 @@ def test_malformed_notification_does_not_affect_others(db: Connection, start_lea
 
     run_leader_until_idle(leader)
 
-    assert one(db, "SELECT cron_expression FROM crons") == "* * * * *"
+    assert fetch_value(db, "SELECT cron_expression FROM crons") == "* * * * *"
 
 
 def test_announced_cron_specs_beyond_the_limit_are_read_from_the_table(
@@ -89,11 +89,11 @@ def test_announced_cron_specs_beyond_the_limit_are_read_from_the_table(
     run_leader_until_idle(leader)
 
     for minute in range(5):
-        run(
+        execute(
             db,
             "INSERT INTO metrics_executions (model_id, cron_expression) VALUES (gen_random_uuid(), %s)",
             f"{minute} 1 * * *",
         )
     run_leader_until_idle(leader)
 
-    assert one(db, "SELECT count(*) FROM crons") == 5
+    assert fetch_value(db, "SELECT count(*) FROM crons") == 5

@@ -12,17 +12,17 @@ from devstack.ports import free_port
 from sql.apply import ApplyError, apply
 from tests.support.catalog import dump_catalog
 from tests.support.databases import (
-    DEADLINE,
+    DEFAULT_TIMEOUT,
     MODEL,
     OTHER,
     Connection,
     Databases,
-    log_labels,
-    one,
-    past_the_triggers,
+    bypass_triggers,
+    execute,
+    fetch_all,
+    fetch_value,
+    insert_label_row,
     replace_database,
-    rows,
-    run,
     schedule,
 )
 
@@ -32,12 +32,12 @@ def test_second_run_changes_nothing_and_waits_for_no_transaction(
 ) -> None:
     """An open transaction has read and written the tables, and holds the locks of VACUUM."""
     schedule(db)
-    log_labels(db, "[1]", "[1]")
+    insert_label_row(db, "[1]", "[1]")
     busy = psycopg2.connect(database_url)
-    run(busy, "UPDATE metrics_executions SET name = 'busy'")
-    run(busy, "INSERT INTO results (model_id, y_true, y_pred) VALUES (%s, '[1]', '[1]')", OTHER)
-    run(busy, "SELECT FROM schedule_status")
-    run(
+    execute(busy, "UPDATE metrics_executions SET name = 'busy'")
+    execute(busy, "INSERT INTO results (model_id, y_true, y_pred) VALUES (%s, '[1]', '[1]')", OTHER)
+    execute(busy, "SELECT FROM schedule_status")
+    execute(
         busy,
         "LOCK TABLE metrics_executions, results, crons, fires, retired_fires, leader, time_zones"
         " IN SHARE UPDATE EXCLUSIVE MODE",
@@ -52,7 +52,7 @@ def test_second_run_changes_nothing_and_waits_for_no_transaction(
 
     thread = threading.Thread(target=apply_again)
     thread.start()
-    finished.wait(DEADLINE)
+    finished.wait(DEFAULT_TIMEOUT)
     finished_in_time = finished.is_set()
     busy.rollback()
     busy.close()
@@ -60,16 +60,16 @@ def test_second_run_changes_nothing_and_waits_for_no_transaction(
 
     assert finished_in_time
     assert dump_catalog(db) == before
-    assert one(db, "SELECT count(*) FROM metrics_executions") == 1
+    assert fetch_value(db, "SELECT count(*) FROM metrics_executions") == 1
 
 
 def test_second_run_updates_descriptions(db: Connection, database_url: str, passwords: dict[str, str]) -> None:
-    run(db, "COMMENT ON TABLE results IS 'as it was'")
-    run(db, 'COMMENT ON COLUMN results."timestamp" IS NULL')
+    execute(db, "COMMENT ON TABLE results IS 'as it was'")
+    execute(db, 'COMMENT ON COLUMN results."timestamp" IS NULL')
 
     apply(database_url, passwords=passwords, test_data=False)
 
-    [descriptions] = rows(
+    [descriptions] = fetch_all(
         db,
         "SELECT obj_description(attrelid, 'pg_class'), col_description(attrelid, attnum) FROM pg_attribute"
         " WHERE attrelid = 'results'::regclass AND attname = 'timestamp'",
@@ -95,7 +95,7 @@ def test_malformed_database_url_is_not_printed(password: str) -> None:
 
 def test_concurrent_runs_are_serialized(databases: Databases, db: Connection, passwords: dict[str, str]) -> None:
     """Two runs on an empty database, as by two containers that start together."""
-    run(db, "CREATE DATABASE empty")
+    execute(db, "CREATE DATABASE empty")
     url = replace_database(databases.template_url, "empty")
     errors: list[BaseException] = []
 
@@ -111,9 +111,9 @@ def test_concurrent_runs_are_serialized(databases: Databases, db: Connection, pa
     for thread in threads:
         thread.join()
     connection = psycopg2.connect(url)
-    count = one(connection, "SELECT count(*) FROM results")
+    count = fetch_value(connection, "SELECT count(*) FROM results")
     connection.close()
-    run(db, "DROP DATABASE empty")
+    execute(db, "DROP DATABASE empty")
 
     assert errors == []
     assert count == 40
@@ -126,18 +126,18 @@ def test_dump_and_restore_keep_rows_and_validation(db: Connection, database_url:
         ("@daily", "UTC"),
         ("0 0 31 2 1", "America/New_York"),
     ]:
-        run(db, "INSERT INTO metrics_executions (model_id, name, cron_expression, timezone, enabled)"
+        execute(db, "INSERT INTO metrics_executions (model_id, name, cron_expression, timezone, enabled)"
                 " VALUES (gen_random_uuid(), 'a name', %s, %s, %s)", expression, zone, zone != "UTC")  # fmt: skip
-    with past_the_triggers(db):
+    with bypass_triggers(db):
         schedule(db, OTHER, "R R * * *", "Mars/Olympus")  # rows that bypassed the validation are kept as well
-    log_labels(db, "[1]", "[1]")
-    run(db, "INSERT INTO crons VALUES ('@daily', 'UTC', '2030-01-01', NULL, NULL, 'x')")
-    run(db, "INSERT INTO fires (due_at, leader) VALUES ('2026-01-01', 'x')")
+    insert_label_row(db, "[1]", "[1]")
+    execute(db, "INSERT INTO crons VALUES ('@daily', 'UTC', '2030-01-01', NULL, NULL, 'x')")
+    execute(db, "INSERT INTO fires (due_at, leader) VALUES ('2026-01-01', 'x')")
     dump = subprocess.run([binaries / "pg_dump", database_url], capture_output=True, text=True, check=True)
 
-    run(db, "CREATE DATABASE restored")
+    execute(db, "CREATE DATABASE restored")
     url = replace_database(database_url, "restored")
-    if one(db, "SHOW server_version_num") < "170000":
+    if fetch_value(db, "SHOW server_version_num") < "170000":
         dump.stdout = dump.stdout.replace("SET transaction_timeout = 0;", "")
     subprocess.run([binaries / "psql", "-q", "-v", "ON_ERROR_STOP=1", url], input=dump.stdout, text=True, check=True)
     restored = psycopg2.connect(url)
@@ -145,16 +145,19 @@ def test_dump_and_restore_keep_rows_and_validation(db: Connection, database_url:
     try:
         for table in ("metrics_executions", "results", "crons", "fires", "retired_fires", "leader", "time_zones"):
             every_row = f"SELECT row::text FROM {table} AS row ORDER BY 1"
-            assert rows(restored, every_row) == rows(db, every_row)
+            assert fetch_all(restored, every_row) == fetch_all(db, every_row)
         assert dump_catalog(restored) == dump_catalog(db)
         with pytest.raises(CheckViolation, match="minute"):
             schedule(restored, MODEL, "61 * * * *")
         with pytest.raises(ForeignKeyViolation, match="CET"):
             schedule(restored, MODEL, zone="CET")
         with pytest.raises(CheckViolation):
-            log_labels(restored, "[1]", "[]")
+            insert_label_row(restored, "[1]", "[]")
         schedule(restored, MODEL, " 1  1 * * *")
-        assert one(restored, "SELECT cron_expression FROM metrics_executions WHERE model_id = %s", MODEL) == "1 1 * * *"
+        assert (
+            fetch_value(restored, "SELECT cron_expression FROM metrics_executions WHERE model_id = %s", MODEL)
+            == "1 1 * * *"
+        )
     finally:
         restored.close()
-        run(db, "DROP DATABASE restored")
+        execute(db, "DROP DATABASE restored")

@@ -10,7 +10,7 @@ from sql.apply import apply
 from tests.support import cron_model
 from tests.support.cron_expressions import INVALID, VALID
 from tests.support.cron_strings import random_string
-from tests.support.databases import Connection, Databases, replace_database, rows, run
+from tests.support.databases import Connection, Databases, execute, fetch_all, replace_database
 
 LOCALES = {
     "Turkish": "LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'",
@@ -42,7 +42,7 @@ def databases_by_locale(databases: Databases, passwords: dict[str, str]) -> Iter
     connections = {}
     for number, (name, options) in enumerate(LOCALES.items()):
         try:
-            run(server, f"CREATE DATABASE locale_{number} TEMPLATE template0 LOCALE 'C' {options}")
+            execute(server, f"CREATE DATABASE locale_{number} TEMPLATE template0 LOCALE 'C' {options}")
         except (psycopg2.errors.FeatureNotSupported, psycopg2.errors.SyntaxError):
             continue  # built without ICU, or too old for the built-in locales
         url = replace_database(databases.template_url, f"locale_{number}")
@@ -53,7 +53,7 @@ def databases_by_locale(databases: Databases, passwords: dict[str, str]) -> Iter
     for connection in connections.values():
         connection.close()
     for number in range(len(LOCALES)):
-        run(server, f"DROP DATABASE IF EXISTS locale_{number}")
+        execute(server, f"DROP DATABASE IF EXISTS locale_{number}")
     server.close()
 
 
@@ -67,7 +67,7 @@ def test_validation_is_the_same_in_every_locale(
             db.set_client_encoding("UTF8")
         strings = [text for text in STRINGS if text.encode(encoding, "replace").decode(encoding) == text]
 
-        outcomes = rows(
+        outcomes = fetch_all(
             db,
             "SELECT expression, normalize_cron(expression), (cron_problem(normalize_cron(expression))).message IS NULL"
             " FROM unnest(%s::text[]) AS expression",
@@ -79,5 +79,5 @@ def test_validation_is_the_same_in_every_locale(
             assert (name, expression, normalized) == (name, expression, cron_model.normalize(expression))
             assert (name, expression, accepted) == (name, expression, cron_model.is_valid(expression))
         for zone, hint in ZONES.items():
-            problems = rows(db, "SELECT hint FROM schedule_problems('* * * * *', %s)", zone)
+            problems = fetch_all(db, "SELECT hint FROM schedule_problems('* * * * *', %s)", zone)
             assert [text.startswith(hint) for (text,) in problems] == ([True] if hint else []), (name, zone)

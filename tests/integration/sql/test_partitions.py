@@ -20,11 +20,11 @@ from tests.support.databases import (
     OTHER,
     Connection,
     Databases,
+    execute,
+    fetch_all,
+    fetch_value,
     newest_label_rows,
-    one,
     replace_database,
-    rows,
-    run,
     set_clock,
 )
 
@@ -50,11 +50,11 @@ def url(databases: Databases, passwords: dict[str, str]) -> Iterator[str]:
     """Database of this test only, since it cannot be reset."""
     admin = psycopg2.connect(replace_database(databases.template_url, "postgres"))
     admin.autocommit = True
-    run(admin, "CREATE DATABASE partitioned")
+    execute(admin, "CREATE DATABASE partitioned")
     url = replace_database(databases.template_url, "partitioned")
     apply(url, passwords=passwords, test_data=False)
     yield url
-    run(admin, "DROP DATABASE partitioned WITH (FORCE)")
+    execute(admin, "DROP DATABASE partitioned WITH (FORCE)")
     admin.close()
 
 
@@ -80,11 +80,11 @@ def run_section(url: str) -> RunSection:
 
 
 def partitions(db: Connection) -> list[str]:
-    return [name for (name,) in rows(db, PARTITIONS)]
+    return [name for (name,) in fetch_all(db, PARTITIONS)]
 
 
 def partition_of(db: Connection, number: int) -> str:
-    name: str = one(db, "SELECT tableoid::regclass::text FROM results WHERE id = %s", number)
+    name: str = fetch_value(db, "SELECT tableoid::regclass::text FROM results WHERE id = %s", number)
     return name
 
 
@@ -92,20 +92,22 @@ def partition_of(db: Connection, number: int) -> str:
 def test_table_in_use_is_converted_to_partitions(
     db: Connection, url: str, databases: Databases, run_section: RunSection, heading: str
 ) -> None:
-    first = [one(db, ADD, model_id, "2026-12-01") for model_id in (MODEL, OTHER, MODEL)]
+    first = [fetch_value(db, ADD, model_id, "2026-12-01") for model_id in (MODEL, OTHER, MODEL)]
 
     run_section(heading)
 
     client = psycopg2.connect(databases.url_as("metrics_client", url))
     client.autocommit = True
-    added = one(client, ADD, MODEL, "2026-12-02")
+    added = fetch_value(client, ADD, MODEL, "2026-12-02")
     with pytest.raises(CheckViolation, match="labels"):
-        run(client, "INSERT INTO results (model_id, y_true, y_pred, timestamp) VALUES (%s, '[]', '[1]', now())", MODEL)
+        execute(
+            client, "INSERT INTO results (model_id, y_true, y_pred, timestamp) VALUES (%s, '[]', '[1]', now())", MODEL
+        )
     client.close()
     assert added > max(first)
     assert newest_label_rows(db, MODEL, OTHER) == [(OTHER, first[1]), (MODEL, added)]
-    run(db, "SET enable_seqscan = off; SET enable_bitmapscan = off")
-    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN SELECT * FROM newest_label_rows('{{{MODEL}}}')"))
+    execute(db, "SET enable_seqscan = off; SET enable_bitmapscan = off")
+    plan = "\n".join(line for (line,) in fetch_all(db, f"EXPLAIN SELECT * FROM newest_label_rows('{{{MODEL}}}')"))
     assert plan.count("Index Scan using results_") == len(partitions(db))
     assert "->  Sort" not in plan
 
@@ -119,16 +121,16 @@ def test_scripts_can_be_applied_to_a_partitioned_table(
     for _ in range(2):
         apply(url, passwords=passwords, test_data=True)
 
-    assert one(db, "SELECT count(*) FROM results") == 40
-    assert one(db, "SELECT obj_description('results'::regclass)").startswith("The label rows: ")
-    assert one(db, "SELECT count(*) FROM pg_index WHERE indrelid = 'results'::regclass") == 2
+    assert fetch_value(db, "SELECT count(*) FROM results") == 40
+    assert fetch_value(db, "SELECT obj_description('results'::regclass)").startswith("The label rows: ")
+    assert fetch_value(db, "SELECT count(*) FROM pg_index WHERE indrelid = 'results'::regclass") == 2
 
 
 def test_rows_go_to_the_partition_of_their_month_or_to_the_default_one(db: Connection, run_section: RunSection) -> None:
     run_section("To months")
     for _ in range(2):
         run_section("Months ahead")
-    early = one(db, ADD, MODEL, "2027-04-15")
+    early = fetch_value(db, ADD, MODEL, "2027-04-15")
     assert partition_of(db, early) == "results_others"
     set_clock(db, "2027-01-15 12:00+00")
     run_section("Months ahead")
@@ -144,23 +146,23 @@ def test_rows_go_to_the_partition_of_their_month_or_to_the_default_one(db: Conne
         ("2035-01-01", "results_others"),
         ("infinity", "results_others"),
     ]:
-        assert partition_of(db, one(db, ADD, MODEL, timestamp)) == name
+        assert partition_of(db, fetch_value(db, ADD, MODEL, timestamp)) == name
 
 
 def test_dropping_a_month_keeps_the_newest_label_row_of_every_model(db: Connection, run_section: RunSection) -> None:
-    kept = [one(db, ADD, QUIET, timestamp) for timestamp in ("2026-10-01", "2026-11-01")][-1]
-    one(db, ADD, MODEL, "2026-12-01")
+    kept = [fetch_value(db, ADD, QUIET, timestamp) for timestamp in ("2026-10-01", "2026-11-01")][-1]
+    fetch_value(db, ADD, MODEL, "2026-12-01")
     run_section("To months")
     run_section("Months ahead")
-    one(db, ADD, QUIET, "2031-01-01")  # ignored until then
+    fetch_value(db, ADD, QUIET, "2031-01-01")  # ignored until then
     set_clock(db, "2027-02-01 00:00+00")
-    last = one(db, ADD, MODEL, "2027-01-31")
+    last = fetch_value(db, ADD, MODEL, "2027-01-31")
 
     run_section("Old months")
 
     assert partitions(db) == ["results_2027_01", "results_2027_02", "results_2027_03", "results_others"]
     assert newest_label_rows(db, MODEL, QUIET) == [(QUIET, kept), (MODEL, last)]
-    assert one(db, "SELECT count(*) FROM results") == 3
+    assert fetch_value(db, "SELECT count(*) FROM results") == 3
 
 
 @pytest.mark.parametrize("headings", [["To months", "Months ahead"], ["By model"]])
@@ -177,7 +179,7 @@ def test_results_retention_deletes_rows_of_partitions(
     set_clock(db, "2027-03-15 00:00+00")
     for month in range(1, 4):
         for model_id in (MODEL, OTHER, QUIET)[:month]:
-            one(db, ADD, model_id, f"2027-0{4 - month}-10")
+            fetch_value(db, ADD, model_id, f"2027-0{4 - month}-10")
     monkeypatch.setattr(results_retention, "BATCH_INTERVAL", 0.0)
     session = postgres.connect(databases.url_as("metrics_scheduler", url), "tests")
     settings = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused", "RESULTS_RETENTION": "30"}
@@ -187,7 +189,7 @@ def test_results_retention_deletes_rows_of_partitions(
         pass
 
     session.close()
-    assert rows(db, "SELECT model_id::text, timestamp::date::text FROM results ORDER BY timestamp") == [
+    assert fetch_all(db, "SELECT model_id::text, timestamp::date::text FROM results ORDER BY timestamp") == [
         (QUIET, "2027-01-10"),
         (OTHER, "2027-02-10"),
         (MODEL, "2027-03-10"),

@@ -9,10 +9,10 @@ from tests.support.databases import (
     OTHER,
     Connection,
     Databases,
-    log_labels,
-    one,
-    rows,
-    run,
+    execute,
+    fetch_all,
+    fetch_value,
+    insert_label_row,
     schedule,
 )
 
@@ -48,20 +48,22 @@ PRIVILEGES = {
 
 @pytest.mark.parametrize("role", PRIVILEGES)
 def test_role_has_exactly_the_privileges_it_needs(db: Connection, role: str) -> None:
-    tables = [name for (name,) in rows(db, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
-                                           " AND relkind IN ('r', 'v')")]  # fmt: skip
+    tables_and_views = (
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')"
+    )
+    tables = [name for (name,) in fetch_all(db, tables_and_views)]
     allowed = {}
     for table in tables:
         privileges = [
             privilege[0]
             for privilege in ("SELECT", "INSERT", "UPDATE", "DELETE")
-            if one(db, "SELECT has_table_privilege(%s, %s, %s)", role, f"public.{table}", privilege)
+            if fetch_value(db, "SELECT has_table_privilege(%s, %s, %s)", role, f"public.{table}", privilege)
         ]
         allowed[table] = "".join(privileges)
 
     assert allowed.pop("time_zones") == "S"
     assert {table: privileges for table, privileges in allowed.items() if privileges} == PRIVILEGES[role]
-    assert rows(db, "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
+    assert fetch_all(db, "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
                     " FROM pg_roles WHERE rolname = %s", role) == [(False,)]  # fmt: skip
 
 
@@ -72,23 +74,23 @@ def test_scheduler_can_clear_run_requests_and_change_no_other_column(
     scheduler = psycopg2.connect(databases.url_as("metrics_scheduler", database_url))
     scheduler.autocommit = True
 
-    run(scheduler, "UPDATE metrics_executions SET run_requested_at = NULL")
+    execute(scheduler, "UPDATE metrics_executions SET run_requested_at = NULL")
     with pytest.raises(InsufficientPrivilege):
-        run(scheduler, "UPDATE metrics_executions SET enabled = false")
+        execute(scheduler, "UPDATE metrics_executions SET enabled = false")
     scheduler.close()
 
 
 def test_scheduler_can_find_and_delete_label_rows_and_not_read_labels(
     db: Connection, databases: Databases, database_url: str
 ) -> None:
-    log_labels(db, "[1]", "[1]")
+    insert_label_row(db, "[1]", "[1]")
     scheduler = psycopg2.connect(databases.url_as("metrics_scheduler", database_url))
     scheduler.autocommit = True
 
     for statement in ("SELECT y_true FROM results", "UPDATE results SET timestamp = now()"):
         with pytest.raises(InsufficientPrivilege):
-            run(scheduler, statement)
-    run(scheduler, "DELETE FROM results WHERE model_id = %s", MODEL)
+            execute(scheduler, statement)
+    execute(scheduler, "DELETE FROM results WHERE model_id = %s", MODEL)
     scheduler.close()
 
 
@@ -97,7 +99,7 @@ def test_writes_of_the_client_role_are_validated(db: Connection, databases: Data
     client.autocommit = True
 
     schedule(client)
-    log_labels(client, "[1]", "[1]")
+    insert_label_row(client, "[1]", "[1]")
     with pytest.raises(CheckViolation):
         schedule(client, OTHER, "61 * * * *")
     client.close()

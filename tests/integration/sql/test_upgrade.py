@@ -12,15 +12,15 @@ from psycopg2.errors import CheckViolation
 from sql.apply import apply
 from tests.support.catalog import dump_catalog
 from tests.support.databases import (
-    DEADLINE,
+    DEFAULT_TIMEOUT,
     MODEL,
     OTHER,
     Connection,
     Databases,
-    log_labels,
-    one,
-    rows,
-    run,
+    execute,
+    fetch_all,
+    fetch_value,
+    insert_label_row,
     schedule,
     wait_for,
 )
@@ -82,9 +82,9 @@ def test_upgrade_that_waits_for_a_lock_does_not_block_writers_for_long(
     db: Connection, database_url: str, passwords: dict[str, str]
 ) -> None:
     """CREATE INDEX waits for an open transaction that has written the table; other clients keep writing."""
-    run(db, "DROP INDEX results_newest")
+    execute(db, "DROP INDEX results_newest")
     busy = psycopg2.connect(database_url)
-    log_labels(busy, "[1]", "[1]")
+    insert_label_row(busy, "[1]", "[1]")
     upgrade = threading.Thread(target=apply, args=(database_url,), kwargs={"passwords": passwords, "test_data": False})
 
     upgrade.start()
@@ -92,7 +92,7 @@ def test_upgrade_that_waits_for_a_lock_does_not_block_writers_for_long(
 
     def upgrade_has_waited() -> bool:
         started = time.monotonic()
-        log_labels(db, "[1]", "[1]", OTHER)
+        insert_label_row(db, "[1]", "[1]", OTHER)
         durations.append(time.monotonic() - started)
         return max(durations) > 0.5 and len(durations) >= 60
 
@@ -100,36 +100,38 @@ def test_upgrade_that_waits_for_a_lock_does_not_block_writers_for_long(
     waited = upgrade.is_alive()
     busy.rollback()
     busy.close()
-    upgrade.join(DEADLINE)
+    upgrade.join(DEFAULT_TIMEOUT)
 
     assert waited
     assert max(durations) < 2.0  # LOCK_TIMEOUT is 1 s
-    assert one(db, "SELECT to_regclass('results_newest') IS NOT NULL")
+    assert fetch_value(db, "SELECT to_regclass('results_newest') IS NOT NULL")
 
 
 def test_earlier_version_is_upgraded(db: Connection, database_url: str, passwords: dict[str, str]) -> None:
     """A version in which fires had no lag, duration and totals, with another view and other indexes."""
     before = dump_catalog(db)
-    [(view,)] = rows(db, "SELECT pg_get_viewdef('schedule_status')")
-    run(db, "CREATE OR REPLACE VIEW schedule_status AS " + view.replace("late_after()", "'00:01'::interval"))
-    run(db, "DROP FUNCTION late_after")
-    run(db, "ALTER TABLE fires DROP lag, DROP duration")
-    run(db, "DROP INDEX metrics_executions_enabled, metrics_executions_paused, metrics_executions_zone, crons_error")
-    run(db, OLD_INDEX)
-    run(db, "DROP TABLE retired_fires")
-    run(
+    [(view,)] = fetch_all(db, "SELECT pg_get_viewdef('schedule_status')")
+    execute(db, "CREATE OR REPLACE VIEW schedule_status AS " + view.replace("late_after()", "'00:01'::interval"))
+    execute(db, "DROP FUNCTION late_after")
+    execute(db, "ALTER TABLE fires DROP lag, DROP duration")
+    execute(
+        db, "DROP INDEX metrics_executions_enabled, metrics_executions_paused, metrics_executions_zone, crons_error"
+    )
+    execute(db, OLD_INDEX)
+    execute(db, "DROP TABLE retired_fires")
+    execute(
         db, "INSERT INTO fires (due_at, fired_at, leader) VALUES ('2026-11-24 12:00+00', '2026-11-24 12:00:01+00', 'x')"
     )
 
     apply(database_url, passwords=passwords, test_data=False)
 
     assert dump_catalog(db) == before
-    assert one(db, "SELECT lag FROM fires") == timedelta(seconds=1)
+    assert fetch_value(db, "SELECT lag FROM fires") == timedelta(seconds=1)
 
 
 def test_functions_of_the_version_before_still_work(db: Connection, databases: Databases, database_url: str) -> None:
     """Called with the roles of the running services."""
-    log_labels(db, "[1]", "[0]")
+    insert_label_row(db, "[1]", "[0]")
     queries = {
         "metrics_api": "SELECT normal_cron(' 0  9 * * MON'), '0 9 * * mon'",
         "metrics_scheduler": "SELECT ahead_limit(), max_clock_skew()",
@@ -141,7 +143,7 @@ def test_functions_of_the_version_before_still_work(db: Connection, databases: D
 
     for role, query in queries.items():
         service = psycopg2.connect(databases.url_as(role, database_url))
-        [(old, new)] = rows(service, query)
+        [(old, new)] = fetch_all(service, query)
         service.close()
         assert old == new, role
 
@@ -152,7 +154,7 @@ def test_validation_triggers_are_replaced_without_a_gap(
 ) -> None:
     """A client writes meanwhile: each valid schedule is announced exactly once, and no invalid one is accepted."""
     before = dump_catalog(db)
-    run(db, previous)
+    execute(db, previous)
     client = psycopg2.connect(database_url)
     client.autocommit = True
     upgrade = threading.Thread(target=apply, args=(database_url,), kwargs={"passwords": passwords, "test_data": False})
@@ -175,9 +177,9 @@ def test_validation_triggers_are_replaced_without_a_gap(
 def notification_count(client: Connection, cron: str) -> int:
     """Insert a schedule; return the number of notifications that the client gets of it."""
     client.notifies.clear()
-    run(client, "LISTEN metrics_executions")
+    execute(client, "LISTEN metrics_executions")
     schedule(client, str(uuid.uuid4()), cron)
-    run(client, "SELECT 1")  # notifications of earlier transactions arrive before its response
+    execute(client, "SELECT 1")  # notifications of earlier transactions arrive before its response
     client.poll()
     return len(client.notifies)
 
@@ -186,18 +188,18 @@ def test_index_that_cannot_be_dropped_yet_does_not_roll_back_new_indexes(
     db: Connection, database_url: str, passwords: dict[str, str]
 ) -> None:
     """An open transaction has read the table."""
-    run(db, "DROP INDEX metrics_executions_enabled")
-    run(db, OLD_INDEX)
+    execute(db, "DROP INDEX metrics_executions_enabled")
+    execute(db, OLD_INDEX)
     reader = psycopg2.connect(database_url)
-    rows(reader, "SELECT FROM metrics_executions")
+    fetch_all(reader, "SELECT FROM metrics_executions")
     upgrade = threading.Thread(target=apply, args=(database_url,), kwargs={"passwords": passwords, "test_data": False})
 
     upgrade.start()
-    wait_for(lambda: one(db, "SELECT to_regclass('metrics_executions_enabled') IS NOT NULL"))
+    wait_for(lambda: fetch_value(db, "SELECT to_regclass('metrics_executions_enabled') IS NOT NULL"))
     waited = upgrade.is_alive()
     reader.rollback()
     reader.close()
-    upgrade.join(DEADLINE)
+    upgrade.join(DEFAULT_TIMEOUT)
 
     assert waited
-    assert one(db, "SELECT to_regclass('metrics_executions_due') IS NULL")
+    assert fetch_value(db, "SELECT to_regclass('metrics_executions_due') IS NULL")

@@ -17,10 +17,10 @@ from tests.support.databases import (
     MODEL,
     OTHER,
     Connection,
-    one,
-    past_the_triggers,
-    rows,
-    run,
+    bypass_triggers,
+    execute,
+    fetch_all,
+    fetch_value,
     schedule,
     schedule_many,
     set_clock,
@@ -32,14 +32,14 @@ def listener(database_url: str) -> Iterator[Connection]:
     """Connection that listens to the channel, like the scheduler's."""
     connection = psycopg2.connect(database_url)
     connection.autocommit = True
-    run(connection, "LISTEN metrics_executions")
+    execute(connection, "LISTEN metrics_executions")
     yield connection
     connection.close()
 
 
 def received_payloads(listener: Connection) -> list[Any]:
     """Return the payloads since the last call; those of committed transactions precede the response to the query."""
-    run(listener, "SELECT 1")
+    execute(listener, "SELECT 1")
     listener.poll()
     payloads = [json.loads(notify.payload) for notify in listener.notifies]
     listener.notifies.clear()
@@ -50,7 +50,7 @@ def received_payloads(listener: Connection) -> list[Any]:
 def test_valid_cron_expression_is_accepted_unchanged(db: Connection, expression: str) -> None:
     schedule(db, cron=expression)
 
-    assert one(db, "SELECT cron_expression FROM metrics_executions") == expression
+    assert fetch_value(db, "SELECT cron_expression FROM metrics_executions") == expression
 
 
 @pytest.mark.parametrize("expression", INVALID)
@@ -61,7 +61,7 @@ def test_invalid_cron_expression_is_rejected(db: Connection, expression: str) ->
     assert raised.value.diag.message_hint
     assert raised.value.diag.column_name == "cron_expression"
     assert len(raised.value.diag.message_primary or "") < 300
-    assert rows(db, "SELECT FROM metrics_executions") == []
+    assert fetch_all(db, "SELECT FROM metrics_executions") == []
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def items_without_ascending_range(low: int, high: int) -> list[str]:
 def test_suggested_correction_is_valid_and_equivalent(db: Connection, field_index: int, low: int, high: int) -> None:
     items = items_without_ascending_range(low, high)
 
-    hints = rows(
+    hints = fetch_all(
         db,
         "SELECT item, (cron_field_problem(item, %s)).hint FROM unnest(%s::text[]) WITH ORDINALITY AS input (item, n)",
         field_index + 1, items,
@@ -162,9 +162,9 @@ def wrapped_values(item: str, low: int, high: int) -> set[int]:
 def test_cron_expression_is_stored_normalized(db: Connection, written: str, stored: str) -> None:
     schedule(db, MODEL, cron=written)
     schedule(db, OTHER, cron="1 1 1 1 1")
-    run(db, "UPDATE metrics_executions SET cron_expression = %s WHERE model_id = %s", written, OTHER)
+    execute(db, "UPDATE metrics_executions SET cron_expression = %s WHERE model_id = %s", written, OTHER)
 
-    assert rows(db, "SELECT DISTINCT cron_expression FROM metrics_executions") == [(stored,)]
+    assert fetch_all(db, "SELECT DISTINCT cron_expression FROM metrics_executions") == [(stored,)]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_value_too_long_for_an_index_is_rejected_by_validation(db: Connection) -
 
     for change in ("cron_expression = %s", "name = 'x', cron_expression = %s"):
         with pytest.raises(CheckViolation, match="bytes long"):
-            run(db, f"UPDATE metrics_executions SET {change}", f"{minutes} * * * *")
+            execute(db, f"UPDATE metrics_executions SET {change}", f"{minutes} * * * *")
     with pytest.raises(CheckViolation, match="bytes long"):
         schedule(db, OTHER, f"{minutes} * * * *")
     with pytest.raises(ForeignKeyViolation, match="timezone"):
@@ -209,42 +209,42 @@ def test_value_too_long_for_an_index_is_rejected_by_validation(db: Connection) -
 
 
 def test_schedule_problems_normalizes_the_cron_expression(db: Connection) -> None:
-    assert rows(db, "SELECT * FROM schedule_problems(' 0  9 * * MON-FRI', 'UTC')") == []
-    assert one(db, "SELECT message FROM schedule_problems('0 0 L * *', 'UTC')").startswith(
+    assert fetch_all(db, "SELECT * FROM schedule_problems(' 0  9 * * MON-FRI', 'UTC')") == []
+    assert fetch_value(db, "SELECT message FROM schedule_problems('0 0 L * *', 'UTC')").startswith(
         'cron_expression "0 0 l * *" is refused: day-of-month "l"'
     )
 
 
 def test_row_that_bypassed_the_triggers_is_normalized_by_the_next_change(db: Connection) -> None:
-    with past_the_triggers(db):
+    with bypass_triggers(db):
         schedule(db, cron=" 0 9 * *  MON")
 
-    run(db, "UPDATE metrics_executions SET timezone = 'Europe/Warsaw'")
+    execute(db, "UPDATE metrics_executions SET timezone = 'Europe/Warsaw'")
 
-    assert one(db, "SELECT cron_expression FROM metrics_executions") == "0 9 * * mon"
+    assert fetch_value(db, "SELECT cron_expression FROM metrics_executions") == "0 9 * * mon"
 
 
 def test_one_invalid_row_rejects_the_whole_statement(db: Connection) -> None:
     with pytest.raises(CheckViolation):
-        run(
+        execute(
             db,
             "INSERT INTO metrics_executions (model_id, cron_expression)"
             " VALUES (gen_random_uuid(), '* * * * *'), (gen_random_uuid(), '61 * * * *')",
         )
 
-    assert rows(db, "SELECT FROM metrics_executions") == []
+    assert fetch_all(db, "SELECT FROM metrics_executions") == []
 
 
 def test_null_cron_expression_is_rejected(db: Connection) -> None:
     with pytest.raises(NotNullViolation, match="cron_expression"):
-        run(db, "INSERT INTO metrics_executions (model_id, cron_expression) VALUES (%s, NULL)", MODEL)
+        execute(db, "INSERT INTO metrics_executions (model_id, cron_expression) VALUES (%s, NULL)", MODEL)
 
 
 def test_name_over_200_characters_is_rejected(db: Connection) -> None:
     schedule(db)
 
     with pytest.raises(CheckViolation, match="it has 201 characters"):
-        run(db, "UPDATE metrics_executions SET name = repeat('x', 201)")
+        execute(db, "UPDATE metrics_executions SET name = repeat('x', 201)")
 
 
 def test_second_schedule_of_a_model_is_rejected_by_model_id(db: Connection) -> None:
@@ -261,21 +261,21 @@ def test_updates_are_validated(db: Connection) -> None:
     schedule(db)
 
     with pytest.raises(CheckViolation, match="61"):
-        run(db, "UPDATE metrics_executions SET cron_expression = '61 * * * *'")
+        execute(db, "UPDATE metrics_executions SET cron_expression = '61 * * * *'")
     with pytest.raises(ForeignKeyViolation, match="Mars"):
-        run(db, "UPDATE metrics_executions SET timezone = 'Mars/Olympus'")
+        execute(db, "UPDATE metrics_executions SET timezone = 'Mars/Olympus'")
 
 
 @pytest.mark.parametrize("change", ["name = 'other'", "run_requested_at = now()", "cron_expression = cron_expression"])
 def test_update_of_other_columns_is_not_validated(db: Connection, change: str) -> None:
     """The row bypassed the triggers; validation would reject it."""
-    with past_the_triggers(db):
+    with bypass_triggers(db):
         schedule(db, cron="61 * * * *", zone="Mars/Olympus")
 
-    run(db, f"UPDATE metrics_executions SET {change}")
+    execute(db, f"UPDATE metrics_executions SET {change}")
 
     with pytest.raises(CheckViolation, match="61"):
-        run(db, "UPDATE metrics_executions SET timezone = 'UTC'")
+        execute(db, "UPDATE metrics_executions SET timezone = 'UTC'")
 
 
 def test_insert_notifies_of_distinct_cron_specs(db: Connection, listener: Connection) -> None:
@@ -285,7 +285,7 @@ def test_insert_notifies_of_distinct_cron_specs(db: Connection, listener: Connec
 
 
 def test_notification_of_more_than_100_cron_specs_lists_none(db: Connection, listener: Connection) -> None:
-    run(
+    execute(
         db,
         "INSERT INTO metrics_executions (model_id, cron_expression)"
         " SELECT gen_random_uuid(), minute || ' ' || hour || ' * * *'"
@@ -297,7 +297,7 @@ def test_notification_of_more_than_100_cron_specs_lists_none(db: Connection, lis
 
 def test_notification_over_the_size_limit_lists_no_cron_specs(db: Connection, listener: Connection) -> None:
     long = ",".join(str(minute) for minute in range(60)) + ",0" * 150
-    run(
+    execute(
         db,
         "INSERT INTO metrics_executions (model_id, cron_expression)"
         " SELECT gen_random_uuid(), %s || ' ' || hour || ' * * *' FROM generate_series(0, 23) AS hour",
@@ -312,10 +312,10 @@ def test_update_notifies_of_changed_cron_specs(db: Connection, listener: Connect
     schedule(db, OTHER, "2 * * * *")
     received_payloads(listener)
 
-    run(db, "UPDATE metrics_executions SET cron_expression = '3 * * * *' WHERE model_id = %s", MODEL)
+    execute(db, "UPDATE metrics_executions SET cron_expression = '3 * * * *' WHERE model_id = %s", MODEL)
     assert received_payloads(listener) == [{"pairs": [["3 * * * *", "UTC"]], "requested": False}]
 
-    run(db, "UPDATE metrics_executions SET name = 'the same', cron_expression = cron_expression")
+    execute(db, "UPDATE metrics_executions SET name = 'the same', cron_expression = cron_expression")
     assert received_payloads(listener) == []
 
 
@@ -323,9 +323,9 @@ def test_pausing_does_not_notify_and_resuming_does(db: Connection, listener: Con
     schedule(db)
     received_payloads(listener)
 
-    run(db, "UPDATE metrics_executions SET enabled = false")
+    execute(db, "UPDATE metrics_executions SET enabled = false")
     assert received_payloads(listener) == []
-    run(db, "UPDATE metrics_executions SET enabled = true")
+    execute(db, "UPDATE metrics_executions SET enabled = true")
     assert received_payloads(listener) == [{"pairs": [["* * * * *", "UTC"]], "requested": False}]
 
 
@@ -333,9 +333,9 @@ def test_run_request_notifies_once(db: Connection, listener: Connection) -> None
     schedule(db)
     received_payloads(listener)
 
-    run(db, "UPDATE metrics_executions SET run_requested_at = now()")
+    execute(db, "UPDATE metrics_executions SET run_requested_at = now()")
     assert received_payloads(listener) == [{"pairs": [], "requested": True}]
-    run(db, "UPDATE metrics_executions SET run_requested_at = NULL")
+    execute(db, "UPDATE metrics_executions SET run_requested_at = NULL")
     assert received_payloads(listener) == []
 
 
@@ -343,9 +343,9 @@ def test_run_request_has_the_time_of_the_system_clock(db: Connection) -> None:
     schedule(db)
     set_clock(db, "2026-11-24 12:00:00.123456+00")
 
-    run(db, "UPDATE metrics_executions SET run_requested_at = '1999-01-01'")
+    execute(db, "UPDATE metrics_executions SET run_requested_at = '1999-01-01'")
 
-    requested = one(db, "SELECT run_requested_at FROM metrics_executions")
+    requested = fetch_value(db, "SELECT run_requested_at FROM metrics_executions")
     assert requested.isoformat(timespec="milliseconds") == "2026-11-24T12:00:00.123+00:00"
     assert requested.microsecond == 123000
 
@@ -367,29 +367,29 @@ def test_active_since_is_set_by_changes_of_due_times_only(
     db: Connection, change: str, is_active_from_now: bool
 ) -> None:
     schedule(db)
-    before = one(db, "SELECT active_since FROM metrics_executions")
+    before = fetch_value(db, "SELECT active_since FROM metrics_executions")
 
-    run(db, f"UPDATE metrics_executions SET {change}")
+    execute(db, f"UPDATE metrics_executions SET {change}")
 
-    [(active_since, created_at)] = rows(db, "SELECT active_since, created_at FROM metrics_executions")
+    [(active_since, created_at)] = fetch_all(db, "SELECT active_since, created_at FROM metrics_executions")
     assert (active_since > before) == is_active_from_now
     assert created_at == before
 
 
 def test_updated_at_is_set_by_changes_of_users_only(db: Connection) -> None:
     schedule(db)
-    created_at = one(db, "SELECT created_at FROM metrics_executions")
+    created_at = fetch_value(db, "SELECT created_at FROM metrics_executions")
 
-    run(db, "UPDATE metrics_executions SET run_requested_at = now()")
-    assert one(db, "SELECT updated_at FROM metrics_executions") == created_at
-    run(db, "UPDATE metrics_executions SET name = 'digits'")
-    assert one(db, "SELECT updated_at FROM metrics_executions") > created_at
+    execute(db, "UPDATE metrics_executions SET run_requested_at = now()")
+    assert fetch_value(db, "SELECT updated_at FROM metrics_executions") == created_at
+    execute(db, "UPDATE metrics_executions SET name = 'digits'")
+    assert fetch_value(db, "SELECT updated_at FROM metrics_executions") > created_at
 
 
 def test_timestamps_come_from_the_system_clock(db: Connection) -> None:
     set_clock(db, "2030-01-01 00:00:00+00")
     schedule(db)
 
-    [row] = rows(db, "SELECT DISTINCT active_since, created_at, updated_at FROM metrics_executions")
+    [row] = fetch_all(db, "SELECT DISTINCT active_since, created_at, updated_at FROM metrics_executions")
     assert {time.year for time in row} == {2030}
     assert {time.utcoffset() for time in row} == {timedelta(0)}

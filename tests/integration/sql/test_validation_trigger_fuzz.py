@@ -8,7 +8,7 @@ from psycopg2.errors import CheckViolation
 from core.cron.expression import InvalidCron, parse
 from tests.support import cron_model
 from tests.support.cron_strings import random_string, valid_expression
-from tests.support.databases import Connection, one, rows, run
+from tests.support.databases import Connection, execute, fetch_all, fetch_value
 
 STRINGS_PER_SEED = 1000
 SEEDS = 2
@@ -58,9 +58,9 @@ def is_parsed(expression: str) -> bool:
 def test_implementations_agree_on_every_string(db: Connection, seed: int) -> None:
     rng = random.Random(seed)
     strings = [random_string(rng) for _ in range(STRINGS_PER_SEED)]
-    run(db, TRY_EACH)
+    execute(db, TRY_EACH)
 
-    outcomes = rows(db, "SELECT * FROM pg_temp.try_each(%s::text[])", strings)
+    outcomes = fetch_all(db, "SELECT * FROM pg_temp.try_each(%s::text[])", strings)
 
     assert len(outcomes) == STRINGS_PER_SEED
     for expression, stored, code, message, hint in outcomes:
@@ -83,10 +83,10 @@ def test_one_invalid_expression_among_many_is_rejected(db: Connection, seed: int
     valid = [text for text in (valid_expression(rng) for _ in range(300)) if cron_model.is_valid(text)]
     invalid = [text for text in (random_string(rng) for _ in range(120)) if not cron_model.is_valid(text)]
 
-    run(db, INSERT_ALL, valid)
-    assert one(db, "SELECT count(*) FROM metrics_executions") == len(valid)
+    execute(db, INSERT_ALL, valid)
+    assert fetch_value(db, "SELECT count(*) FROM metrics_executions") == len(valid)
 
     for text in invalid:
         index = rng.randrange(len(valid))
         with pytest.raises(CheckViolation):
-            run(db, INSERT_ALL, [*valid[:index], text, *valid[index:]])
+            execute(db, INSERT_ALL, [*valid[:index], text, *valid[index:]])

@@ -9,9 +9,9 @@ from scheduler.queries import DUE_STATE
 from scheduler.tasks.next_runs import SPECS_IN_USE
 from tests.support.databases import (
     Connection,
-    one,
-    rows,
-    run,
+    execute,
+    fetch_all,
+    fetch_value,
     schedule,
     schedule_many,
     set_clock,
@@ -19,7 +19,7 @@ from tests.support.databases import (
 
 
 def test_planner_inlines_late_after(db: Connection) -> None:
-    plan = rows(db, "EXPLAIN SELECT FROM crons WHERE next_due_at < now() - late_after()")
+    plan = fetch_all(db, "EXPLAIN SELECT FROM crons WHERE next_due_at < now() - late_after()")
 
     assert "late_after" not in str(plan)
 
@@ -33,7 +33,7 @@ def test_planner_inlines_late_after(db: Connection) -> None:
     ],
 )
 def test_planner_inlines_set_returning_functions(db: Connection, query: str) -> None:
-    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN SELECT * FROM {query}"))
+    plan = "\n".join(line for (line,) in fetch_all(db, f"EXPLAIN SELECT * FROM {query}"))
 
     for name in ("newest_label_rows", "latest_results", "due_models"):
         assert f"Function Scan on {name}" not in plan
@@ -50,9 +50,9 @@ def test_planner_inlines_set_returning_functions(db: Connection, query: str) -> 
     ids=["due models", "cron specs in use", "first active"],
 )
 def test_scheduler_queries_of_schedules_are_index_only_scans(db: Connection, query: str) -> None:
-    run(db, "SET enable_seqscan = off; SET enable_bitmapscan = off")
+    execute(db, "SET enable_seqscan = off; SET enable_bitmapscan = off")
 
-    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN {query}"))
+    plan = "\n".join(line for (line,) in fetch_all(db, f"EXPLAIN {query}"))
 
     assert "Index Only Scan using metrics_executions_enabled" in plan
     assert "Sort" not in plan
@@ -61,11 +61,11 @@ def test_scheduler_queries_of_schedules_are_index_only_scans(db: Connection, que
 def test_due_state_is_read_from_indexes_after_a_bulk_insert(db: Connection) -> None:
     """Without statistics, the planner would assume that each new row requests a run."""
     schedule_many(db, 5000)
-    run(db, "INSERT INTO crons (cron_expression, timezone, tzdata_version) SELECT n::text, 'UTC', 'x'"
+    execute(db, "INSERT INTO crons (cron_expression, timezone, tzdata_version) SELECT n::text, 'UTC', 'x'"
             " FROM generate_series(1, 5000) AS n")  # fmt: skip
 
     query = DUE_STATE % {"unrecorded": "'{}'"}
-    plan = "\n".join(line for (line,) in rows(db, f"EXPLAIN {query}"))
+    plan = "\n".join(line for (line,) in fetch_all(db, f"EXPLAIN {query}"))
 
     assert "Index Only Scan using metrics_executions_run_requested" in plan
     assert "Seq Scan" not in plan
@@ -77,16 +77,16 @@ def test_due_models_are_enabled_active_before_and_due(db: Connection) -> None:
     for model_id in ids[:3]:
         schedule(db, model_id, "0 12 * * *")
     schedule(db, ids[3], "1 12 * * *")
-    run(db, "UPDATE metrics_executions SET enabled = false WHERE model_id = %s", ids[1])
+    execute(db, "UPDATE metrics_executions SET enabled = false WHERE model_id = %s", ids[1])
     set_clock(db, "2026-11-24 12:00:00+00")
     schedule(db, ids[4], "0 12 * * *")
-    run(
+    execute(
         db,
         "INSERT INTO crons (cron_expression, timezone, next_due_at, tzdata_version)"
         " VALUES ('0 12 * * *', 'UTC', '2026-11-24 12:00+00', 'x'), ('1 12 * * *', 'UTC', '2026-11-24 12:01+00', 'x')",
     )
 
-    due = rows(db, "SELECT model_id::text FROM due_models('2026-11-24 12:00:00+00') ORDER BY 1")
+    due = fetch_all(db, "SELECT model_id::text FROM due_models('2026-11-24 12:00:00+00') ORDER BY 1")
 
     assert due == [(ids[0],), (ids[2],)]
 
@@ -105,31 +105,31 @@ def test_schedule_status_of_every_state(db: Connection, cron: str, status: str) 
     schedule(db)
     set_clock(db, "2026-11-24 12:00:00+00")
     if cron != "NULL":
-        run(db, "INSERT INTO crons (cron_expression, timezone, tzdata_version, next_due_at, error)"
+        execute(db, "INSERT INTO crons (cron_expression, timezone, tzdata_version, next_due_at, error)"
                 f" SELECT '* * * * *', 'UTC', 'x', due::timestamptz, error FROM (VALUES {cron}) AS cron (due, error)"
         )  # fmt: skip
 
-    assert one(db, "SELECT status FROM schedule_status") == status
-    run(db, "UPDATE metrics_executions SET enabled = false")
-    assert rows(db, "SELECT status, next_run_at, error FROM schedule_status") == [("paused", None, None)]
+    assert fetch_value(db, "SELECT status FROM schedule_status") == status
+    execute(db, "UPDATE metrics_executions SET enabled = false")
+    assert fetch_all(db, "SELECT status, next_run_at, error FROM schedule_status") == [("paused", None, None)]
 
 
 def test_fires_have_lag_and_duration(db: Connection) -> None:
-    run(
+    execute(
         db,
         "INSERT INTO fires (due_at, fired_at, finished_at, leader) VALUES"
         " ('2026-11-24 12:00+00', '2026-11-26 12:00:00.005+00', '2026-11-26 12:00:02+00', 'x'),"
         " ('2026-11-24 12:01+00', NULL, NULL, 'x')",
     )
 
-    assert rows(db, "SELECT lag, duration FROM fires ORDER BY due_at") == [
+    assert fetch_all(db, "SELECT lag, duration FROM fires ORDER BY due_at") == [
         (timedelta(days=2, milliseconds=5), timedelta(seconds=1.995)),
         (None, None),
     ]
 
 
 def test_every_table_view_and_column_has_a_comment(db: Connection) -> None:
-    missing = rows(
+    missing = fetch_all(
         db,
         "SELECT class.relname, attribute.attname"
         " FROM pg_class AS class JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid"
@@ -142,7 +142,7 @@ def test_every_table_view_and_column_has_a_comment(db: Connection) -> None:
 
 
 def test_every_function_has_a_comment(db: Connection) -> None:
-    missing = rows(
+    missing = fetch_all(
         db,
         "SELECT proname FROM pg_proc"
         " WHERE pronamespace = 'public'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL",

@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from devstack import redis as local_redis
-from tests.support.databases import one, wait_for
+from tests.support.databases import fetch_value, wait_for
 from tests.support.proxy import Proxy
 
 CLIENT_TIMEOUT = 0.3  # seconds
@@ -48,7 +48,7 @@ def test_url_of_proxy_keeps_user_and_database(database_url: str) -> None:
     with Proxy(database_url) as proxy:
         connection = psycopg2.connect(proxy.url)
 
-        assert one(connection, "SELECT current_database()") == database_url.rpartition("/")[2]
+        assert fetch_value(connection, "SELECT current_database()") == database_url.rpartition("/")[2]
         connection.close()
 
 

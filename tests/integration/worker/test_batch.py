@@ -12,7 +12,17 @@ from core.queue.batch import Batch
 from core.results.models import LatestConfusion
 from core.results.repository import ResultStore
 from scheduler.queue import Queue
-from tests.support.databases import MODEL, Connection, log_labels, model_ids, one, rows, run, schedule, wait_for
+from tests.support.databases import (
+    MODEL,
+    Connection,
+    execute,
+    fetch_all,
+    fetch_value,
+    insert_label_row,
+    model_ids,
+    schedule,
+    wait_for,
+)
 from tests.support.workers import (
     NOON,
     insert_large_batch,
@@ -54,8 +64,8 @@ def test_each_model_of_a_batch_gets_its_own_result(
     for name in [*labels, "no row", "paused"]:
         schedule(db, ids[name])
     for name, (y_true, y_pred) in labels.items():
-        log_labels(db, y_true, y_pred, ids[name])
-    run(db, "UPDATE metrics_executions SET enabled = false WHERE model_id = %s", ids["paused"])
+        insert_label_row(db, y_true, y_pred, ids[name])
+    execute(db, "UPDATE metrics_executions SET enabled = false WHERE model_id = %s", ids["paused"])
 
     queue.send(Batch([*ids.values()], NOON).message(NOON))
     with running_worker(env, tmp_path):
@@ -87,7 +97,7 @@ def test_each_model_of_a_batch_gets_its_own_result(
     good = results["good"]
     assert good is not None
     assert good.due_at == NOON
-    assert rows(db, "SELECT id, timestamp FROM results WHERE model_id = %s", ids["good"]) == [
+    assert fetch_all(db, "SELECT id, timestamp FROM results WHERE model_id = %s", ids["good"]) == [
         (good.result_id, good.data_timestamp)
     ]
 
@@ -96,7 +106,7 @@ def test_requested_run_of_a_paused_schedule_is_calculated(
     db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     insert_model(db)
-    run(db, "UPDATE metrics_executions SET enabled = false")
+    execute(db, "UPDATE metrics_executions SET enabled = false")
 
     queue.send(Batch([MODEL], NOON, requested=True).message(NOON))
     with running_worker(env, tmp_path):
@@ -124,7 +134,7 @@ def test_model_that_kills_every_process_gets_an_error_after_three_attempts(
     [model_id] = insert_large_batch(db, 1, 3_000_000)
     with running_worker(env, tmp_path) as worker:
         queue.send(Batch([model_id], NOON).message(NOON))
-        wait_for(lambda: one(db, COUNT_SESSIONS))
+        wait_for(lambda: fetch_value(db, COUNT_SESSIONS))
         signal_pool(worker, signal.SIGKILL)
         for attempts in (1, 2):
             wait_for_attempts(redis_client, attempts)
@@ -160,7 +170,7 @@ def test_model_that_exceeds_the_time_limit_is_an_error_of_its_own(
     limit = 4
     with running_worker(env | {"TIME_LIMIT": str(limit)}, tmp_path) as worker:
         queue.send(Batch(ids, NOON).message(NOON))
-        wait_for(lambda: one(db, COUNT_SESSIONS))
+        wait_for(lambda: fetch_value(db, COUNT_SESSIONS))
         with suspended_pool(worker):
             time.sleep(limit + 0.2)  # the time limit of the batch passes
         wait_for_results(redis_client, len(ids) - 1)  # the others, each isolated
@@ -194,7 +204,7 @@ def test_labels_of_an_unchanged_row_are_not_read_again(
     ]
     with running_worker(env, tmp_path):
         for minute, change in enumerate(changes):
-            run(db, change)
+            execute(db, change)
             due_at = NOON + timedelta(minutes=minute)
             queue.send(Batch([MODEL], due_at).message(due_at))
             results.append(wait_for_result(redis_client, due_at=due_at))

@@ -15,7 +15,7 @@ from core.queue.keys import QUEUE, UNACKED_INDEX_KEY
 from devstack import redis as local_redis
 from devstack.services import WORKER
 from scheduler.queue import Queue
-from tests.support.databases import MODEL, Connection, Databases, model_ids, run, wait_for
+from tests.support.databases import MODEL, Connection, Databases, execute, model_ids, wait_for
 from tests.support.processes import running_service
 from tests.support.workers import (
     NOON,
@@ -94,7 +94,7 @@ def test_label_row_that_exceeds_the_memory_limit_is_an_error_of_its_model_only(
     ids = model_ids(4)
     insert_models(db, ids)
     for model_id, labels in ((ids[1], 2_000_000), (ids[3], 12_000_000)):
-        run(
+        execute(
             db,
             "INSERT INTO results (model_id, y_true, y_pred) SELECT %s, labels.json, labels.json"
             " FROM (SELECT ('[' || repeat('1.0,', %s) || '1]')::json AS json) AS labels",
@@ -116,7 +116,7 @@ def test_label_row_before_year_1_is_an_error_of_its_model_only(
 ) -> None:
     ids = model_ids(3)
     insert_models(db, ids)
-    run(db, "UPDATE results SET timestamp = '0044-03-15 12:00 BC' WHERE model_id = %s", ids[1])
+    execute(db, "UPDATE results SET timestamp = '0044-03-15 12:00 BC' WHERE model_id = %s", ids[1])
     with running_worker(env, tmp_path):
         queue.send(Batch(ids, NOON).message(NOON))
         wait_for_results(redis_client, len(ids))
@@ -187,12 +187,12 @@ def test_batch_is_delayed_while_postgresql_refuses_its_queries(
     """A table lock delays it in its process; a missing privilege that lasts longer, at the end of the queue."""
     insert_model(db)
     with running_worker(env | {"TIME_LIMIT": "8"}, tmp_path) as worker:
-        run(db, "BEGIN; LOCK TABLE results IN ACCESS EXCLUSIVE MODE")
+        execute(db, "BEGIN; LOCK TABLE results IN ACCESS EXCLUSIVE MODE")
         queue.send(Batch([MODEL], NOON).message(NOON))
         wait_for(lambda: "batch delayed: PostgreSQL: canceling statement due to lock timeout" in worker.output)
-        run(db, "ROLLBACK; REVOKE SELECT ON results FROM metrics_worker")
+        execute(db, "ROLLBACK; REVOKE SELECT ON results FROM metrics_worker")
         wait_for(lambda: "batch of 1 models failed, requeued: PostgreSQL: permission denied" in worker.output)
-        run(db, "GRANT SELECT ON results TO metrics_worker")
+        execute(db, "GRANT SELECT ON results TO metrics_worker")
 
         assert wait_for_result(redis_client).status == "ok"
 
@@ -268,7 +268,7 @@ def test_worker_continues_after_outages_of_postgresql_and_redis(
             queue = Queue(client)
             queue.send(Batch([MODEL], NOON).message(NOON))
             wait_for_result(client)
-            run(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%worker%'")
+            execute(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%worker%'")
             server.process.kill()
             server.process.start()
             wait_for(lambda: local_redis.is_ready(server.url))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from devstack.ports import free_port
-from tests.support.databases import DEADLINE
+from tests.support.databases import DEFAULT_TIMEOUT
 from tests.support.workers import running_worker
 
 UNUSED_DATABASE = {"DATABASE_URL": "postgresql://unused"}
@@ -19,7 +19,7 @@ def check_health(env: dict[str, str]) -> tuple[int, str]:
     """Return the exit code and the error output of the health check."""
     command = [sys.executable, "-m", "worker.health"]
     completed = subprocess.run(
-        command, env={**os.environ, **env}, capture_output=True, text=True, timeout=DEADLINE, check=False
+        command, env={**os.environ, **env}, capture_output=True, text=True, timeout=DEFAULT_TIMEOUT, check=False
     )
     return completed.returncode, completed.stderr.strip()
 

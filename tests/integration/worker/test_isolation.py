@@ -8,7 +8,7 @@ import redis
 
 from core.queue.batch import Batch
 from scheduler.queue import Queue
-from tests.support.databases import MODEL, Connection, model_ids, rows, run, wait_for
+from tests.support.databases import MODEL, Connection, execute, fetch_all, model_ids, wait_for
 from tests.support.workers import (
     NOON,
     count_models_with_results,
@@ -37,14 +37,14 @@ def test_server_that_is_slow_or_broken_for_all_models_counts_as_an_outage(
 ) -> None:
     ids = list(model_ids(3))
     insert_models(db, ids)
-    run(db, server)
+    execute(db, server)
     with running_worker(env | SHORT_TIME_LIMIT, tmp_path) as worker:
         queue.send(Batch(ids, NOON).message(NOON), Batch([MODEL], NOON, isolated=True).message(NOON))
         insert_model(db)
         wait_for(lambda: "batch delayed" in worker.output, seconds=20)
         wait_for(lambda: "requeued" in worker.output, seconds=30)
         assert count_models_with_results(redis_client) == 0
-        run(db, RESTORE_SERVER)
+        execute(db, RESTORE_SERVER)
         wait_for_results(redis_client, 4, seconds=40)
 
     assert set(latest_statuses(redis_client, [*ids, MODEL])) == {"ok"}
@@ -84,15 +84,15 @@ def test_unreadable_label_row_is_an_error_of_its_model_while_others_are_readable
 ) -> None:
     ids = list(model_ids(4))
     insert_models(db, ids)
-    [(definition,)] = rows(db, "SELECT pg_get_functiondef('newest_label_rows(uuid[])'::regprocedure)")
-    run(db, BREAK_SECOND_ROW.format(slow=slow))
+    [(definition,)] = fetch_all(db, "SELECT pg_get_functiondef('newest_label_rows(uuid[])'::regprocedure)")
+    execute(db, BREAK_SECOND_ROW.format(slow=slow))
     try:
         with running_worker(env | SHORT_TIME_LIMIT, tmp_path):
             queue.send(Batch(ids, NOON).message(NOON))
             wait_for_results(redis_client, 4, seconds=40)
     finally:
-        run(db, definition)
-        run(db, "DROP FUNCTION odd_labels")
+        execute(db, definition)
+        execute(db, "DROP FUNCTION odd_labels")
 
     assert latest_statuses(redis_client, ids) == ["ok", "error", "ok", "ok"]
     result = latest_result(redis_client, ids[1])
@@ -104,7 +104,7 @@ def test_statement_cancelled_by_an_administrator_is_retried(
     db: Connection, env: dict[str, str], queue: Queue, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     insert_models(db, [MODEL])
-    run(db, SLOW_SERVER.replace("pg_sleep(5)", "pg_sleep(1)"))
+    execute(db, SLOW_SERVER.replace("pg_sleep(5)", "pg_sleep(1)"))
     cancel = """
         SELECT pg_cancel_backend(pid) FROM pg_stat_activity
         WHERE application_name LIKE '%worker%' AND state = 'active' AND query LIKE '%newest_label_rows%'
@@ -113,11 +113,11 @@ def test_statement_cancelled_by_an_administrator_is_retried(
         with running_worker(env | SHORT_TIME_LIMIT, tmp_path) as worker:
             queue.send(Batch([MODEL], NOON, isolated=True).message(NOON))
             for _ in range(3):
-                wait_for(lambda: rows(db, cancel))
+                wait_for(lambda: fetch_all(db, cancel))
             wait_for_results(redis_client, 1, seconds=20)
             assert "due to user request" in worker.output
     finally:
-        run(db, RESTORE_SERVER)
+        execute(db, RESTORE_SERVER)
 
     assert latest_statuses(redis_client, [MODEL]) == ["ok"]
 
@@ -128,7 +128,7 @@ def test_label_row_at_a_time_that_python_cannot_represent_isolates_no_model(
 ) -> None:
     ids = list(model_ids(20))
     insert_models(db, ids)
-    run(db, "UPDATE results SET timestamp = %s WHERE model_id = %s", timestamp, ids[7])
+    execute(db, "UPDATE results SET timestamp = %s WHERE model_id = %s", timestamp, ids[7])
     with running_worker(env, tmp_path) as worker:
         for minute in range(2):
             queue.send(Batch(ids, NOON + timedelta(minutes=minute)).message(NOON))

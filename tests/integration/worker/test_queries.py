@@ -1,7 +1,7 @@
 """Queries for label rows."""
 
 from core import postgres
-from tests.support.databases import MODEL, OTHER, Connection, Databases, run
+from tests.support.databases import MODEL, OTHER, Connection, Databases, execute
 from tests.support.workers import insert_models
 from worker import queries
 
@@ -24,10 +24,10 @@ def test_server_is_tested_with_other_label_rows_or_without_any(
     assert queries.other_rows_are_readable(session, [MODEL])
     insert_models(db, [OTHER])
     assert queries.other_rows_are_readable(session, [MODEL])
-    run(db, BREAK_SERVER)
+    execute(db, BREAK_SERVER)
     try:
         assert not queries.other_rows_are_readable(session, [MODEL])
         assert not queries.other_rows_are_readable(session, [MODEL, OTHER])
     finally:
-        run(db, RESTORE_SERVER)
+        execute(db, RESTORE_SERVER)
         session.close()

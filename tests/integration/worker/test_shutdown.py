@@ -13,7 +13,7 @@ from devstack.ports import free_port
 from devstack.services import WORKER
 from scheduler.queue import Queue
 from tests.support.celery_queue import published_messages
-from tests.support.databases import DEADLINE, MODEL, Connection, wait_for
+from tests.support.databases import DEFAULT_TIMEOUT, MODEL, Connection, wait_for
 from tests.support.processes import running_service, runs_within, scale_to_idle_machine
 from tests.support.proxy import Proxy
 from tests.support.workers import (
@@ -72,7 +72,7 @@ def test_message_that_arrives_while_a_worker_ends_stays_in_the_queue(
         wait_for(lambda: count_blocked_clients(redis_client) == 1)  # a little later than " ready."
         worker.popen.terminate()
         queue.send(Batch([MODEL], NOON).message(NOON))
-        assert worker.popen.wait(DEADLINE) == 0
+        assert worker.popen.wait(DEFAULT_TIMEOUT) == 0
 
     assert [MODEL] in [message["model_ids"] for message in published_messages(redis_client)]
     assert not redis_client.exists(TAKEN_KEY, UNACKED_INDEX_KEY)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from api.tokens import find, make, parse
-from tests.support.databases import DEADLINE
+from tests.support.databases import DEFAULT_TIMEOUT
 
 
 def test_generated_token_is_found() -> None:
@@ -57,7 +57,7 @@ def test_empty_api_tokens_are_no_tokens() -> None:
 
 def test_command_prints_a_token_and_its_entry() -> None:
     command = [sys.executable, "-m", "api.tokens", "grafana", "--read-only"]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=True)
+    process = subprocess.run(command, capture_output=True, text=True, timeout=DEFAULT_TIMEOUT, check=True)
 
     [token] = [line.strip() for line in process.stdout.splitlines() if line.strip().startswith("cm_")]
     [entry] = [line.strip() for line in process.stdout.splitlines() if line.strip().startswith("grafana:read:")]
@@ -68,7 +68,7 @@ def test_command_prints_a_token_and_its_entry() -> None:
 
 def test_command_rejects_an_invalid_name() -> None:
     command = [sys.executable, "-m", "api.tokens", "a,b"]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    process = subprocess.run(command, capture_output=True, text=True, timeout=DEFAULT_TIMEOUT, check=False)
 
     assert process.returncode == 2
     assert 'the name "a,b" cannot be used' in process.stderr

@@ -2,11 +2,11 @@ import sys
 
 from devstack.process import Process, wait_until
 from devstack.supervisor import BACKOFF_RESET_TIME, MAX_BACKOFF, MIN_BACKOFF, Supervisor
-from tests.support.databases import DEADLINE
+from tests.support.databases import DEFAULT_TIMEOUT
 
 
 def wait_for_exit(process: Process) -> None:
-    assert wait_until(lambda: not process.alive, seconds=DEADLINE)
+    assert wait_until(lambda: not process.alive, seconds=DEFAULT_TIMEOUT)
 
 
 def test_backoff_doubles_while_a_process_keeps_exiting() -> None:

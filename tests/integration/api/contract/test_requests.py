@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.support.api_responses import problem
-from tests.support.databases import MODEL, Connection, one, schedule
+from tests.support.databases import MODEL, Connection, fetch_value, schedule
 
 BODY = {"model_id": MODEL, "cron_expression": "* * * * *"}
 SCHEDULE = f"/schedule/{MODEL}"
@@ -98,7 +98,7 @@ def test_json_with_whitespace_and_escapes_up_to_the_size_limit_is_accepted(clien
     response: Any = client.post("/schedule", data=body.ljust(LIMIT, b"\n"), content_type="application/json")
 
     assert response.status_code == 201
-    assert one(db, "SELECT name FROM metrics_executions") == "Größe 📈"
+    assert fetch_value(db, "SELECT name FROM metrics_executions") == "Größe 📈"
 
 
 def test_bulk_body_has_a_larger_size_limit(client: FlaskClient) -> None:
@@ -176,7 +176,7 @@ def test_unknown_query_parameter_is_rejected_by_name(
     assert problem(response) == (422, "invalid")
     assert response.json["errors"] == [{"detail": response.json["detail"], "parameter": "Lim it"}]
     assert response.json["detail"] == f'"Lim it" is not a parameter of {path}; {others}'
-    assert one(db, "SELECT count(*) FROM metrics_executions WHERE enabled AND run_requested_at IS NULL") == 1
+    assert fetch_value(db, "SELECT count(*) FROM metrics_executions WHERE enabled AND run_requested_at IS NULL") == 1
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from psycopg2.errors import CheckViolation
 
 from tests.support.cron_expressions import INVALID, VALID
-from tests.support.databases import Connection, rows, schedule, set_clock
+from tests.support.databases import Connection, fetch_all, schedule, set_clock
 
 
 def get_preview(client: FlaskClient, **parameters: Any) -> Any:
@@ -147,4 +147,4 @@ def test_several_invalid_parameters_are_reported_together(client: FlaskClient) -
 def test_cron_preview_writes_nothing(client: FlaskClient, db: Connection) -> None:
     get_preview(client, expression="* * * * *")
 
-    assert rows(db, "SELECT FROM metrics_executions UNION ALL SELECT FROM crons") == []
+    assert fetch_all(db, "SELECT FROM metrics_executions UNION ALL SELECT FROM crons") == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.databases import Connection, run
+from tests.support.databases import Connection, execute
 from tests.support.raw_http import exchange, running_api, statuses
 from tests.support.raw_requests import raw_request
 
@@ -23,7 +23,9 @@ def test_malformed_requests_cause_no_internal_error_and_no_hang(
     factor = pytestconfig.getoption("fuzz")
     seed = random.randrange(2**32) if factor else 0
     choices = random.Random(seed)
-    run(db, "UPDATE leader SET name = 'here:1', since = now(), looked_at = now() + interval '1 day'")  # /status is 200
+    execute(
+        db, "UPDATE leader SET name = 'here:1', since = now(), looked_at = now() + interval '1 day'"
+    )  # /status is 200
     with running_api(env, tmp_path) as api:
         for number in range(REQUESTS * max(1, factor)):
             request = raw_request(choices)

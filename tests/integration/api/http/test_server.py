@@ -19,7 +19,7 @@ from api.http.connection import ClientConnection
 from api.http.limits import DEFAULT_LIMITS, MAX_BODY_SIZE, MAX_BULK_BODY_SIZE, MAX_HEADER_SIZE
 from api.http.server import Server
 from devstack.ports import HOST
-from tests.support.databases import MODEL, Connection, one, run, schedule_many, wait_for
+from tests.support.databases import MODEL, Connection, execute, fetch_value, schedule_many, wait_for
 from tests.support.processes import peak_memory, runs_within
 from tests.support.raw_http import Api, encode_request, exchange, parse_response, receive_all, running_api, statuses
 from tests.support.short_timeout_api import LIMITS as IMPATIENT_LIMITS
@@ -170,7 +170,7 @@ def test_pipelined_requests_are_answered_in_order(bare_api: Api) -> None:
 
 def test_response_without_a_body_keeps_the_connection_open(env: dict[str, str], db: Connection, tmp_path: Path) -> None:
     schedule_many(db, 1)
-    model_id = one(db, "SELECT model_id FROM metrics_executions")
+    model_id = fetch_value(db, "SELECT model_id FROM metrics_executions")
     with running_api(env, tmp_path) as api:
         not_modified = encode_request(f"GET /results/{MODEL}/history HTTP/1.1\nIf-None-Match: *")
         deletion = encode_request(f"DELETE /schedule/{model_id} HTTP/1.1")
@@ -316,7 +316,7 @@ def test_request_in_progress_is_finished_at_sigterm(
     env: dict[str, str], db: Connection, database_url: str, tmp_path: Path
 ) -> None:
     blocker = psycopg2.connect(database_url)
-    run(blocker, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
+    execute(blocker, "LOCK TABLE metrics_executions IN ACCESS EXCLUSIVE MODE")
     with running_api(env, tmp_path) as api, api.connect() as connection:
         connection.sendall(encode_request("GET /schedule HTTP/1.1"))
         wait_for(lambda: is_waiting_for_lock(db))

@@ -10,7 +10,7 @@ from werkzeug.datastructures import Headers
 from api.main import create_app
 from api.settings import Settings
 from api.tokens import make
-from tests.support.databases import MODEL, Connection, rows, run
+from tests.support.databases import MODEL, Connection, execute, fetch_all
 
 READ, READ_ENTRY = make("grafana", may_write=False)
 WRITE, WRITE_ENTRY = make("ci", may_write=True)
@@ -38,12 +38,12 @@ def app_with_tokens(env: dict[str, str]) -> Flask:
 
 @pytest.fixture
 def schedule_row(db: Connection) -> str:
-    run(db, "INSERT INTO metrics_executions (model_id, cron_expression) VALUES (%s, '@daily')", MODEL)
+    execute(db, "INSERT INTO metrics_executions (model_id, cron_expression) VALUES (%s, '@daily')", MODEL)
     return schedule_rows(db)
 
 
 def schedule_rows(db: Connection) -> str:
-    return str(rows(db, "SELECT * FROM metrics_executions ORDER BY id"))
+    return str(fetch_all(db, "SELECT * FROM metrics_executions ORDER BY id"))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from api.pages import snapshot
-from tests.support.databases import Connection, run, set_clock
+from tests.support.databases import Connection, execute, set_clock
 
 
 @pytest.fixture
@@ -11,4 +11,4 @@ def _before_noon(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop the clock half a minute before noon, with a leader; read a snapshot for each page."""
     monkeypatch.setattr(snapshot, "TTL", 0.0)
     set_clock(db, "2026-11-24 11:59:30+00")
-    run(db, "UPDATE leader SET name = 'host:1', since = schedule_now(), looked_at = schedule_now()")
+    execute(db, "UPDATE leader SET name = 'host:1', since = schedule_now(), looked_at = schedule_now()")

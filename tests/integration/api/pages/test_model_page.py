@@ -11,7 +11,7 @@ from core.metrics.confusion_matrix import ConfusionMatrix
 from core.results.keys import confusion_key, results_key
 from core.results.models import Result
 from core.results.repository import ResultStore
-from tests.support.databases import MODEL, OTHER, Connection, past_the_triggers, run, schedule
+from tests.support.databases import MODEL, OTHER, Connection, bypass_triggers, execute, schedule
 from tests.support.pages import (
     HTML,
     MODEL_PAGE,
@@ -58,8 +58,8 @@ def test_chart_counts_due_times_missed_since_active_since(
 ) -> None:
     schedule(db, MODEL, "*/5 * * * *")
     record_fire(db, "*/5 * * * *")
-    with past_the_triggers(db):
-        run(db, "UPDATE metrics_executions SET active_since = '2026-11-24 10:30Z'")
+    with bypass_triggers(db):
+        execute(db, "UPDATE metrics_executions SET active_since = '2026-11-24 10:30Z'")
     minutes = [-120, -90, -60, -55, -40, -38, -35]  # from noon on
     ResultStore(redis_client).save(
         Result(MODEL, NOON + timedelta(minutes=minute), NOON, "ok", 0.5, 10) for minute in minutes
@@ -114,14 +114,14 @@ def test_last_run_is_newest_result_of_any_kind(client: FlaskClient, db: Connecti
     save_results(redis_client, 0.5)
     assert get_last_run(client) == "2026-11-24 11:59:00 UTC"
 
-    run(db, "UPDATE metrics_executions SET cron_expression = '@daily'")
+    execute(db, "UPDATE metrics_executions SET cron_expression = '@daily'")
     assert get_last_run(client) == "2026-11-24 11:59:00 UTC"
 
     requested_at = NOON - timedelta(seconds=33)
     ResultStore(redis_client).save([Result(MODEL, requested_at, requested_at, "error", error="bad labels")])
     assert get_last_run(client) == "2026-11-24 11:59:27 UTC"
 
-    run(db, "DELETE FROM metrics_executions")
+    execute(db, "DELETE FROM metrics_executions")
     assert get_last_run(client) == "2026-11-24 11:59:27 UTC"
 
 

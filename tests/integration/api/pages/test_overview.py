@@ -17,7 +17,7 @@ from tests.support.databases import (
     MODEL,
     Connection,
     Databases,
-    run,
+    execute,
     schedule,
     schedule_many,
     set_clock,
@@ -77,10 +77,10 @@ def test_schedule_status_takes_precedence_over_result_status(
     assert "late its due time 2026-11-24T11:58:00Z has passed" in get_row(client)
     assert "1 problem" in visible_text(get_page(client))
 
-    run(db, "UPDATE crons SET error = 'the zone is unknown'")
+    execute(db, "UPDATE crons SET error = 'the zone is unknown'")
     assert "cannot run the zone is unknown" in get_row(client)
 
-    run(db, "UPDATE metrics_executions SET enabled = false")
+    execute(db, "UPDATE metrics_executions SET enabled = false")
     assert "paused it is paused" in get_row(client)
 
 
@@ -145,7 +145,7 @@ def test_row_and_model_page_show_run_request_until_its_result(
     renamed = client.patch(f"/schedule/{MODEL}", json={"name": "Spam filter"}, headers={"If-Match": etag})
     assert renamed.status_code == 200
 
-    run(db, "INSERT INTO run_requests SELECT model_id, run_requested_at FROM metrics_executions;"
+    execute(db, "INSERT INTO run_requests SELECT model_id, run_requested_at FROM metrics_executions;"
             " UPDATE metrics_executions SET run_requested_at = NULL")  # fmt: skip
     assert "fine run requested 11:59:30 UTC" in get_row(client)  # published, and no worker has started it
     requested_at = NOON - timedelta(seconds=30)

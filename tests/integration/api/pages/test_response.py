@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from api.main import create_app
 from api.pages import overview, page_cache
 from api.settings import Settings
-from tests.support.databases import MODEL, OTHER, Connection, model_ids, run, schedule
+from tests.support.databases import MODEL, OTHER, Connection, execute, model_ids, schedule
 from tests.support.pages import FRESH_HTML, HTML, MODEL_PAGE, get_page, save_results, visible_text
 
 STATIC = Path("api/pages/static")
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("_before_noon")
 
 def test_text_of_users_is_escaped(client: FlaskClient, db: Connection, redis_client: redis.Redis) -> None:
     schedule(db)
-    run(db, "UPDATE metrics_executions SET name = %s", "<img src=x onerror=alert(1)> \" ' & {{ 7 * 7 }}")
+    execute(db, "UPDATE metrics_executions SET name = %s", "<img src=x onerror=alert(1)> \" ' & {{ 7 * 7 }}")
     save_results(redis_client, "<script>alert(1)</script>")
 
     for path in ("/", MODEL_PAGE, "/?search=<script>alert(2)</script>\"'"):
@@ -37,7 +37,7 @@ def test_unchanged_page_is_not_sent_again(client: FlaskClient, db: Connection) -
     first = client.get("/", headers=FRESH_HTML)
 
     again = client.get("/", headers={**FRESH_HTML, "If-None-Match": first.headers["ETag"]})
-    run(db, "UPDATE metrics_executions SET name = 'another'")
+    execute(db, "UPDATE metrics_executions SET name = 'another'")
     changed = client.get("/", headers={**FRESH_HTML, "If-None-Match": first.headers["ETag"]})
 
     assert (again.status_code, again.data) == (304, b"")
@@ -108,7 +108,7 @@ def test_full_page_and_static_files_are_small(client: FlaskClient, db: Connectio
     for model_id in ids:
         schedule(db, model_id, "*/5 9-17 * * mon-fri")
         save_results(redis_client, *(0.5 + number / 100 for number in range(20)), model_id=model_id)
-    run(db, "UPDATE metrics_executions SET name = 'A model with a name of its own, ' || id")
+    execute(db, "UPDATE metrics_executions SET name = 'A model with a name of its own, ' || id")
 
     html = get_page(client)
 

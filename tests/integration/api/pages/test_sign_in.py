@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from api.main import create_app
 from api.settings import Settings
 from api.tokens import make
-from tests.support.databases import MODEL, Connection, Databases, one, schedule
+from tests.support.databases import MODEL, Connection, Databases, fetch_value, schedule
 
 READ, READ_ENTRY = make("screen", may_write=False)
 WRITE, WRITE_ENTRY = make("anna", may_write=True)
@@ -60,7 +60,7 @@ def test_other_sites_cannot_use_the_cookie(client: FlaskClient, db: Connection) 
     for headers in ({"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}):
         assert client.delete(f"/schedule/{MODEL}", headers=headers).status_code == 403
         assert client.post("/sign-in", data={"token": READ}, headers=headers).status_code == 403
-    assert one(db, "SELECT count(*) FROM metrics_executions") == 1
+    assert fetch_value(db, "SELECT count(*) FROM metrics_executions") == 1
 
 
 def test_read_only_token_shows_no_actions(client: FlaskClient, db: Connection) -> None:

@@ -14,7 +14,7 @@ from api.pages.statistics import FORECAST_MINUTES, count_schedules
 from core.cron.spec import CronSpec, next_due_time
 from core.results.keys import FAILING_KEY
 from core.results.repository import ResultStore
-from tests.support.databases import Connection, Databases, past_the_triggers, rows, run, schedule, set_clock
+from tests.support.databases import Connection, Databases, bypass_triggers, execute, fetch_all, schedule, set_clock
 
 NOW = datetime(2026, 11, 24, 11, 59, 30, tzinfo=UTC)
 
@@ -36,8 +36,8 @@ def results(redis_client: redis.Redis) -> ResultStore:
 
 def add_schedules(db: Connection, count: int, cron: str, *, due: str | None, error: str | None = None) -> None:
     """Add schedules of one cron spec, active since the beginning of the day."""
-    with past_the_triggers(db):
-        run(
+    with bypass_triggers(db):
+        execute(
             db,
             "INSERT INTO metrics_executions (model_id, cron_expression, active_since)"
             " SELECT gen_random_uuid(), %s, '2026-11-24 00:00Z' FROM generate_series(1, %s)",
@@ -45,7 +45,7 @@ def add_schedules(db: Connection, count: int, cron: str, *, due: str | None, err
         )  # fmt: skip
     if due or error:
         next_due_at = f"2026-11-24 {due}Z" if due else None
-        run(db, "INSERT INTO crons VALUES (%s, 'UTC', %s, NULL, %s, 'x')", cron, next_due_at, error)
+        execute(db, "INSERT INTO crons VALUES (%s, 'UTC', %s, NULL, %s, 'x')", cron, next_due_at, error)
 
 
 def add_failures_without_schedule(redis_client: redis.Redis, count: int) -> None:
@@ -60,9 +60,11 @@ def test_each_schedule_is_counted_once(
     add_schedules(db, 3, "1 12 * * *", due=None)
     add_schedules(db, 2, "r r * * *", due=None, error="not understood")
     schedule(db, str(uuid.UUID(int=1)), "58 11 * * *")  # edited since it is late
-    run(db, "UPDATE metrics_executions SET enabled = false WHERE cron_expression = '1 12 * * *'")
+    execute(db, "UPDATE metrics_executions SET enabled = false WHERE cron_expression = '1 12 * * *'")
     schedule(db, str(uuid.UUID(int=2)), "2 12 * * *")
-    failing = rows(db, "SELECT model_id::text FROM metrics_executions WHERE cron_expression = '0 12 * * *' LIMIT 2")
+    failing = fetch_all(
+        db, "SELECT model_id::text FROM metrics_executions WHERE cron_expression = '0 12 * * *' LIMIT 2"
+    )
     redis_client.zadd(FAILING_KEY, {model_id: 1.0 for (model_id,) in failing})
     add_failures_without_schedule(redis_client, 3)
 
@@ -111,7 +113,7 @@ def test_due_per_minute_counts_models_of_each_minute(db: Connection, cur: cursor
         assert next_due_at
         add_schedules(db, count, cron, due=f"{next_due_at:%H:%M}" if next_due_at.day == 24 else None)
         if next_due_at.day != 24:
-            run(db, "INSERT INTO crons VALUES (%s, 'UTC', %s, NULL, NULL, 'x')", cron, next_due_at)
+            execute(db, "INSERT INTO crons VALUES (%s, 'UTC', %s, NULL, NULL, 'x')", cron, next_due_at)
         due_at: datetime | None = next_due_at
         while due_at and due_at < start + timedelta(hours=1):
             expected[(due_at - start) // timedelta(minutes=1)] += count

@@ -7,7 +7,7 @@ import pytest
 from api.pages import statistics_cache
 from api.pages.statistics_cache import StatisticsCache
 from api.settings import Settings
-from tests.support.databases import DEADLINE, Connection, Databases, schedule_many, wait_for
+from tests.support.databases import DEFAULT_TIMEOUT, Connection, Databases, schedule_many, wait_for
 
 UNAVAILABLE_REDIS = "redis://127.0.0.1:1/0"
 
@@ -33,9 +33,9 @@ def test_schedules_are_counted_once_a_minute_for_all_clients(
     cache = StatisticsCache(settings(api_url, redis_url))
     schedule_many(db, 3)
 
-    first = [cache.get(DEADLINE) for _ in range(5)]
+    first = [cache.get(DEFAULT_TIMEOUT) for _ in range(5)]
     schedule_many(db, 1)
-    second = cache.get(DEADLINE)
+    second = cache.get(DEFAULT_TIMEOUT)
     monkeypatch.setattr(statistics_cache, "REFRESH_INTERVAL", 0.05)
     time.sleep(0.1)
 
@@ -61,13 +61,13 @@ def test_old_statistics_are_not_returned(
 ) -> None:
     """No page was open for a while, or counting fails."""
     cache = StatisticsCache(settings(api_url, redis_url))
-    assert get_total(cache, DEADLINE) == 0
+    assert get_total(cache, DEFAULT_TIMEOUT) == 0
     monkeypatch.setattr(statistics_cache, "REFRESH_INTERVAL", 0.05)
     monkeypatch.setattr(statistics_cache, "MAX_AGE", 0.1)
     schedule_many(db, 3)
     time.sleep(0.2)
 
-    assert get_total(cache, DEADLINE) == 3
+    assert get_total(cache, DEFAULT_TIMEOUT) == 3
 
     monkeypatch.setattr(cache, "_settings", settings(api_url, UNAVAILABLE_REDIS))
     time.sleep(0.2)

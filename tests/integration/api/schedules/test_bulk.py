@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from api.http.limits import MAX_BULK_REQUESTS
 from tests.support.api_responses import problem
 from tests.support.concurrency import Call, call_while_locked
-from tests.support.databases import MODEL, OTHER, Connection, model_ids, one, rows, schedule
+from tests.support.databases import MODEL, OTHER, Connection, fetch_all, fetch_value, model_ids, schedule
 
 MAX_SCHEDULES = 10_000
 LENGTH = 3_999_999
@@ -36,7 +36,7 @@ def errors(response: Any) -> list[tuple[str, str | None]]:
 def test_bulk_put_creates_and_replaces_schedules(client: FlaskClient, db: Connection) -> None:
     schedule(db, MODEL, "@daily", "Europe/Warsaw")
     schedule(db, OTHER)
-    untouched = rows(db, f"SELECT * FROM metrics_executions WHERE model_id = '{OTHER}'")
+    untouched = fetch_all(db, f"SELECT * FROM metrics_executions WHERE model_id = '{OTHER}'")
     new = str(uuid.uuid4())
 
     response = put(
@@ -49,26 +49,26 @@ def test_bulk_put_creates_and_replaces_schedules(client: FlaskClient, db: Connec
 
     assert (response.status_code, response.json) == (200, {"created": 1, "replaced": 1})
     columns = "SELECT name, cron_expression, timezone, enabled FROM metrics_executions WHERE model_id = %s"
-    assert rows(db, columns, MODEL) == [("Größe", "@hourly", "UTC", True)]
-    assert rows(db, columns, new) == [(None, "0 9 * * *", "Europe/Warsaw", False)]
-    assert rows(db, f"SELECT * FROM metrics_executions WHERE model_id = '{OTHER}'") == untouched
+    assert fetch_all(db, columns, MODEL) == [("Größe", "@hourly", "UTC", True)]
+    assert fetch_all(db, columns, new) == [(None, "0 9 * * *", "Europe/Warsaw", False)]
+    assert fetch_all(db, f"SELECT * FROM metrics_executions WHERE model_id = '{OTHER}'") == untouched
 
 
 def test_repeated_bulk_put_changes_nothing(client: FlaskClient, db: Connection) -> None:
     put(client, bodies(50))
-    before = rows(db, ALL_SCHEDULES)
+    before = fetch_all(db, ALL_SCHEDULES)
 
     response = put(client, bodies(50))
 
     assert response.json == {"created": 0, "replaced": 50}
-    assert rows(db, ALL_SCHEDULES) == before
+    assert fetch_all(db, ALL_SCHEDULES) == before
 
 
 def test_empty_bulk_put_is_accepted(client: FlaskClient, db: Connection) -> None:
     schedule(db)
 
     assert put(client, []).json == {"created": 0, "replaced": 0}
-    assert one(db, COUNT_SCHEDULES) == 1
+    assert fetch_value(db, COUNT_SCHEDULES) == 1
 
 
 def test_bulk_put_of_ten_thousand_schedules_is_fast(client: FlaskClient, db: Connection) -> None:
@@ -94,7 +94,7 @@ def test_bulk_put_of_ten_thousand_schedules_is_fast(client: FlaskClient, db: Con
 
         assert (response.status_code, response.json) == (200, expected)
         assert duration < MAX_DURATION
-    assert one(db, COUNT_SCHEDULES + " WHERE NOT enabled") == MAX_SCHEDULES
+    assert fetch_value(db, COUNT_SCHEDULES + " WHERE NOT enabled") == MAX_SCHEDULES
 
 
 def test_bulk_put_of_more_than_ten_thousand_is_rejected(client: FlaskClient, db: Connection) -> None:
@@ -103,12 +103,12 @@ def test_bulk_put_of_more_than_ten_thousand_is_rejected(client: FlaskClient, db:
     assert problem(response) == (422, "invalid")
     assert response.json["detail"].endswith(f"; write at most {MAX_SCHEDULES} of them")
     assert errors(response) == [("#", None)]
-    assert one(db, COUNT_SCHEDULES) == 0
+    assert fetch_value(db, COUNT_SCHEDULES) == 0
 
 
 def test_one_rejected_schedule_rejects_the_whole_bulk_put(client: FlaskClient, db: Connection) -> None:
     schedule(db, model_ids(1)[0], "@daily")
-    before = rows(db, ALL_SCHEDULES)
+    before = fetch_all(db, ALL_SCHEDULES)
     body = bodies(MAX_SCHEDULES)
     body[7000]["cron_expression"] = "5/15 * * * *"
 
@@ -122,7 +122,7 @@ def test_one_rejected_schedule_rejects_the_whole_bulk_put(client: FlaskClient, d
         {"detail": detail, "pointer": "#/7000/cron_expression", "hint": "Write 5-59/15."}
     ]
     assert response.json["detail"] == detail
-    assert rows(db, ALL_SCHEDULES) == before
+    assert fetch_all(db, ALL_SCHEDULES) == before
     assert duration < MAX_DURATION
 
 
@@ -143,7 +143,7 @@ def test_rejected_schedules_are_located_by_their_index(client: FlaskClient, db: 
     ]  # fmt: skip
     assert errors(response)[0][1] == "Write Europe/Warsaw."
     assert errors(response)[2][1] == "Write at most 200 characters."
-    assert one(db, COUNT_SCHEDULES) == 0
+    assert fetch_value(db, COUNT_SCHEDULES) == 0
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_at_most_a_hundred_rejected_schedules_are_listed(client: FlaskClient, db
 
     assert problem(response) == (422, "refused")
     assert [pointer for pointer, _ in errors(response)] == [f"#/{index}/cron_expression" for index in range(100)]
-    assert one(db, COUNT_SCHEDULES) == 0
+    assert fetch_value(db, COUNT_SCHEDULES) == 0
     assert duration < MAX_DURATION
 
 
@@ -196,7 +196,7 @@ def test_invalid_values_are_located_by_their_index(client: FlaskClient, db: Conn
     assert [pointer for pointer, _ in errors(response)] == [
         "#/1", "#/2", "#/4/enabled", "#/5/model_id", "#/6/cron", "#/9/model_id"
     ]  # fmt: skip
-    assert one(db, COUNT_SCHEDULES) == 0
+    assert fetch_value(db, COUNT_SCHEDULES) == 0
 
 
 def test_at_most_a_hundred_invalid_values_are_listed(client: FlaskClient) -> None:
@@ -219,7 +219,7 @@ def test_repeated_model_is_rejected(client: FlaskClient, db: Connection) -> None
     assert problem(response) == (422, "invalid")
     assert response.json["detail"].startswith(f"model_id {MODEL} of number 7 is that of number 5 too; name it once")
     assert errors(response) == [("#/7/model_id", None), ("#/8/model_id", None)]
-    assert one(db, COUNT_SCHEDULES) == 0
+    assert fetch_value(db, COUNT_SCHEDULES) == 0
 
 
 @pytest.mark.parametrize("body", ['{"0": {}}', '"[]"', "null", "7"])
@@ -248,7 +248,7 @@ def test_concurrent_bulk_puts_of_the_same_models_do_not_deadlock(
 
     assert [response.status_code for response in responses] == [200, 200]
     assert sum(response.json["created"] for response in responses) == 4
-    assert one(db, "SELECT count(DISTINCT cron_expression) FROM metrics_executions") == 1
+    assert fetch_value(db, "SELECT count(DISTINCT cron_expression) FROM metrics_executions") == 1
 
 
 def test_bulk_put_beyond_the_concurrency_limit_gets_retry_after(

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.support.api_responses import problem
-from tests.support.databases import MODEL, OTHER, Connection, one, rows, run, schedule, set_clock
+from tests.support.databases import MODEL, OTHER, Connection, execute, fetch_all, fetch_value, schedule, set_clock
 
 PATH = f"/schedule/{MODEL}"
 USER_COLUMNS = "SELECT name, cron_expression, timezone, enabled FROM metrics_executions"
@@ -16,7 +16,7 @@ ALL_SCHEDULES = "SELECT * FROM metrics_executions"
 
 def read_notifications(db: Connection) -> list[Any]:
     """Return the payloads of the notifications since the last call."""
-    run(db, "LISTEN metrics_executions; NOTIFY metrics_executions, 'end'")
+    execute(db, "LISTEN metrics_executions; NOTIFY metrics_executions, 'end'")
     db.poll()
     payloads = [notify.payload for notify in db.notifies]
     db.notifies.clear()
@@ -34,43 +34,43 @@ def test_put_creates_a_schedule(client: FlaskClient, db: Connection) -> None:
         "@daily",
         "new",
     )
-    assert rows(db, USER_COLUMNS) == [(None, "@daily", "UTC", True)]
+    assert fetch_all(db, USER_COLUMNS) == [(None, "@daily", "UTC", True)]
 
 
 def test_put_replaces_all_fields(client: FlaskClient, db: Connection) -> None:
     body = {"cron_expression": "0 9 * * *", "timezone": "Europe/Warsaw", "enabled": False, "name": "digits"}
     client.put(PATH, json=body)
-    assert rows(db, USER_COLUMNS) == [("digits", "0 9 * * *", "Europe/Warsaw", False)]
+    assert fetch_all(db, USER_COLUMNS) == [("digits", "0 9 * * *", "Europe/Warsaw", False)]
 
     response = client.put(PATH, json={"cron_expression": "0 9 * * *"})
 
     assert response.status_code == 200
-    assert rows(db, USER_COLUMNS) == [(None, "0 9 * * *", "UTC", True)]
+    assert fetch_all(db, USER_COLUMNS) == [(None, "0 9 * * *", "UTC", True)]
 
 
 def test_repeated_put_changes_and_notifies_nothing(client: FlaskClient, db: Connection) -> None:
     body = {"cron_expression": "*/5 9-17 * * MON-FRI", "timezone": "Europe/Warsaw", "name": "digits"}
     read_notifications(db)
     first = client.put(PATH, json=body)
-    before = rows(db, ALL_SCHEDULES)
+    before = fetch_all(db, ALL_SCHEDULES)
     assert len(read_notifications(db)) == 1
 
     second = client.put(PATH, json=body)
 
     assert (second.status_code, second.json) == (200, first.json)
     assert second.headers["ETag"] == first.headers["ETag"]
-    assert rows(db, ALL_SCHEDULES) == before
+    assert fetch_all(db, ALL_SCHEDULES) == before
     assert read_notifications(db) == []
 
 
 def test_put_keeps_a_requested_run(client: FlaskClient, db: Connection) -> None:
     schedule(db)
     client.post(f"{PATH}/run")
-    requested = one(db, "SELECT run_requested_at FROM metrics_executions")
+    requested = fetch_value(db, "SELECT run_requested_at FROM metrics_executions")
 
     client.put(PATH, json={"cron_expression": "@daily"})
 
-    assert one(db, "SELECT run_requested_at FROM metrics_executions") == requested
+    assert fetch_value(db, "SELECT run_requested_at FROM metrics_executions") == requested
 
 
 def test_put_accepts_the_model_id_of_its_path(client: FlaskClient) -> None:
@@ -84,7 +84,7 @@ def test_put_with_the_model_id_of_another_path_is_rejected(client: FlaskClient, 
     assert response.json["errors"] == [{"detail": response.json["detail"], "pointer": "#/model_id"}]
     assert OTHER in response.json["detail"]
     assert MODEL in response.json["detail"]
-    assert rows(db, ALL_SCHEDULES) == []
+    assert fetch_all(db, ALL_SCHEDULES) == []
 
 
 def test_put_without_cron_expression_is_rejected(client: FlaskClient, db: Connection) -> None:
@@ -95,13 +95,13 @@ def test_put_without_cron_expression_is_rejected(client: FlaskClient, db: Connec
 
     assert problem(response) == (422, "invalid")
     assert response.json["errors"][0]["pointer"] == "#/cron_expression"
-    assert one(db, "SELECT enabled FROM metrics_executions") is True
+    assert fetch_value(db, "SELECT enabled FROM metrics_executions") is True
 
 
 @pytest.mark.parametrize("call", ["put", "patch"])
 def test_rejected_change_leaves_the_schedule_unchanged(client: FlaskClient, db: Connection, call: str) -> None:
     client.put(PATH, json={"cron_expression": "@daily", "name": "digits"})
-    before = rows(db, ALL_SCHEDULES)
+    before = fetch_all(db, ALL_SCHEDULES)
 
     response: Any = getattr(client, call)(PATH, json={"cron_expression": "5/15 * * * *", "name": "x" * 201})
 
@@ -110,7 +110,7 @@ def test_rejected_change_leaves_the_schedule_unchanged(client: FlaskClient, db: 
         ("#/cron_expression", "Write 5-59/15."),
         ("#/name", "Write at most 200 characters."),
     ]
-    assert rows(db, ALL_SCHEDULES) == before
+    assert fetch_all(db, ALL_SCHEDULES) == before
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_patch_changes_the_fields_in_its_body(
     response: Any = client.patch(PATH, json=change)
 
     assert response.status_code == 200
-    assert rows(db, USER_COLUMNS) == [row]
+    assert fetch_all(db, USER_COLUMNS) == [row]
     assert response.headers["ETag"] == client.get(PATH).headers["ETag"]
     assert (
         response.json["name"],
@@ -147,14 +147,14 @@ def test_patch_changes_the_fields_in_its_body(
 @pytest.mark.parametrize("change", [{}, {"enabled": True}, {"cron_expression": "@DAILY", "name": "digits"}])
 def test_patch_with_current_values_changes_nothing(client: FlaskClient, db: Connection, change: dict[str, Any]) -> None:
     first = client.put(PATH, json={"cron_expression": "@daily", "name": "digits"})
-    before = rows(db, ALL_SCHEDULES)
+    before = fetch_all(db, ALL_SCHEDULES)
     read_notifications(db)
 
     response = client.patch(PATH, json=change)
 
     assert (response.status_code, response.json) == (200, first.json)
     assert response.headers["ETag"] == first.headers["ETag"]
-    assert rows(db, ALL_SCHEDULES) == before
+    assert fetch_all(db, ALL_SCHEDULES) == before
     assert read_notifications(db) == []
 
 
@@ -174,12 +174,12 @@ def test_patch_pauses_and_resumes_a_schedule(client: FlaskClient, db: Connection
 
 def test_patch_of_the_name_does_not_reactivate_the_schedule(client: FlaskClient, db: Connection) -> None:
     schedule(db)
-    active_since = one(db, "SELECT active_since FROM metrics_executions")
+    active_since = fetch_value(db, "SELECT active_since FROM metrics_executions")
     read_notifications(db)
 
     client.patch(PATH, json={"name": "digits"})
 
-    assert one(db, "SELECT active_since FROM metrics_executions") == active_since
+    assert fetch_value(db, "SELECT active_since FROM metrics_executions") == active_since
     assert read_notifications(db) == []
 
 
@@ -195,14 +195,14 @@ def test_patch_of_the_name_does_not_reactivate_the_schedule(client: FlaskClient,
 )
 def test_invalid_patch_is_rejected(client: FlaskClient, db: Connection, change: Any, pointer: str, detail: str) -> None:
     schedule(db)
-    before = rows(db, ALL_SCHEDULES)
+    before = fetch_all(db, ALL_SCHEDULES)
 
     response: Any = client.patch(PATH, json=change)
 
     assert problem(response) == (422, "invalid")
     assert detail in response.json["detail"]
     assert response.json["errors"][0]["pointer"] == pointer
-    assert rows(db, ALL_SCHEDULES) == before
+    assert fetch_all(db, ALL_SCHEDULES) == before
 
 
 INVALID_CRON = "R R * * *"  # bypasses the validation trigger, and is not normalized
@@ -210,7 +210,7 @@ INVALID_CRON = "R R * * *"  # bypasses the validation trigger, and is not normal
 
 @pytest.fixture
 def invalid_row(db: Connection) -> Connection:
-    run(db, "SET session_replication_role = replica")
+    execute(db, "SET session_replication_role = replica")
     schedule(db, MODEL, INVALID_CRON)
     return db
 
@@ -224,7 +224,7 @@ def test_invalid_row_can_be_renamed_and_corrected(client: FlaskClient, invalid_r
 
 
 def test_row_with_a_very_long_cron_can_be_renamed(client: FlaskClient, db: Connection) -> None:
-    run(db, "SET session_replication_role = replica")
+    execute(db, "SET session_replication_role = replica")
     schedule(db, MODEL, "1," * 400 + "1 * * * *")
 
     assert client.patch(PATH, json={"name": "digits"}).status_code == 200
@@ -238,7 +238,7 @@ def test_other_change_of_an_invalid_row_is_rejected_by_the_validation_trigger(
     assert problem(response) == (422, "refused")
     assert response.json["errors"][0]["pointer"] == "#/cron_expression"
     assert "is refused" in response.json["detail"]
-    assert rows(invalid_row, "SELECT cron_expression, timezone FROM metrics_executions") == [(INVALID_CRON, "UTC")]
+    assert fetch_all(invalid_row, "SELECT cron_expression, timezone FROM metrics_executions") == [(INVALID_CRON, "UTC")]
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -247,7 +247,7 @@ def test_run_is_requested(client: FlaskClient, db: Connection, enabled: bool) ->
     set_clock(db, "2026-11-24 12:00:30.123456+00")
     schedule(db)
     schedule(db, OTHER)
-    run(db, "UPDATE metrics_executions SET enabled = %s", enabled)
+    execute(db, "UPDATE metrics_executions SET enabled = %s", enabled)
     before = client.get(PATH)
     read_notifications(db)
 
@@ -257,7 +257,7 @@ def test_run_is_requested(client: FlaskClient, db: Connection, enabled: bool) ->
     assert response.headers["Location"] == f"/results/{MODEL}"
     assert response.json == {"model_id": MODEL, "due_at": "2026-11-24T12:00:30.123Z"}
     requested = "SELECT model_id::text FROM metrics_executions WHERE run_requested_at = %s"
-    assert one(db, requested, response.json["due_at"]) == MODEL
+    assert fetch_value(db, requested, response.json["due_at"]) == MODEL
     assert json.loads(read_notifications(db)[0])["requested"] is True
     after = client.get(PATH)
     assert (after.json, after.headers["ETag"]) == (before.json, before.headers["ETag"])
@@ -278,4 +278,4 @@ def test_unknown_model_is_not_found(client: FlaskClient, db: Connection, method:
 
     assert problem(response) == (404, "not-found")
     assert response.json["detail"] == f"model {MODEL} has no schedule; POST /schedule makes one"
-    assert rows(db, "SELECT model_id::text, run_requested_at FROM metrics_executions") == [(OTHER, None)]
+    assert fetch_all(db, "SELECT model_id::text, run_requested_at FROM metrics_executions") == [(OTHER, None)]

@@ -15,7 +15,7 @@ from core.results.models import Result
 from core.results.repository import ResultStore
 from core.timestamps import iso
 from tests.support.api_responses import problem
-from tests.support.databases import MODEL, Connection, Databases, run, schedule, set_clock
+from tests.support.databases import MODEL, Connection, Databases, execute, schedule, set_clock
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HEARTBEAT = "UPDATE leader SET name = 'here:1', since = schedule_now(), looked_at = schedule_now()"
@@ -32,9 +32,9 @@ def fired(db: Connection) -> Connection:
     set_clock(db, "2026-11-24 11:30:00+00")
     schedule(db)
     set_clock(db, "2026-11-24 12:00:30+00")
-    run(db, INSERT_CRON_SPEC.format("'2026-11-24 12:01+00'", "'2026-11-24 12:00+00'"))
-    run(db, INSERT_FIRE.format(0))
-    run(db, HEARTBEAT)
+    execute(db, INSERT_CRON_SPEC.format("'2026-11-24 12:01+00'", "'2026-11-24 12:00+00'"))
+    execute(db, INSERT_FIRE.format(0))
+    execute(db, HEARTBEAT)
     return db
 
 
@@ -108,7 +108,7 @@ def test_first_of_the_next_fires_is_the_next_run(client: FlaskClient, db: Connec
     schedule(db)
     for now, next_due in (("12:00:59.999", "12:01"), ("12:01:00", "12:02")):
         set_clock(db, f"2026-11-24 {now}+00")
-        run(db, "UPDATE metrics_executions SET enabled = NOT enabled; UPDATE metrics_executions SET enabled = true")
+        execute(db, "UPDATE metrics_executions SET enabled = NOT enabled; UPDATE metrics_executions SET enabled = true")
 
         response = get_details(client)
 
@@ -118,7 +118,7 @@ def test_first_of_the_next_fires_is_the_next_run(client: FlaskClient, db: Connec
 def test_reason_of_a_paused_schedule(client: FlaskClient, fired: Connection, redis_client: redis.Redis) -> None:
     """It has no last fire any more; its results stay."""
     result = save(redis_client)
-    run(fired, "UPDATE metrics_executions SET enabled = false")
+    execute(fired, "UPDATE metrics_executions SET enabled = false")
 
     response = get_details(client)
 
@@ -129,7 +129,7 @@ def test_reason_of_a_paused_schedule(client: FlaskClient, fired: Connection, red
 
 
 def test_error_of_the_scheduler_is_the_reason(client: FlaskClient, fired: Connection) -> None:
-    run(fired, "UPDATE crons SET next_due_at = NULL, error = 'cannot be fired'")
+    execute(fired, "UPDATE crons SET next_due_at = NULL, error = 'cannot be fired'")
 
     response = get_details(client)
 
@@ -144,7 +144,7 @@ def test_error_of_the_scheduler_is_the_reason(client: FlaskClient, fired: Connec
 @pytest.mark.parametrize(("cron", "zone"), [("R R * * *", "UTC"), ("0 0 31 2 *", "UTC"), ("* * * * *", "Mars/City")])
 def test_reason_of_an_invalid_row_is_its_error(client: FlaskClient, db: Connection, cron: str, zone: str) -> None:
     """It has a description only if the expression is valid."""
-    run(db, "SET session_replication_role = replica")
+    execute(db, "SET session_replication_role = replica")
     schedule(db, MODEL, cron, zone)
 
     response = get_details(client)
@@ -158,8 +158,8 @@ def test_reason_of_an_invalid_row_is_its_error(client: FlaskClient, db: Connecti
 
 def test_time_zone_unknown_to_the_api_has_no_next_fires(client: FlaskClient, fired: Connection) -> None:
     """The scheduler may have newer time zone data than the API, or those of another system."""
-    run(fired, "SET session_replication_role = replica")
-    run(fired, "UPDATE metrics_executions SET timezone = 'Mars/City'; UPDATE crons SET timezone = 'Mars/City'")
+    execute(fired, "SET session_replication_role = replica")
+    execute(fired, "UPDATE metrics_executions SET timezone = 'Mars/City'; UPDATE crons SET timezone = 'Mars/City'")
 
     response = get_details(client)
 
@@ -186,7 +186,7 @@ def test_time_zone_unknown_to_the_api_has_no_next_fires(client: FlaskClient, fir
 def test_reason_of_a_new_schedule(client: FlaskClient, db: Connection, leader: str, reason: str) -> None:
     set_clock(db, "2026-11-24 12:00:30+00")
     schedule(db)
-    run(db, leader)
+    execute(db, leader)
 
     response = get_details(client)
 
@@ -207,7 +207,7 @@ def test_reason_of_a_new_schedule(client: FlaskClient, db: Connection, leader: s
 )
 def test_reason_of_a_late_schedule(client: FlaskClient, fired: Connection, leader: str, reason: str) -> None:
     set_clock(fired, "2026-11-24 12:01:31+00")
-    run(fired, leader)
+    execute(fired, leader)
 
     response = get_details(client)
 
@@ -219,7 +219,7 @@ def test_schedule_before_its_first_due_time_has_no_fire(client: FlaskClient, db:
     """Its cron spec fired before, for other schedules."""
     set_clock(db, "2026-11-24 12:00:30+00")
     schedule(db)
-    run(db, INSERT_CRON_SPEC.format("'2026-11-24 12:01+00'", "'2026-11-24 12:00+00'") + ";" + INSERT_FIRE.format(0))
+    execute(db, INSERT_CRON_SPEC.format("'2026-11-24 12:01+00'", "'2026-11-24 12:00+00'") + ";" + INSERT_FIRE.format(0))
 
     response = get_details(client)
 
@@ -235,7 +235,7 @@ def test_schedule_created_while_its_cron_spec_is_late_has_the_due_time_after(
     """The late due time was before it was created."""
     set_clock(db, "2026-11-24 12:00:10+00")
     schedule(db)
-    run(db, INSERT_CRON_SPEC.format("'2026-11-24 12:00+00'", "'2026-11-24 11:59+00'") + ";" + HEARTBEAT)
+    execute(db, INSERT_CRON_SPEC.format("'2026-11-24 12:00+00'", "'2026-11-24 11:59+00'") + ";" + HEARTBEAT)
 
     response = get_details(client)
 
@@ -269,7 +269,7 @@ def test_reason_after_missed_due_times(
 ) -> None:
     """fires counts them for all crons of a due time, so none of them needs to be of this schedule."""
     save(redis_client)
-    run(fired, "UPDATE fires SET skipped = %s", skipped)
+    execute(fired, "UPDATE fires SET skipped = %s", skipped)
 
     response = get_details(client)
 
@@ -280,7 +280,7 @@ def test_reason_after_missed_due_times(
 
 def test_deleted_fire_is_null(client: FlaskClient, fired: Connection, redis_client: redis.Redis) -> None:
     save(redis_client)
-    run(fired, "DELETE FROM fires")
+    execute(fired, "DELETE FROM fires")
 
     response = get_details(client)
 
@@ -288,11 +288,11 @@ def test_deleted_fire_is_null(client: FlaskClient, fired: Connection, redis_clie
 
 
 def test_unfinished_and_skipped_fires_have_no_durations(client: FlaskClient, fired: Connection) -> None:
-    run(fired, "UPDATE fires SET finished_at = NULL")
+    execute(fired, "UPDATE fires SET finished_at = NULL")
     last_fire = get_details(client)["last_fire"]
     assert (last_fire["lag_seconds"], last_fire["duration_seconds"]) == (0.005, None)
 
-    run(fired, "UPDATE fires SET fired_at = NULL")
+    execute(fired, "UPDATE fires SET fired_at = NULL")
     last_fire = get_details(client)["last_fire"]
     assert (last_fire["lag_seconds"], last_fire["duration_seconds"]) == (None, None)
 

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 
 from tests.support.api_responses import problem
 from tests.support.concurrency import call_while_locked
-from tests.support.databases import MODEL, OTHER, Connection, one, rows, run, schedule, set_clock
+from tests.support.databases import MODEL, OTHER, Connection, execute, fetch_all, fetch_value, schedule, set_clock
 
 PATH = f"/schedule/{MODEL}"
 ALL_SCHEDULES = "SELECT * FROM metrics_executions"
@@ -47,14 +47,14 @@ def test_other_if_match_changes_nothing(
     client: FlaskClient, db: Connection, call: tuple[str, Any], header: str
 ) -> None:
     schedule(db)
-    before, current_tag = rows(db, ALL_SCHEDULES), get_tag(client)
+    before, current_tag = fetch_all(db, ALL_SCHEDULES), get_tag(client)
 
     response: Any = send(client, call, If_Match=header.replace("{}", current_tag))
 
     assert problem(response) == (412, "changed")
     assert f"its ETag is {current_tag}" in response.json["detail"]
     assert len(response.json["detail"]) < 300
-    assert rows(db, ALL_SCHEDULES) == before
+    assert fetch_all(db, ALL_SCHEDULES) == before
 
 
 @pytest.mark.parametrize("call", [PUT, PATCH, DELETE])
@@ -68,16 +68,16 @@ def test_if_match_fails_without_a_schedule(
 
     assert problem(response) == (412, "changed")
     assert "there is none" in response.json["detail"]
-    assert one(db, "SELECT model_id::text FROM metrics_executions") == OTHER
+    assert fetch_value(db, "SELECT model_id::text FROM metrics_executions") == OTHER
 
 
 def test_if_none_match_creates_but_does_not_replace(client: FlaskClient, db: Connection) -> None:
     assert send(client, PUT, If_None_Match="*").status_code == 201
-    before = rows(db, ALL_SCHEDULES)
+    before = fetch_all(db, ALL_SCHEDULES)
 
     assert problem(send(client, PUT, If_None_Match="*")) == (412, "changed")
 
-    assert rows(db, ALL_SCHEDULES) == before
+    assert fetch_all(db, ALL_SCHEDULES) == before
 
 
 def test_post_checks_preconditions_too(client: FlaskClient, db: Connection) -> None:
@@ -122,7 +122,7 @@ def test_change_by_sql_changes_the_tag(client: FlaskClient, db: Connection, chan
     schedule(db)
     current_tag = get_tag(client)
 
-    run(db, change)
+    execute(db, change)
 
     assert get_tag(client) != current_tag
     assert problem(send(client, PATCH, If_Match=current_tag)) == (412, "changed")
@@ -135,7 +135,7 @@ def test_runs_leave_the_tag_unchanged(client: FlaskClient, db: Connection) -> No
     current_tag = get_tag(client)
 
     set_clock(db, "2026-11-24 12:02:30+00")
-    run(
+    execute(
         db,
         "INSERT INTO crons SELECT cron_expression, timezone, '2026-11-24 12:03+00', '2026-11-24 12:02+00', NULL, 'x'"
         " FROM metrics_executions; UPDATE metrics_executions SET run_requested_at = now()",
@@ -183,7 +183,7 @@ def test_concurrent_patches_of_different_fields_are_both_saved(
     )  # fmt: skip
 
     assert [response.status_code for response in responses] == [200, 200]
-    assert rows(db, "SELECT name, cron_expression FROM metrics_executions") == [("digits", "@daily")]
+    assert fetch_all(db, "SELECT name, cron_expression FROM metrics_executions") == [("digits", "@daily")]
 
 
 def test_patch_of_a_concurrently_deleted_schedule_is_not_found(
@@ -208,4 +208,4 @@ def test_if_none_match_does_not_replace_a_concurrently_created_schedule(
     )
 
     assert [problem(response) for response in responses] == [(412, "changed")] * 2
-    assert one(db, "SELECT cron_expression FROM metrics_executions") == "@daily"
+    assert fetch_value(db, "SELECT cron_expression FROM metrics_executions") == "@daily"

@@ -21,7 +21,17 @@ from api.schedules.listing.page import STATUSES, read_page
 from core.results.keys import FAILING_KEY
 from core.results.models import Failure
 from core.results.repository import ResultStore
-from tests.support.databases import MODEL, OTHER, Connection, Databases, model_ids, rows, run, schedule, set_clock
+from tests.support.databases import (
+    MODEL,
+    OTHER,
+    Connection,
+    Databases,
+    execute,
+    fetch_all,
+    model_ids,
+    schedule,
+    set_clock,
+)
 
 NOON = "2026-11-24 12:00:00+00"
 CRONS = ["* * * * *", "*/5 * * * mon", "0 9 * * *", "@daily"]
@@ -62,7 +72,7 @@ class RandomSchedules:
         self.db = db
         self.client = client
         set_clock(db, NOON)
-        run(db, "SET session_replication_role = replica")  # without the triggers: with any active_since
+        execute(db, "SET session_replication_role = replica")  # without the triggers: with any active_since
         self.add(80, [uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)])
         for cron, zone in product(CRONS, ZONES):
             self.record_spec(cron, zone)
@@ -91,18 +101,19 @@ class RandomSchedules:
             return
         due = self.rng.choice(TIMESTAMPS) if state in {"due", "both"} else None
         error = "bad" if state in {"error", "both"} else None
-        run(self.db, "INSERT INTO crons VALUES (%s, %s, %s, NULL, %s, 'x')", cron, zone, due, error)
+        execute(self.db, "INSERT INTO crons VALUES (%s, %s, %s, NULL, %s, 'x')", cron, zone, due, error)
 
     def change(self, fixed: set[str]) -> None:
         """Insert and delete schedules, but none of the fixed ones."""
         self.add(3)
         deleted = self.rng.sample([model_id for model_id in self.all() if model_id not in fixed], 3)
-        run(self.db, "DELETE FROM metrics_executions WHERE model_id = ANY (%s::uuid[])", deleted)
+        execute(self.db, "DELETE FROM metrics_executions WHERE model_id = ANY (%s::uuid[])", deleted)
         self.client.zrem(FAILING_KEY, *deleted[:2])
 
     def all(self) -> list[str]:
         return [
-            model_id for (model_id,) in rows(self.db, "SELECT model_id::text FROM metrics_executions ORDER BY model_id")
+            model_id
+            for (model_id,) in fetch_all(self.db, "SELECT model_id::text FROM metrics_executions ORDER BY model_id")
         ]
 
     def matching(self, filters: Filters) -> set[str]:
@@ -110,7 +121,7 @@ class RandomSchedules:
         failing = {member.decode() for member in members}
         return {
             model_id
-            for model_id, name, cron, zone, enabled, status in rows(
+            for model_id, name, cron, zone, enabled, status in fetch_all(
                 self.db, "SELECT model_id::text, name, cron_expression, timezone, enabled, status FROM schedule_status"
             )
             if matches_search(filters.search, name, model_id)

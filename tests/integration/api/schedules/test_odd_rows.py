@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tests.support.databases import MODEL, OTHER, Connection, past_the_triggers, run, schedule, set_clock
+from tests.support.databases import MODEL, OTHER, Connection, bypass_triggers, execute, schedule, set_clock
 
 ODD_VALUES = [
     *(
@@ -28,9 +28,9 @@ ODD_VALUES = [
 def test_odd_row_causes_no_internal_error(client: FlaskClient, db: Connection, assignment: str) -> None:
     set_clock(db, "2026-11-24 12:00:00+00")
     schedule(db, OTHER)
-    with past_the_triggers(db):
+    with bypass_triggers(db):
         schedule(db, MODEL, "5 * * * *")
-        run(db, f"UPDATE metrics_executions SET {assignment} WHERE model_id = '{MODEL}'")
+        execute(db, f"UPDATE metrics_executions SET {assignment} WHERE model_id = '{MODEL}'")
     paths = ["/schedule", f"/schedule/{MODEL}", "/status", "/metrics", "/", f"/models/{MODEL}", "/schedule?status=new"]
 
     assert [client.get(path).status_code for path in ("/schedule", f"/schedule/{MODEL}")] == [200, 200]
@@ -38,7 +38,7 @@ def test_odd_row_causes_no_internal_error(client: FlaskClient, db: Connection, a
     schedules: Any = client.get("/schedule").json
     assert {item["model_id"] for item in schedules} == {MODEL, OTHER}
 
-    run(db, "INSERT INTO crons (cron_expression, timezone, next_due_at, tzdata_version)"
+    execute(db, "INSERT INTO crons (cron_expression, timezone, next_due_at, tzdata_version)"
             " SELECT DISTINCT cron_expression, timezone, schedule_now() + interval '1 minute', 'x'"
             " FROM metrics_executions")  # fmt: skip
     assert not [path for path in paths if client.get(path).status_code == 500]
@@ -48,9 +48,9 @@ def test_odd_row_causes_no_internal_error(client: FlaskClient, db: Connection, a
 
 @pytest.mark.parametrize("name", ["repeat('x', 300)"])
 def test_row_with_too_long_name_can_be_paused(client: FlaskClient, db: Connection, name: str) -> None:
-    with past_the_triggers(db):
+    with bypass_triggers(db):
         schedule(db)
-        run(db, f"UPDATE metrics_executions SET name = {name}")
+        execute(db, f"UPDATE metrics_executions SET name = {name}")
 
     assert client.patch(f"/schedule/{MODEL}", json={"enabled": False}).status_code == 200
     assert client.post(f"/schedule/{MODEL}/run").status_code == 202
@@ -58,10 +58,10 @@ def test_row_with_too_long_name_can_be_paused(client: FlaskClient, db: Connectio
 
 def test_reason_of_a_schedule_that_is_active_in_the_future(client: FlaskClient, db: Connection) -> None:
     set_clock(db, "2026-11-24 12:00:00+00")
-    with past_the_triggers(db):
+    with bypass_triggers(db):
         schedule(db)
-        run(db, "UPDATE metrics_executions SET active_since = '2027-01-01 00:00:00+00'")
-        run(db, "INSERT INTO crons VALUES ('* * * * *', 'UTC', '2026-11-24 12:01:00+00', NULL, NULL, 'x')")
+        execute(db, "UPDATE metrics_executions SET active_since = '2027-01-01 00:00:00+00'")
+        execute(db, "INSERT INTO crons VALUES ('* * * * *', 'UTC', '2026-11-24 12:01:00+00', NULL, NULL, 'x')")
 
     body: Any = client.get(f"/schedule/{MODEL}").json
 

@@ -10,7 +10,17 @@ from flask.testing import FlaskClient
 from core.results.models import Result
 from core.results.repository import ResultStore
 from tests.support.api_responses import next_page_url, problem
-from tests.support.databases import MODEL, OTHER, Connection, model_ids, one, rows, run, schedule, set_clock
+from tests.support.databases import (
+    MODEL,
+    OTHER,
+    Connection,
+    execute,
+    fetch_all,
+    fetch_value,
+    model_ids,
+    schedule,
+    set_clock,
+)
 
 NOON = "2026-11-24 12:00:30+00"
 DUE_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -48,18 +58,18 @@ def test_second_post_replaces_all_fields(client: FlaskClient, db: Connection) ->
     assert response.status_code == 200
     assert response.headers["Location"] == f"/schedule/{MODEL}"
     assert response.headers["ETag"] == client.get(f"/schedule/{MODEL}").headers["ETag"]
-    assert rows(db, "SELECT name, cron_expression, timezone, enabled FROM metrics_executions") == [
+    assert fetch_all(db, "SELECT name, cron_expression, timezone, enabled FROM metrics_executions") == [
         (None, "@daily", "UTC", True)
     ]
 
 
 def test_repeated_post_changes_nothing(client: FlaskClient, db: Connection) -> None:
     client.post("/schedule", json=BODY)
-    before = rows(db, "SELECT * FROM metrics_executions")
+    before = fetch_all(db, "SELECT * FROM metrics_executions")
 
     assert client.post("/schedule", json=BODY).status_code == 200
 
-    assert rows(db, "SELECT * FROM metrics_executions") == before
+    assert fetch_all(db, "SELECT * FROM metrics_executions") == before
 
 
 def test_post_accepts_all_fields(client: FlaskClient) -> None:
@@ -123,7 +133,7 @@ def test_invalid_value_is_reported(
     assert problem(response) == (422, "invalid")
     assert detail in response.json["detail"]
     assert response.json["errors"] == [{"detail": response.json["detail"], "pointer": pointer}]
-    assert rows(db, "SELECT FROM metrics_executions") == []
+    assert fetch_all(db, "SELECT FROM metrics_executions") == []
 
 
 def test_several_invalid_values_are_reported_together(client: FlaskClient) -> None:
@@ -191,7 +201,7 @@ def test_next_and_last_run_of_a_schedule(client: FlaskClient, db: Connection) ->
     schedule(db, MODEL, "0 9 * * mon-fri", "Europe/Warsaw")
     assert client.get(f"/schedule/{MODEL}").json["next_run_at"] == "2026-11-25T08:00:00Z"  # type: ignore[index]
 
-    run(
+    execute(
         db,
         "INSERT INTO crons SELECT cron_expression, timezone, '2026-11-26 08:00+00', '2026-11-25 08:00+00', NULL, 'x'"
         " FROM metrics_executions",
@@ -200,13 +210,13 @@ def test_next_and_last_run_of_a_schedule(client: FlaskClient, db: Connection) ->
     assert response["next_run_at"] == "2026-11-26T08:00:00Z"  # type: ignore[index]
     assert response["last_run_at"] == "2026-11-25T08:00:00Z"  # type: ignore[index]
 
-    run(db, "UPDATE crons SET next_due_at = NULL, error = 'cannot be fired'")
+    execute(db, "UPDATE crons SET next_due_at = NULL, error = 'cannot be fired'")
     response = client.get(f"/schedule/{MODEL}").json
     assert (response["status"], response["error"], response["next_run_at"]) == ("error", "cannot be fired", None)  # type: ignore[index]
 
 
 def test_invalid_row_has_an_error(client: FlaskClient, db: Connection) -> None:
-    run(db, "SET session_replication_role = replica")
+    execute(db, "SET session_replication_role = replica")
     schedule(db, cron="R R * * *")
 
     response = client.get(f"/schedule/{MODEL}")
@@ -223,7 +233,7 @@ def test_delete_removes_one_schedule(client: FlaskClient, db: Connection) -> Non
     response = client.delete(f"/schedule/{MODEL}")
 
     assert (response.status_code, response.data) == (204, b"")
-    assert one(db, "SELECT model_id::text FROM metrics_executions") == OTHER
+    assert fetch_value(db, "SELECT model_id::text FROM metrics_executions") == OTHER
 
 
 def test_delete_keeps_the_results(client: FlaskClient, db: Connection, redis_client: redis.Redis) -> None:

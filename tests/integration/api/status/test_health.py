@@ -18,7 +18,7 @@ from core.queue.keys import QUEUE, UNACKED_INDEX_KEY, UNACKED_KEY
 from core.results.keys import COUNTS_KEY, FAILING_KEY, confusion_key, results_key
 from core.timestamps import iso
 from tests.support.api_responses import problem
-from tests.support.databases import MODEL, OTHER, Connection, Databases, one, run, schedule, set_clock
+from tests.support.databases import MODEL, OTHER, Connection, Databases, execute, fetch_value, schedule, set_clock
 from tests.support.proxy import Proxy
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -29,7 +29,7 @@ UNREACHABLE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "REDIS_UR
 def healthy(db: Connection) -> Connection:
     """A system whose leader had a heartbeat just now."""
     set_clock(db, "2026-11-24 12:00:30+00")
-    run(db, "UPDATE leader SET name = 'here:1', since = schedule_now(), looked_at = schedule_now()")
+    execute(db, "UPDATE leader SET name = 'here:1', since = schedule_now(), looked_at = schedule_now()")
     return db
 
 
@@ -73,7 +73,7 @@ def test_api_is_not_ready_while_servers_do_not_respond(databases: Databases, dat
 
 def test_connection_closed_by_the_server_is_replaced(client: FlaskClient, db: Connection) -> None:
     assert client.get("/schedule").status_code == 200
-    terminated = one(
+    terminated = fetch_value(
         db,
         "SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity"
         " WHERE application_name LIKE '%api' AND datname = current_database()",
@@ -84,7 +84,7 @@ def test_connection_closed_by_the_server_is_replaced(client: FlaskClient, db: Co
 
 
 def test_status_without_problems(client: FlaskClient, healthy: Connection) -> None:
-    run(
+    execute(
         healthy,
         "INSERT INTO fires VALUES ('2026-11-24 12:00+00', '2026-11-24 12:00:00.005+00', '2026-11-24 12:00:00.205+00',"
         " 2, 1000, 10, 0, 'here:1')",
@@ -135,9 +135,9 @@ LATE_SPECS = """
 
 def test_status_lists_all_problems(client: FlaskClient, healthy: Connection) -> None:
     """The problems of the scheduler come first."""
-    run(healthy, "UPDATE leader SET looked_at = '2026-11-24 12:00:00+00', error = 'Redis: gone'")
-    run(healthy, "UPDATE leader SET looked_at = looked_at - interval '1 s'")
-    run(healthy, LATE_SPECS.format(count=1) + ";" + FAILING_SPECS.format(count=1))
+    execute(healthy, "UPDATE leader SET looked_at = '2026-11-24 12:00:00+00', error = 'Redis: gone'")
+    execute(healthy, "UPDATE leader SET looked_at = looked_at - interval '1 s'")
+    execute(healthy, LATE_SPECS.format(count=1) + ";" + FAILING_SPECS.format(count=1))
 
     response = client.get("/status")
 
@@ -157,10 +157,10 @@ def test_session_that_holds_the_leader_lock_is_named(
 ) -> None:
     set_clock(healthy, "2026-11-24 12:01:30+00")
     with closing(psycopg2.connect(databases.url_as("metrics_client", database_url))) as session:
-        run(session, f"SELECT pg_advisory_lock({LEADER_LOCK})")
-        pid = one(session, "SELECT pg_backend_pid()")
+        execute(session, f"SELECT pg_advisory_lock({LEADER_LOCK})")
+        pid = fetch_value(session, "SELECT pg_backend_pid()")
         body: Any = client.get("/status").json
-        run(session, "SET application_name = 'cyclic-metrics scheduler other:1'")
+        execute(session, "SET application_name = 'cyclic-metrics scheduler other:1'")
         standing_in: Any = client.get("/status").json
 
     assert body["problems"][1:] == [
@@ -197,7 +197,7 @@ def test_foreign_data_in_redis_causes_no_internal_error(
 
 
 def test_all_cron_specs_are_counted_and_five_are_listed(client: FlaskClient, healthy: Connection) -> None:
-    run(healthy, LATE_SPECS.format(count=7) + ";" + FAILING_SPECS.format(count=6))
+    execute(healthy, LATE_SPECS.format(count=7) + ";" + FAILING_SPECS.format(count=6))
 
     response = client.get("/status")
 
@@ -234,7 +234,7 @@ def test_all_cron_specs_are_counted_and_five_are_listed(client: FlaskClient, hea
     ],
 )
 def test_status_fails_after_30_seconds(client: FlaskClient, healthy: Connection, fault: str, status: int) -> None:
-    run(healthy, fault)
+    execute(healthy, fault)
 
     assert client.get("/status").status_code == status
 
@@ -250,10 +250,10 @@ def test_status_fails_after_30_seconds(client: FlaskClient, healthy: Connection,
 def test_error_of_a_cron_spec_without_schedules_is_no_problem(
     client: FlaskClient, healthy: Connection, remedy: str
 ) -> None:
-    run(healthy, FAILING_SPECS.format(count=1))
+    execute(healthy, FAILING_SPECS.format(count=1))
     assert client.get("/status").status_code == 503
 
-    run(healthy, remedy)
+    execute(healthy, remedy)
 
     assert client.get("/status").status_code == 200
 
@@ -338,8 +338,8 @@ def test_api_is_ready_despite_problems_of_other_services(
     client: FlaskClient, healthy: Connection, redis_client: redis.Redis
 ) -> None:
     """Without a leader, with late due times or dead workers, taking the API out of service would not help."""
-    run(healthy, "UPDATE leader SET looked_at = NULL, error = 'Redis: gone'")
-    run(healthy, LATE_SPECS.format(count=1) + ";" + FAILING_SPECS.format(count=1))
+    execute(healthy, "UPDATE leader SET looked_at = NULL, error = 'Redis: gone'")
+    execute(healthy, LATE_SPECS.format(count=1) + ";" + FAILING_SPECS.format(count=1))
     redis_client.lpush(QUEUE, message("2026-11-24T11:00+00:00"))
     redis_client.zadd(UNACKED_INDEX_KEY, {"message": 1.0})
     assert len(client.get("/status").json["problems"]) == 6  # type: ignore[index]

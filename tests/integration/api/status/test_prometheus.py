@@ -26,8 +26,8 @@ from tests.support.databases import (
     OTHER,
     Connection,
     Databases,
+    execute,
     model_ids,
-    run,
     schedule,
     schedule_many,
     set_clock,
@@ -78,28 +78,28 @@ def busy_system(db: Connection, redis_url: str, redis_client: redis.Redis) -> No
     """A system with a sample of each metric, at 12:30:20."""
     schedule(db, MODEL)
     schedule(db, OTHER, "0 9 * * *")
-    run(db, "UPDATE metrics_executions SET name = 'churn', enabled = model_id <> %s", OTHER)
+    execute(db, "UPDATE metrics_executions SET name = 'churn', enabled = model_id <> %s", OTHER)
     set_clock(db, "2026-11-24 12:30:20+00")
-    run(
+    execute(
         db,
         "UPDATE leader SET name = 'x', since = '2026-11-24 11:00+00', looked_at = '2026-11-24 12:30:18+00',"
         " error = 'full'",
     )
-    run(db, "UPDATE retired_fires SET fires = 1000, models = 200000, messages = 3000, skipped = 40")
-    run(
+    execute(db, "UPDATE retired_fires SET fires = 1000, models = 200000, messages = 3000, skipped = 40")
+    execute(
         db,
         "INSERT INTO fires VALUES"
         " ('2026-11-24 12:10+00', '2026-11-24 12:10:00.005+00', '2026-11-24 12:10:00.205+00', 2, 500, 5, 0, 'x'),"
         " ('2026-11-24 12:20+00', '2026-11-24 12:20:00.25+00', '2026-11-24 12:20:01.75+00', 2, 1000, 10, 0, 'x'),"
         " ('2026-11-24 12:25+00', NULL, NULL, 0, 0, 0, 7, 'x')",
     )
-    run(
+    execute(
         db,
         "INSERT INTO crons (cron_expression, timezone, next_due_at, tzdata_version) VALUES"
         " ('1 * * * *', 'UTC', '2026-11-24 12:25+00', 'x'), ('2 * * * *', 'UTC', '2026-11-24 12:28+00', 'x'),"
         " ('3 * * * *', 'UTC', '2026-11-24 12:30+00', 'x'), ('4 * * * *', 'UTC', '2026-11-24 12:40+00', 'x')",
     )
-    run(
+    execute(
         db,
         "INSERT INTO crons (cron_expression, timezone, error, tzdata_version)"
         " VALUES ('* * * * *', 'UTC', 'cannot be fired', 'x')",
@@ -189,7 +189,7 @@ def test_label_of_a_name_may_have_any_characters(
     db: Connection, start_api: StartApi, redis_client: redis.Redis
 ) -> None:
     schedule(db)
-    run(db, "UPDATE metrics_executions SET name = %s", SPECIAL_CHARACTERS)
+    execute(db, "UPDATE metrics_executions SET name = %s", SPECIAL_CHARACTERS)
     ResultStore(redis_client).save([Result(MODEL, NOON, NOON, "ok", 0.75, 8, 7, NOON)])
     client = start_api()
 
@@ -258,11 +258,11 @@ def test_unavailable_server_costs_only_its_own_metrics(
 
 
 def test_database_of_an_earlier_version_counts_as_unavailable(db: Connection, start_api: StartApi) -> None:
-    run(db, "ALTER TABLE retired_fires RENAME TO unknown")
+    execute(db, "ALTER TABLE retired_fires RENAME TO unknown")
     client = start_api()
 
     samples = [scrape(client)[metric("up", server="postgresql")]]
-    run(db, "ALTER TABLE unknown RENAME TO retired_fires")
+    execute(db, "ALTER TABLE unknown RENAME TO retired_fires")
     samples.append(scrape(client)[metric("up", server="postgresql")])
 
     assert samples == [0, 1]

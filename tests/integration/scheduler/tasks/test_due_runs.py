@@ -11,10 +11,10 @@ from tests.support.databases import (
     MODEL,
     OTHER,
     Connection,
+    execute,
+    fetch_all,
+    fetch_value,
     model_ids,
-    one,
-    rows,
-    run,
     schedule,
     schedule_many,
     set_clock,
@@ -43,7 +43,7 @@ def test_schedule_runs_at_its_due_time_and_not_before(
     assert published_messages(redis_client) == [
         {"model_ids": [MODEL], "due_at": "2026-11-24T12:00:00.000+00:00", "requested": False, "alone": False}
     ]
-    assert one(db, "SELECT next_due_at FROM crons").isoformat() == "2026-11-24T12:01:00+00:00"
+    assert fetch_value(db, "SELECT next_due_at FROM crons").isoformat() == "2026-11-24T12:01:00+00:00"
 
 
 def test_leader_records_fire_with_its_counts(db: Connection, start_leader: StartLeader) -> None:
@@ -55,7 +55,7 @@ def test_leader_records_fire_with_its_counts(db: Connection, start_leader: Start
     set_clock(db, "2026-11-24 12:00:00.250+00")
     run_leader_until_idle(leader)
 
-    [(lag, *counts)] = rows(
+    [(lag, *counts)] = fetch_all(
         db, "SELECT fired_at - due_at, crons, models, messages, skipped, leader, finished_at IS NOT NULL FROM fires"
     )
     assert str(lag) == "0:00:00.250000"
@@ -75,7 +75,7 @@ def test_models_are_published_in_batches(db: Connection, start_leader: StartLead
 def test_edit_counts_from_its_commit(db: Connection, leader_at: LeaderAt, redis_client: redis.Redis) -> None:
     leader = leader_at(BEFORE_NOON, {MODEL: "0 12 * * *", OTHER: "0 12 * * *"})
 
-    run(db, "UPDATE metrics_executions SET cron_expression = '2 12 * * *' WHERE model_id = %s", MODEL)
+    execute(db, "UPDATE metrics_executions SET cron_expression = '2 12 * * *' WHERE model_id = %s", MODEL)
     run_leader_at(db, leader, "12:00", "12:01", "12:02", "12:03")
 
     assert drain_runs(redis_client) == [(OTHER, "12:00"), (MODEL, "12:02")]
@@ -90,7 +90,7 @@ def test_deleted_or_paused_schedule_does_not_run(
 ) -> None:
     leader = leader_at(BEFORE_NOON)
 
-    run(db, change)
+    execute(db, change)
     run_leader_at(db, leader, "12:00")
 
     assert published_messages(redis_client) == []
@@ -102,8 +102,8 @@ def test_insert_resume_or_restart_at_a_due_time_does_not_fire(
     set_clock(db, NOON)
     schedule(db, MODEL)
     schedule(db, OTHER)
-    run(db, "UPDATE metrics_executions SET enabled = NOT enabled WHERE model_id = %s", OTHER)
-    run(db, "UPDATE metrics_executions SET enabled = NOT enabled WHERE model_id = %s", OTHER)
+    execute(db, "UPDATE metrics_executions SET enabled = NOT enabled WHERE model_id = %s", OTHER)
+    execute(db, "UPDATE metrics_executions SET enabled = NOT enabled WHERE model_id = %s", OTHER)
 
     run_leader_until_idle(start_leader())
     run_leader_until_idle(start_leader())
@@ -121,7 +121,7 @@ def test_schedule_inserted_just_before_due_time_runs(
     run_leader_at(db, leader, "12:00")
 
     assert sorted(drain_runs(redis_client)) == sorted([(OTHER, "12:00"), (MODEL, "12:00")])
-    assert rows(db, "SELECT crons, models FROM fires") == [(2, 2)]
+    assert fetch_all(db, "SELECT crons, models FROM fires") == [(2, 2)]
 
 
 def test_crash_between_publishing_and_recording_repeats_messages_and_loses_none(
@@ -129,9 +129,9 @@ def test_crash_between_publishing_and_recording_repeats_messages_and_loses_none(
 ) -> None:
     leader_at(BEFORE_NOON)
     set_clock(db, NOON)
-    run(db, "REVOKE INSERT ON fires FROM metrics_scheduler")
+    execute(db, "REVOKE INSERT ON fires FROM metrics_scheduler")
     run_leader_until_idle(start_leader())
-    run(db, "GRANT INSERT ON fires TO metrics_scheduler")
+    execute(db, "GRANT INSERT ON fires TO metrics_scheduler")
 
     run_leader_until_idle(start_leader())
 
@@ -143,7 +143,7 @@ def test_stale_leader_moves_no_cron_spec_back(
 ) -> None:
     stale_leader = leader_at(BEFORE_NOON)
     set_clock(db, NOON)
-    noon = one(db, f"SELECT '{NOON}'::timestamptz")
+    noon = fetch_value(db, f"SELECT '{NOON}'::timestamptz")
     stale_due_runs = stale_leader._due_runs  # noqa: SLF001  # it stops in the middle of a fire
     stale_due_runs.fire(noon, noon)
     run_leader_until_idle(start_leader())
@@ -153,7 +153,7 @@ def test_stale_leader_moves_no_cron_spec_back(
     stale_due_runs.record_sent()
     run_leader_until_idle(stale_leader)
 
-    assert one(db, "SELECT next_due_at FROM crons").isoformat() == "2026-11-24T12:02:00+00:00"
+    assert fetch_value(db, "SELECT next_due_at FROM crons").isoformat() == "2026-11-24T12:02:00+00:00"
     assert set(drain_runs(redis_client)) == {(MODEL, "12:00"), (MODEL, "12:01")}
 
 
@@ -166,12 +166,12 @@ def test_fire_of_many_cron_specs_is_recorded_once_and_in_batches(
         schedule(db, model_id, f"0 12 * 1-12/{number} *" if number < 5 else "0 12 24 11 *")
     leader = start_leader()
     run_leader_until_idle(leader)
-    run(db, "UPDATE crons SET next_due_at = %s", NOON)
+    execute(db, "UPDATE crons SET next_due_at = %s", NOON)
 
     run_leader_at(db, leader, "12:00")
 
-    assert rows(db, "SELECT crons, models, messages FROM fires") == [(5, 5, 1)]
-    assert one(db, "SELECT min(next_due_at) > %s FROM crons", NOON)
+    assert fetch_all(db, "SELECT crons, models, messages FROM fires") == [(5, 5, 1)]
+    assert fetch_value(db, "SELECT min(next_due_at) > %s FROM crons", NOON)
     assert len(drain_runs(redis_client)) == 5
 
 
@@ -180,12 +180,12 @@ def test_cron_spec_that_cannot_be_recorded_is_published_once_and_others_continue
 ) -> None:
     leader = leader_at(BEFORE_NOON, {MODEL: "* * * * *", OTHER: "*/1 * * * *"})
     refused = "cron_expression = '*/1 * * * *' AND next_due_at > '2026-11-24 12:00+00'"
-    run(db, f"ALTER TABLE crons ADD CONSTRAINT odd CHECK (NOT ({refused}))")
+    execute(db, f"ALTER TABLE crons ADD CONSTRAINT odd CHECK (NOT ({refused}))")
     try:
         run_leader_at(db, leader, "12:00", "12:01", "12:02")
         published = drain_runs(redis_client)
     finally:
-        run(db, "ALTER TABLE crons DROP CONSTRAINT odd")
+        execute(db, "ALTER TABLE crons DROP CONSTRAINT odd")
 
     assert [minute for model, minute in published if model == MODEL] == ["12:00", "12:01", "12:02"]
     assert [minute for model, minute in published if model == OTHER] == ["12:00"]
@@ -199,24 +199,24 @@ def test_published_fire_that_cannot_be_recorded_is_not_published_again(
     db: Connection, leader_at: LeaderAt, redis_client: redis.Redis
 ) -> None:
     leader = leader_at(BEFORE_NOON)
-    run(db, "REVOKE INSERT ON fires FROM metrics_scheduler")
+    execute(db, "REVOKE INSERT ON fires FROM metrics_scheduler")
     try:
         set_clock(db, NOON)
         for _ in range(5):
             run_leader_until_idle(leader)
         assert "permission denied" in leader_error(db)
     finally:
-        run(db, "GRANT INSERT ON fires TO metrics_scheduler")
+        execute(db, "GRANT INSERT ON fires TO metrics_scheduler")
 
     def is_recorded() -> bool:
         run_leader_until_idle(leader)
-        return bool(one(db, "SELECT count(*) FROM fires"))
+        return bool(fetch_value(db, "SELECT count(*) FROM fires"))
 
     wait_for(is_recorded)
     run_leader_until_idle(leader)
     assert len(published_messages(redis_client)) == 1
-    assert rows(db, "SELECT models, messages, lag FROM fires") == [(1, 1, timedelta(0))]
-    assert one(db, "SELECT error FROM leader") is None
+    assert fetch_all(db, "SELECT models, messages, lag FROM fires") == [(1, 1, timedelta(0))]
+    assert fetch_value(db, "SELECT error FROM leader") is None
 
 
 def test_published_and_unrecorded_fire_is_published_again_after_redis_lost_it(
@@ -224,12 +224,12 @@ def test_published_and_unrecorded_fire_is_published_again_after_redis_lost_it(
 ) -> None:
     leader = leader_at(BEFORE_NOON)
     run_leader_at(db, leader, "12:00")
-    run(db, "REVOKE INSERT ON fires FROM metrics_scheduler")
+    execute(db, "REVOKE INSERT ON fires FROM metrics_scheduler")
     try:
         run_leader_at(db, leader, "12:01")
         redis_client.flushall()
         run_leader_until_idle(leader)
     finally:
-        run(db, "GRANT INSERT ON fires TO metrics_scheduler")
+        execute(db, "GRANT INSERT ON fires TO metrics_scheduler")
 
     assert "12:01" in {minute for _, minute in drain_runs(redis_client)}

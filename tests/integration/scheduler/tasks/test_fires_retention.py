@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from scheduler.tasks.fires_retention import retire_old_fires
-from tests.support.databases import Connection, one, rows, run, set_clock
+from tests.support.databases import Connection, execute, fetch_all, fetch_value, set_clock
 from tests.support.schedulers import NOON
 
 INSERT_FIRES = """
@@ -22,12 +22,12 @@ DAY = timedelta(days=1)
 
 def test_old_fires_are_deleted_in_batches_and_their_sums_stay(db: Connection, session: Connection) -> None:
     set_clock(db, NOON)
-    run(db, INSERT_FIRES, 4000)  # 2,560 of them are older than a day
+    execute(db, INSERT_FIRES, 4000)  # 2,560 of them are older than a day
 
-    totals = [rows(db, TOTALS)[0]]
+    totals = [fetch_all(db, TOTALS)[0]]
     for _ in range(4):
         retire_old_fires(session, DAY)
-        totals += rows(db, TOTALS)
+        totals += fetch_all(db, TOTALS)
 
     assert totals == [
         (2000, "(0,0,0)"),
@@ -36,15 +36,15 @@ def test_old_fires_are_deleted_in_batches_and_their_sums_stay(db: Connection, se
         (2000, "(256000,5120,7680)"),
         (2000, "(256000,5120,7680)"),
     ]
-    assert one(db, "SELECT min(due_at) = schedule_now() - interval '1 day' FROM fires")
+    assert fetch_value(db, "SELECT min(due_at) = schedule_now() - interval '1 day' FROM fires")
 
 
 def test_totals_of_fires_are_not_written_without_old_fires(db: Connection, session: Connection) -> None:
     set_clock(db, NOON)
-    run(db, INSERT_FIRES, 10)
-    before = one(db, "SELECT xmin::text FROM retired_fires")
+    execute(db, INSERT_FIRES, 10)
+    before = fetch_value(db, "SELECT xmin::text FROM retired_fires")
 
     retire_old_fires(session, DAY)
 
-    assert one(db, "SELECT xmin::text FROM retired_fires") == before
-    assert one(db, "SELECT count(*) FROM fires") == 10
+    assert fetch_value(db, "SELECT xmin::text FROM retired_fires") == before
+    assert fetch_value(db, "SELECT count(*) FROM fires") == 10

@@ -3,7 +3,7 @@
 import redis
 
 from tests.support.celery_queue import drain_runs
-from tests.support.databases import MODEL, OTHER, Connection, one, rows, schedule, set_clock
+from tests.support.databases import MODEL, OTHER, Connection, fetch_all, fetch_value, schedule, set_clock
 from tests.support.schedulers import BEFORE_NOON, LeaderAt, StartLeader, run_leader_until_idle
 
 
@@ -17,7 +17,9 @@ def test_outage_is_caught_up_once_by_the_latest_due_time(
     run_leader_until_idle(start_leader())
 
     assert drain_runs(redis_client) == [(MODEL, "14:10"), (OTHER, "13:30")]
-    assert rows(db, "SELECT to_char(due_at AT TIME ZONE 'UTC', 'HH24:MI'), models, skipped FROM fires ORDER BY 1") == [
+    assert fetch_all(
+        db, "SELECT to_char(due_at AT TIME ZONE 'UTC', 'HH24:MI'), models, skipped FROM fires ORDER BY 1"
+    ) == [
         ("13:30", 1, 1),
         ("14:10", 1, 130),
     ]
@@ -42,8 +44,8 @@ def test_due_time_missed_before_catch_up_is_only_counted(
     run_leader_until_idle(start_leader(CATCH_UP="7"))
 
     assert drain_runs(redis_client) == [(MODEL, "12:00")]
-    assert rows(db, "SELECT due_at::date::text, models, skipped FROM fires ORDER BY 1") == [
+    assert fetch_all(db, "SELECT due_at::date::text, models, skipped FROM fires ORDER BY 1") == [
         ("2026-11-24", 0, 1),
         ("2026-12-03", 1, 9),
     ]
-    assert one(db, "SELECT max(next_due_at)::date::text FROM crons") == "2027-11-24"
+    assert fetch_value(db, "SELECT max(next_due_at)::date::text FROM crons") == "2027-11-24"

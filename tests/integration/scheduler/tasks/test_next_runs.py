@@ -13,10 +13,10 @@ from tests.support.databases import (
     MODEL,
     OTHER,
     Connection,
-    one,
-    past_the_triggers,
-    rows,
-    run,
+    bypass_triggers,
+    execute,
+    fetch_all,
+    fetch_value,
     schedule,
     set_clock,
     wait_for,
@@ -37,19 +37,19 @@ def test_invalid_row_past_the_validation_trigger_affects_only_itself(
     db: Connection, start_leader: StartLeader, redis_client: redis.Redis
 ) -> None:
     set_clock(db, BEFORE_NOON)
-    with past_the_triggers(db):
+    with bypass_triggers(db):
         schedule(db, OTHER, "R R * * *")
-        run(db, "UPDATE metrics_executions SET active_since = '2026-11-24 11:00:00+00'")
+        execute(db, "UPDATE metrics_executions SET active_since = '2026-11-24 11:00:00+00'")
     schedule(db, MODEL)
     leader = start_leader()
     run_leader_until_idle(leader)
     run_leader_at(db, leader, "12:00")
 
     assert drain_runs(redis_client) == [(MODEL, "12:00")]
-    assert "R R * * *" in one(db, "SELECT error FROM crons WHERE cron_expression = 'R R * * *'")
-    assert one(db, "SELECT status FROM schedule_status WHERE model_id = %s", OTHER) == "error"
+    assert "R R * * *" in fetch_value(db, "SELECT error FROM crons WHERE cron_expression = 'R R * * *'")
+    assert fetch_value(db, "SELECT status FROM schedule_status WHERE model_id = %s", OTHER) == "error"
 
-    run(db, "UPDATE metrics_executions SET cron_expression = '1 12 * * *' WHERE model_id = %s", OTHER)
+    execute(db, "UPDATE metrics_executions SET cron_expression = '1 12 * * *' WHERE model_id = %s", OTHER)
     run_leader_at(db, leader, "12:01")
     assert (OTHER, "12:01") in drain_runs(redis_client)
 
@@ -63,17 +63,17 @@ def test_impossible_active_since_does_not_affect_other_schedules_of_the_cron_spe
     set_clock(db, BEFORE_NOON)
     leader = start_leader()
     run_leader_until_idle(leader)
-    with past_the_triggers(db):
+    with bypass_triggers(db):
         schedule(db, OTHER, "0 12 * * *")
-        run(db, "UPDATE metrics_executions SET active_since = %s", active_since)
+        execute(db, "UPDATE metrics_executions SET active_since = %s", active_since)
     schedule(db, MODEL, "0 12 * * *")
     schedule(db, "00000000-0000-4000-8000-000000000001", "*/2 * * * *")
     run_leader_until_idle(leader)
     run_leader_at(db, leader, "12:00")
 
     assert set(published_models(redis_client)) >= {MODEL, "00000000-0000-4000-8000-000000000001"}
-    assert one(db, "SELECT error FROM leader") is None
-    assert one(db, "SELECT sum(skipped) FROM fires") == 0
+    assert fetch_value(db, "SELECT error FROM leader") is None
+    assert fetch_value(db, "SELECT sum(skipped) FROM fires") == 0
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_invalid_time_zone_is_an_error_of_its_cron_spec_only(
 ) -> None:
     set_clock(db, BEFORE_NOON)
     leader = start_leader()
-    with past_the_triggers(db):
+    with bypass_triggers(db):
         schedule(db, OTHER, "* * * * *", timezone)
-        run(db, "UPDATE metrics_executions SET active_since = schedule_now()")
+        execute(db, "UPDATE metrics_executions SET active_since = schedule_now()")
     schedule(db, MODEL)
     run_leader_until_idle(leader)
 
-    errors = dict(rows(db, "SELECT timezone, error FROM crons"))
+    errors = dict(fetch_all(db, "SELECT timezone, error FROM crons"))
     assert errors["UTC"] is None
     assert "time zone" in errors[timezone]
 
@@ -100,36 +100,36 @@ def test_cron_spec_whose_notification_was_lost_is_found_by_the_next_scan(
 ) -> None:
     leader = start_leader()
     run_leader_until_idle(leader)
-    run(db, "ALTER TABLE metrics_executions DISABLE TRIGGER validate_and_notify_insert")
+    execute(db, "ALTER TABLE metrics_executions DISABLE TRIGGER validate_and_notify_insert")
     schedule(db)
-    run(db, "ALTER TABLE metrics_executions ENABLE TRIGGER validate_and_notify_insert")
+    execute(db, "ALTER TABLE metrics_executions ENABLE TRIGGER validate_and_notify_insert")
     run_leader_until_idle(leader)
-    assert rows(db, "SELECT FROM crons") == []
+    assert fetch_all(db, "SELECT FROM crons") == []
 
     monkeypatch.setattr(next_runs, "SCAN_INTERVAL", 0.0)
     leader.step()
 
-    assert one(db, "SELECT count(*) FROM crons") == 1
+    assert fetch_value(db, "SELECT count(*) FROM crons") == 1
 
 
 def test_import_of_many_cron_specs_does_not_delay_a_due_time(
     db: Connection, leader_at: LeaderAt, redis_client: redis.Redis
 ) -> None:
     leader = leader_at(BEFORE_NOON)
-    run(
+    execute(
         db,
         "INSERT INTO metrics_executions (model_id, cron_expression)"
         " SELECT gen_random_uuid(), minute || ' ' || hour || ' * * *'"
         " FROM generate_series(0, 59) AS minute, generate_series(13, 22) AS hour",
     )
     leader.step()
-    assert one(db, "SELECT count(*) FROM crons") < 600
+    assert fetch_value(db, "SELECT count(*) FROM crons") < 600
     set_clock(db, NOON)
 
     leader.step()
     assert drain_runs(redis_client) == [(MODEL, "12:00")]
     run_leader_until_idle(leader)
-    assert one(db, "SELECT count(*) FROM crons") == 601
+    assert fetch_value(db, "SELECT count(*) FROM crons") == 601
 
 
 def test_continuous_import_does_not_keep_a_scan_from_finishing(
@@ -144,13 +144,13 @@ def test_continuous_import_does_not_keep_a_scan_from_finishing(
         SELECT gen_random_uuid(), concat_ws(' ', %s::text, n %% 24, n / 24 + 1, %s::text, '*')
         FROM generate_series(0, 119) AS n
     """
-    run(db, insert, 59, 1)  # near the end of the scan
+    execute(db, insert, 59, 1)  # near the end of the scan
     for minute in range(30):
-        run(db, insert, minute, 2)
+        execute(db, insert, minute, 2)
         for _ in range(20):
             leader.step()
 
-    assert one(db, "SELECT count(*) FROM crons WHERE cron_expression LIKE '59 %'") == 120
+    assert fetch_value(db, "SELECT count(*) FROM crons WHERE cron_expression LIKE '59 %'") == 120
 
 
 def test_next_due_times_are_calculated_while_redis_is_unavailable(
@@ -161,7 +161,7 @@ def test_next_due_times_are_calculated_while_redis_is_unavailable(
 
     schedule(db)
 
-    wait_for(lambda: one(db, "SELECT count(next_due_at) FROM crons") == 1)
+    wait_for(lambda: fetch_value(db, "SELECT count(next_due_at) FROM crons") == 1)
 
 
 def test_schedule_of_a_long_transaction_does_not_run_for_a_time_before_its_commit(
@@ -177,7 +177,7 @@ def test_schedule_of_a_long_transaction_does_not_run_for_a_time_before_its_commi
     run_leader_until_idle(leader)
 
     assert [minute for model, minute in drain_runs(redis_client) if model == MODEL] == []
-    assert one(db, "SELECT sum(skipped) FROM fires") == 0
+    assert fetch_value(db, "SELECT sum(skipped) FROM fires") == 0
     run_leader_at(db, leader, "12:02")
     assert {model for model, _ in drain_runs(redis_client)} == {MODEL, OTHER}
 
@@ -187,7 +187,7 @@ def test_schedules_of_a_long_import_do_not_run_for_a_time_before_its_commit(
 ) -> None:
     leader = leader_at("2026-11-24 11:58:30+00", {})
     with closing(psycopg2.connect(database_url)) as user:
-        run(
+        execute(
             user,
             "INSERT INTO metrics_executions (model_id, cron_expression, timezone)"
             " SELECT gen_random_uuid(), '* * * * *', name FROM time_zones",
@@ -198,8 +198,8 @@ def test_schedules_of_a_long_import_do_not_run_for_a_time_before_its_commit(
     run_leader_until_idle(leader)
 
     assert published_messages(redis_client) == []
-    assert one(db, "SELECT coalesce(sum(skipped), 0) FROM fires") == 0
-    assert one(db, "SELECT min(next_due_at) FROM crons").isoformat() == "2026-11-24T12:02:00+00:00"
+    assert fetch_value(db, "SELECT coalesce(sum(skipped), 0) FROM fires") == 0
+    assert fetch_value(db, "SELECT min(next_due_at) FROM crons").isoformat() == "2026-11-24T12:02:00+00:00"
 
 
 def test_new_time_zone_data_change_a_due_time_in_the_future(db: Connection, start_leader: StartLeader) -> None:
@@ -207,11 +207,13 @@ def test_new_time_zone_data_change_a_due_time_in_the_future(db: Connection, star
     schedule(db, MODEL, "0 12 * * *")
     schedule(db, OTHER, "30 12 * * *", "Europe/London")
     run_leader_until_idle(start_leader())
-    run(db, "UPDATE crons SET tzdata_version = '1999.1', next_due_at = '2026-11-24 13:45+00' WHERE timezone = 'UTC'")
+    execute(
+        db, "UPDATE crons SET tzdata_version = '1999.1', next_due_at = '2026-11-24 13:45+00' WHERE timezone = 'UTC'"
+    )
 
     run_leader_until_idle(start_leader())
 
-    assert rows(db, "SELECT next_due_at::text, tzdata_version FROM crons ORDER BY 1") == [
+    assert fetch_all(db, "SELECT next_due_at::text, tzdata_version FROM crons ORDER BY 1") == [
         ("2026-11-24 12:00:00+00", TZDATA_VERSION),
         ("2026-11-24 12:30:00+00", TZDATA_VERSION),
     ]
@@ -221,13 +223,13 @@ def test_new_time_zone_data_do_not_withdraw_a_due_time_that_has_come(
     db: Connection, leader_at: LeaderAt, start_leader: StartLeader, redis_client: redis.Redis
 ) -> None:
     leader_at(BEFORE_NOON, {MODEL: "0 13 * * *"})
-    run(db, "UPDATE crons SET tzdata_version = '1999.1', next_due_at = '2026-11-24 12:00+00'")
+    execute(db, "UPDATE crons SET tzdata_version = '1999.1', next_due_at = '2026-11-24 12:00+00'")
     set_clock(db, NOON)
 
     run_leader_until_idle(start_leader())
 
     assert drain_runs(redis_client) == [(MODEL, "12:00")]
-    assert rows(db, "SELECT next_due_at::text, tzdata_version FROM crons") == [
+    assert fetch_all(db, "SELECT next_due_at::text, tzdata_version FROM crons") == [
         ("2026-11-24 13:00:00+00", TZDATA_VERSION)
     ]
 
@@ -237,7 +239,7 @@ def test_new_time_zone_data_replace_the_error_of_a_formerly_unknown_zone(
 ) -> None:
     set_clock(db, BEFORE_NOON)
     schedule(db, MODEL, "0 12 * * *", "Europe/London")
-    run(
+    execute(
         db,
         "INSERT INTO crons (cron_expression, timezone, error, tzdata_version)"
         " VALUES ('0 12 * * *', 'Europe/London', 'unknown', '1999.1')",
@@ -245,4 +247,4 @@ def test_new_time_zone_data_replace_the_error_of_a_formerly_unknown_zone(
 
     run_leader_until_idle(start_leader())
 
-    assert rows(db, "SELECT next_due_at::text, error FROM crons") == [("2026-11-24 12:00:00+00", None)]
+    assert fetch_all(db, "SELECT next_due_at::text, error FROM crons") == [("2026-11-24 12:00:00+00", None)]

@@ -11,7 +11,7 @@ from core.queue.keys import CHECKPOINT_KEY, QUEUE
 from scheduler.leader import Leader
 from scheduler.queue import SentCounts
 from tests.support.celery_queue import drain_queue, drain_runs
-from tests.support.databases import MODEL, OTHER, Connection, model_ids, one, run, schedule, set_clock
+from tests.support.databases import MODEL, OTHER, Connection, execute, fetch_value, model_ids, schedule, set_clock
 from tests.support.schedulers import (
     BEFORE_NOON,
     LeaderAt,
@@ -141,13 +141,13 @@ def test_recovery_of_several_days_delays_no_due_time(
     leader = start_leader(CATCH_UP="7")
     run_leader_until_idle(leader)
     run_leader_at(db, leader, "12:00")
-    run(
+    execute(
         db,
         "INSERT INTO fires (due_at, fired_at, finished_at, leader)"
         " SELECT due_at, due_at, due_at, 'before' FROM generate_series("
         " '2026-11-18 12:00+00'::timestamptz, '2026-11-24 11:59+00', interval '1 minute') AS due_at",
     )
-    run(db, "SET session_replication_role = replica; UPDATE metrics_executions SET active_since = '2026-11-01'")
+    execute(db, "SET session_replication_role = replica; UPDATE metrics_executions SET active_since = '2026-11-01'")
     drain_queue(redis_client)
     redis_client.set(CHECKPOINT_KEY, "2026-11-18T12:00:00+00:00")
     started_at = time.monotonic()
@@ -189,8 +189,10 @@ def test_unreadable_checkpoint_is_replaced_by_the_next_fire(
     run_leader_at(db, leader, "12:01")
 
     assert "12:01" in {minute for _, minute in drain_runs(redis_client)}
-    assert one(db, "SELECT error FROM leader") is None
-    assert redis_client.get(CHECKPOINT_KEY) == one(db, "SELECT max(finished_at) FROM fires").isoformat().encode()
+    assert fetch_value(db, "SELECT error FROM leader") is None
+    assert (
+        redis_client.get(CHECKPOINT_KEY) == fetch_value(db, "SELECT max(finished_at) FROM fires").isoformat().encode()
+    )
 
 
 def test_lost_due_time_older_than_the_records_of_fires_is_published_again(
@@ -198,7 +200,7 @@ def test_lost_due_time_older_than_the_records_of_fires_is_published_again(
 ) -> None:
     leader = leader_at(BEFORE_NOON, {MODEL: "0 12 * * *"})
     run_leader_at(db, leader, "12:00")
-    run(db, "DELETE FROM fires")
+    execute(db, "DELETE FROM fires")
     redis_client.flushall()
 
     run_leader_until_idle(start_leader())
@@ -211,7 +213,7 @@ def test_empty_redis_of_a_system_without_schedules_is_logged_once(
 ) -> None:
     leader = leader_at(BEFORE_NOON)
     run_leader_at(db, leader, "12:00")
-    run(db, "DELETE FROM metrics_executions; DELETE FROM crons")
+    execute(db, "DELETE FROM metrics_executions; DELETE FROM crons")
     redis_client.flushall()
 
     run_leader_until_idle(leader)

@@ -17,10 +17,10 @@ from tests.support.databases import (
     MODEL,
     OTHER,
     Connection,
-    one,
-    past_the_triggers,
-    rows,
-    run,
+    bypass_triggers,
+    execute,
+    fetch_all,
+    fetch_value,
     schedule,
     schedule_many,
     set_clock,
@@ -40,7 +40,7 @@ YEARLY = "0 0 1 1 *"
 def request_run(db: Connection, model_id: str = MODEL) -> datetime:
     """Request a run as the API does, and return its time."""
     statement = "UPDATE metrics_executions SET run_requested_at = now() WHERE model_id = %s RETURNING run_requested_at"
-    requested_at: datetime = one(db, statement, model_id)
+    requested_at: datetime = fetch_value(db, statement, model_id)
     return requested_at.astimezone(UTC)
 
 
@@ -49,7 +49,7 @@ def published_due_times(client: redis.Redis) -> list[datetime]:
 
 
 def has_requests(db: Connection) -> bool:
-    return bool(one(db, "SELECT count(*) FROM metrics_executions WHERE run_requested_at IS NOT NULL"))
+    return bool(fetch_value(db, "SELECT count(*) FROM metrics_executions WHERE run_requested_at IS NOT NULL"))
 
 
 def test_requested_run_is_published_at_once_and_cleared_when_redis_has_persisted_it(
@@ -57,7 +57,7 @@ def test_requested_run_is_published_at_once_and_cleared_when_redis_has_persisted
 ) -> None:
     set_clock(db, "2026-11-24 11:59:30.123456+00")
     schedule(db)
-    run(db, "UPDATE metrics_executions SET enabled = false")
+    execute(db, "UPDATE metrics_executions SET enabled = false")
     leader = start_leader()
     run_leader_until_idle(leader)
 
@@ -125,7 +125,7 @@ def test_request_accepted_by_a_leader_that_ended_is_published_by_the_next_leader
     leader = start_leader()
     run_leader_until_idle(leader)
     first = request_run(db)
-    rows(db, run_requests.ACCEPT % {"limit": 10})  # and then the leader ends
+    fetch_all(db, run_requests.ACCEPT % {"limit": 10})  # and then the leader ends
     second = request_run(db)
 
     run_leader_until_idle(start_leader())
@@ -185,7 +185,7 @@ def test_request_of_a_locked_row_is_published_once_and_cleared_later(
     schedule(db)
     request_run(db)
     user = psycopg2.connect(database_url)
-    run(user, "SELECT FROM metrics_executions FOR UPDATE")
+    execute(user, "SELECT FROM metrics_executions FOR UPDATE")
     leader = start_leader()
 
     run_leader_until_idle(leader)
@@ -205,7 +205,7 @@ def test_pending_request_is_not_overwritten_by_a_program_that_saves_an_older_row
     """Programs that save all columns of a row write null, or an older value."""
     schedule(db, MODEL, YEARLY)
     requested_at = request_run(db)
-    run(db, "UPDATE metrics_executions SET name = 'other', run_requested_at = NULL")
+    execute(db, "UPDATE metrics_executions SET name = 'other', run_requested_at = NULL")
     run_leader_until_idle(start_leader())
 
     assert published_due_times(redis_client) == [requested_at]
@@ -219,12 +219,12 @@ def test_value_that_is_written_back_is_no_request(
     first = request_run(db)
     leader = start_leader()
     run_leader_until_idle(leader)
-    assert one(db, "SELECT run_requested_at FROM metrics_executions") is None
+    assert fetch_value(db, "SELECT run_requested_at FROM metrics_executions") is None
 
-    run(db, "UPDATE metrics_executions SET name = 'other', run_requested_at = %s", first)
-    assert one(db, "SELECT run_requested_at FROM metrics_executions") is None
+    execute(db, "UPDATE metrics_executions SET name = 'other', run_requested_at = %s", first)
+    assert fetch_value(db, "SELECT run_requested_at FROM metrics_executions") is None
     second = request_run(db)
-    run(db, "UPDATE metrics_executions SET name = 'another', run_requested_at = %s", first)
+    execute(db, "UPDATE metrics_executions SET name = 'another', run_requested_at = %s", first)
     run_leader_until_idle(leader)
 
     assert published_due_times(redis_client) == [first, second]
@@ -237,8 +237,8 @@ def test_run_requested_at_an_impossible_time_runs_now(
     set_clock(db, BEFORE_NOON)
     schedule(db, MODEL, YEARLY)
     schedule(db, OTHER, YEARLY)
-    with past_the_triggers(db):
-        run(
+    with bypass_triggers(db):
+        execute(
             db,
             "UPDATE metrics_executions SET run_requested_at = %s, name = repeat('x', 300) WHERE model_id = %s",
             value,
@@ -259,13 +259,13 @@ def test_request_beside_a_name_that_is_too_long_is_published_and_cleared(
     monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
     set_clock(db, BEFORE_NOON)
     schedule(db)
-    with past_the_triggers(db):
-        run(db, "UPDATE metrics_executions SET run_requested_at = schedule_now(), name = repeat('x', 300)")
+    with bypass_triggers(db):
+        execute(db, "UPDATE metrics_executions SET run_requested_at = schedule_now(), name = repeat('x', 300)")
     leader = start_leader()
     run_leader_until_idle(leader)
 
     assert len(published_messages(redis_client)) == 1
-    assert one(db, "SELECT run_requested_at FROM metrics_executions") is None
+    assert fetch_value(db, "SELECT run_requested_at FROM metrics_executions") is None
 
 
 REFUSE_ALL = """
@@ -295,9 +295,11 @@ SLOW = """
 @pytest.fixture(params=["all", "one", "slow"])
 def refusing_trigger(request: pytest.FixtureRequest, db: Connection) -> Iterator[str]:
     """A trigger of users that keeps the scheduler from clearing requests: of all rows, or of MODEL only."""
-    run(db, {"all": REFUSE_ALL, "one": REFUSE_ONE, "slow": SLOW}[request.param])
+    execute(db, {"all": REFUSE_ALL, "one": REFUSE_ONE, "slow": SLOW}[request.param])
     yield request.param
-    run(db, "DROP TRIGGER IF EXISTS users_own ON metrics_executions; DROP FUNCTION refuse; DROP TABLE IF EXISTS audit")
+    execute(
+        db, "DROP TRIGGER IF EXISTS users_own ON metrics_executions; DROP FUNCTION refuse; DROP TABLE IF EXISTS audit"
+    )
 
 
 def test_trigger_of_users_that_refuses_clearing_delays_neither_new_schedules_nor_other_requests(
@@ -318,33 +320,34 @@ def test_trigger_of_users_that_refuses_clearing_delays_neither_new_schedules_nor
     run_leader_until_idle(leader)
 
     assert [message["model_ids"] for message in drain_queue(redis_client)] == [[MODEL], [OTHER]]  # once each
-    assert one(db, "SELECT count(*) FROM crons") == 2
-    assert one(db, "SELECT error FROM leader") is None
+    assert fetch_value(db, "SELECT count(*) FROM crons") == 2
+    assert fetch_value(db, "SELECT error FROM leader") is None
     not_cleared = {
-        model for (model,) in rows(db, "SELECT model_id FROM metrics_executions WHERE run_requested_at IS NOT NULL")
+        model
+        for (model,) in fetch_all(db, "SELECT model_id FROM metrics_executions WHERE run_requested_at IS NOT NULL")
     }
     assert not_cleared == ({MODEL} if refusing_trigger == "one" else {MODEL, OTHER})
     run_leader_at(db, leader, "12:00")
     assert drain_runs(redis_client) == [(OTHER, "12:00")]
 
-    run(db, "DROP TRIGGER users_own ON metrics_executions")
+    execute(db, "DROP TRIGGER users_own ON metrics_executions")
     monkeypatch.setattr(run_requests, "REFUSED_RETRY_DELAY", 0.0)
     run_leader_until_idle(start_leader())
-    assert one(db, "SELECT count(run_requested_at) FROM metrics_executions") == 0
+    assert fetch_value(db, "SELECT count(run_requested_at) FROM metrics_executions") == 0
 
 
 def test_role_without_privileges_on_run_requests_can_request_a_run(db: Connection, database_url: str) -> None:
     schedule(db)
-    run(db, "DROP ROLE IF EXISTS requester; CREATE ROLE requester LOGIN;"
+    execute(db, "DROP ROLE IF EXISTS requester; CREATE ROLE requester LOGIN;"
             " GRANT SELECT, UPDATE (run_requested_at) ON metrics_executions TO requester")  # fmt: skip
     try:
         with closing(psycopg2.connect(database_url)) as session:
-            run(session, "SET SESSION AUTHORIZATION requester")
-            run(session, "UPDATE metrics_executions SET run_requested_at = now()")
+            execute(session, "SET SESSION AUTHORIZATION requester")
+            execute(session, "UPDATE metrics_executions SET run_requested_at = now()")
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-                rows(session, "SELECT * FROM run_requests")
+                fetch_all(session, "SELECT * FROM run_requests")
     finally:
-        run(db, "DROP OWNED BY requester; DROP ROLE requester")
+        execute(db, "DROP OWNED BY requester; DROP ROLE requester")
 
 
 def test_many_requests_are_published_and_cleared_in_batches_without_delaying_a_due_time(
@@ -354,7 +357,7 @@ def test_many_requests_are_published_and_cleared_in_batches_without_delaying_a_d
     monkeypatch.setattr(run_requests, "BATCH_SIZE", 50)
     leader = leader_at(BEFORE_NOON, {OTHER: "0 12 * * *"})
     schedule_many(db, 500, YEARLY)
-    run(db, "UPDATE metrics_executions SET run_requested_at = now() WHERE model_id <> %s", OTHER)
+    execute(db, "UPDATE metrics_executions SET run_requested_at = now() WHERE model_id <> %s", OTHER)
     for _ in range(3):
         leader.step()
     assert len(published_messages(redis_client)) < 50
@@ -365,11 +368,11 @@ def test_many_requests_are_published_and_cleared_in_batches_without_delaying_a_d
     run_leader_until_idle(leader)
     models = published_models(redis_client)
     assert len(models) == len(set(models)) == 501
-    assert one(db, "SELECT count(run_requested_at) FROM metrics_executions") == 0
+    assert fetch_value(db, "SELECT count(run_requested_at) FROM metrics_executions") == 0
 
 
 def test_old_requests_are_deleted(db: Connection, start_leader: StartLeader) -> None:
-    run(
+    execute(
         db,
         "INSERT INTO run_requests SELECT gen_random_uuid(), schedule_now() - interval '2 days',"
         " CASE WHEN n > 1 THEN schedule_now() - interval '25 hours' END FROM generate_series(1, 2500) AS n",
@@ -379,4 +382,4 @@ def test_old_requests_are_deleted(db: Connection, start_leader: StartLeader) -> 
     leader._cleaned_up_at -= 1000  # noqa: SLF001  # the next cleanup starts at once
     run_leader_until_idle(leader)
 
-    assert one(db, "SELECT count(*) FROM run_requests") == 1
+    assert fetch_value(db, "SELECT count(*) FROM run_requests") == 1
