@@ -128,14 +128,14 @@ class ClientConnection(HTTPChannel):  # type: ignore[misc]  # the same
 
     @property
     def waiting_since(self) -> float:
-        """When the server began to wait for the client; infinity while the client waits for the server."""
+        """Return when the server began to wait for the client; infinity while the client waits for the server."""
         if self.requests:
             return float("inf")
         return self._idle_since if self.request is None else self.request.started_at
 
     @property
     def deadline(self) -> float:
-        """When the server stops waiting for the client."""
+        """Return when the server stops waiting for the client."""
         limits = self.server.limits
         return self.waiting_since + float(limits.linger_timeout if self.lingering else limits.client_timeout)
 
