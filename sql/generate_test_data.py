@@ -56,8 +56,7 @@ def hold_out_weeks(features: Any, labels: Any, per_week: int) -> Split:
     train, held_out, train_labels, held_out_labels = train_test_split(
         features, labels, test_size=WEEKS * per_week, stratify=labels, random_state=0
     )
-    weeks = zip(np.split(held_out, WEEKS), np.split(held_out_labels, WEEKS), strict=True)
-    return Split(train, train_labels, weeks)
+    return Split(train, train_labels, zip(np.split(held_out, WEEKS), np.split(held_out_labels, WEEKS), strict=True))
 
 
 def load_digits_split() -> Split:

@@ -13,7 +13,8 @@ from tests.support.openapi_document import APP, DOCUMENT
 # Pages and their files.
 UNDOCUMENTED = {
     "static", "docs.swagger_ui",
-    "overview.overview", "model.model", "model.chart", "sign_in.sign_in", "sign_in.redirect_to_form", "sign_in.sign_out",
+    "overview.overview", "model.model", "model.chart",
+    "sign_in.sign_in", "sign_in.redirect_to_form", "sign_in.sign_out",
 }  # fmt: skip
 
 
