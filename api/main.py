@@ -12,7 +12,7 @@ from api.backends import EXTENSION, Backends
 from api.cron.routes import blueprint as cron
 from api.http.limits import DEFAULT_LIMITS, Limits
 from api.http.server import serve
-from api.middleware import access_control, request_log
+from api.middleware import access_control, request_log, request_metrics
 from api.openapi.routes import blueprint as docs
 from api.pages import register as pages
 from api.results.routes import blueprint as results
@@ -35,7 +35,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions[EXTENSION] = Backends(settings)
     error_handlers.register(app)
     request_log.register(app)
-    prometheus.register(app, settings)
+    request_metrics.register(app, prometheus.register(app, settings))
     access_control.register(app, settings)
     for blueprint in (schedules, results, cron, health, docs):
         app.register_blueprint(blueprint)

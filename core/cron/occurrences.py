@@ -38,13 +38,13 @@ def next_fire(expression: str, timezone: str, after: datetime) -> datetime:
     instant, elapsed = _minute(timezone, after)
     candidate = wall_clock.after(cron, _skip_repeated(cron, timezone, instant, instant + elapsed))
     while candidate.year - after.year <= MAX_WAIT:
-        found = candidate - elapsed
-        transition = first_transition(timezone, instant, min(found, instant + SEARCH_WINDOW))
+        occurrence = candidate - elapsed
+        transition = first_transition(timezone, instant, min(occurrence, instant + SEARCH_WINDOW))
         if transition is None:
-            if found <= instant + SEARCH_WINDOW:
-                return _aware_utc(found)
+            if occurrence <= instant + SEARCH_WINDOW:
+                return _aware_utc(occurrence)
             # No time before the candidate matches, so transitions before it do not matter.
-            instant = max(instant + SEARCH_WINDOW, found - SEARCH_WINDOW)
+            instant = max(instant + SEARCH_WINDOW, occurrence - SEARCH_WINDOW)
             elapsed = offset(timezone, instant)
             continue
         instant, elapsed = transition.at, transition.after
