@@ -20,8 +20,9 @@ ALL = """
     WHERE model_id >= %(from_model)s ORDER BY model_id LIMIT %(limit)s
 """
 # One index holds the enabled schedules, another one the paused ones: a rare kind is found among many of the other.
-ENABLED = files(__package__).joinpath("enabled.sql").read_text()
-PAUSED = files(__package__).joinpath("paused.sql").read_text()
+FILTERED = files(__package__).joinpath("by_key.sql").read_text()
+ENABLED = FILTERED.replace("%(is_enabled)s", "true")
+PAUSED = FILTERED.replace("%(is_enabled)s", "false")
 ENABLED_AND_PAUSED = f"({ENABLED}) UNION ALL ({PAUSED}) ORDER BY cron, zone, model_id LIMIT %(limit)s"
 # The condition on the name is that of an index which has all names, in the order of the list.
 MATCHING = """
