@@ -12,12 +12,19 @@ from psycopg2.errors import CheckViolation, ForeignKeyViolation, ReadOnlySqlTran
 from werkzeug import exceptions
 from werkzeug.exceptions import HTTPException
 
-from api.problems import BY_STATUS, FieldError, InternalServerError, Problem, ScheduleRejected, ServiceUnavailable
+from api.problems import (
+    BY_STATUS,
+    MAX_QUOTED_LENGTH,
+    FieldError,
+    InternalServerError,
+    Problem,
+    ScheduleRejected,
+    ServiceUnavailable,
+)
 
 log = logging.getLogger(__name__)
 
 RENDERER = "problem renderer"  # extension
-MAX_PATH_LENGTH = 80  # characters that a detail quotes
 
 Renderer = Callable[[Problem], Response | None]
 
@@ -78,7 +85,7 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _http_error_detail(error: HTTPException) -> str:
-    path = request.path[:MAX_PATH_LENGTH]
+    path = request.path[:MAX_QUOTED_LENGTH]
     if isinstance(error, exceptions.MethodNotAllowed):
         methods = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
         return f"{path} accepts {', '.join(methods)}"

@@ -8,6 +8,7 @@ from flask import Response
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:cyclic-metrics:problem:"
+MAX_QUOTED_LENGTH = 80  # characters of a value of the client that a detail quotes
 
 
 class FieldError(NamedTuple):

@@ -5,10 +5,9 @@ import json
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
-from api.problems import FieldError, InvalidRequest, Problem
+from api.problems import MAX_QUOTED_LENGTH, FieldError, InvalidRequest, Problem
 
 MAX_FIELD_ERRORS = 100  # in a response
-MAX_VALUE_LENGTH = 80  # characters of a value that a detail quotes
 
 
 def problem_with(errors: Iterable[FieldError], kind: type[Problem] = InvalidRequest) -> Problem:
@@ -21,14 +20,14 @@ def problem_with(errors: Iterable[FieldError], kind: type[Problem] = InvalidRequ
 
 def json_pointer(location: Sequence[str | int]) -> str:
     """Return a JSON pointer as a URI fragment (RFC 6901); a lone surrogate in a name becomes a question mark."""
-    tokens = (str(token)[:MAX_VALUE_LENGTH].replace("~", "~0").replace("/", "~1") for token in location)
+    tokens = (str(token)[:MAX_QUOTED_LENGTH].replace("~", "~0").replace("/", "~1") for token in location)
     return "#" + "".join("/" + quote(token, safe="!$&'()*+,;=:@", errors="replace") for token in tokens)
 
 
 def quoted(value: object) -> str:
-    """Return a value as JSON, cut to MAX_VALUE_LENGTH."""
+    """Return a value as JSON, cut to MAX_QUOTED_LENGTH."""
     try:
         text = json.dumps(value)
     except RecursionError:
         return "nested deeply"
-    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}…"
+    return text if len(text) <= MAX_QUOTED_LENGTH else f"{text[:MAX_QUOTED_LENGTH]}…"

@@ -8,10 +8,9 @@ from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.http.limits import max_body_size
-from api.problems import BadRequest, ContentTooLarge, UnsupportedMediaType
+from api.problems import MAX_QUOTED_LENGTH, BadRequest, ContentTooLarge, UnsupportedMediaType
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")
-MAX_VALUE_LENGTH = 80  # characters of the request that a detail quotes
 MAX_MEMBERS = 100  # of an object
 
 
@@ -19,7 +18,7 @@ def read_json() -> Any:
     """Return the body of the current request; raises UnsupportedMediaType, ContentTooLarge or BadRequest."""
     if request.mimetype not in JSON_TYPES:
         raise UnsupportedMediaType(
-            f'Content-Type is "{request.mimetype[:MAX_VALUE_LENGTH]}"; send JSON with Content-Type: application/json'
+            f'Content-Type is "{request.mimetype[:MAX_QUOTED_LENGTH]}"; send JSON with Content-Type: application/json'
         )
     try:
         request.max_content_length = max_body_size(request.method, request.path)
@@ -44,7 +43,7 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         [(repeated, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f'"{repeated[:MAX_VALUE_LENGTH]}" is there twice; write it once')
+        raise ValueError(f'"{repeated[:MAX_QUOTED_LENGTH]}" is there twice; write it once')
     return members
 
 

@@ -77,9 +77,11 @@ class BodyValidator:
         while arguments := get_args(item):  # Annotated[list[Item], …]
             item = arguments[0]
         self._field_names = list(get_type_hints(item))
-        list_schema: Any = Annotated[list[Any], *get_args(schema)[1:]] if item is not schema else None
-        self._body = TypeAdapter(schema if item is schema else list_schema)
-        self._item = None if item is schema else TypeAdapter(item)
+        if item is schema:
+            self._body, self._item = TypeAdapter(schema), None
+        else:
+            list_schema: Any = Annotated[list[Any], *get_args(schema)[1:]]
+            self._body, self._item = TypeAdapter(list_schema), TypeAdapter(item)
 
     def validate(self) -> Any:
         """Return the body of the current request; raises InvalidRequest and what read_json() raises."""

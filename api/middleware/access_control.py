@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 
 from api import tokens
-from api.problems import CrossOrigin, ReadOnlyToken, Unauthorized, UnknownHost
+from api.problems import MAX_QUOTED_LENGTH, CrossOrigin, ReadOnlyToken, Unauthorized, UnknownHost
 from api.settings import Settings
 from api.tokens import Token
 
@@ -17,7 +17,6 @@ COOKIE = "cyclic_metrics_token"  # of people who signed in on the page
 HEALTH_CHECKS = frozenset({"/healthz", "/readyz"})  # for orchestrators, which have neither a host name nor a token
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Cyclic Metrics"'}
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which origins leave out
-MAX_VALUE_LENGTH = 80  # characters of a header that a detail quotes
 
 SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -60,7 +59,7 @@ def _check_host(host: str, allowed: frozenset[str]) -> None:
         return
     name = _without_port(host)
     if name not in allowed:
-        raise UnknownHost(f'"{name[:MAX_VALUE_LENGTH]}" is not a name of this API; ALLOWED_HOSTS has those that are')
+        raise UnknownHost(f'"{name[:MAX_QUOTED_LENGTH]}" is not a name of this API; ALLOWED_HOSTS has those that are')
 
 
 def _without_port(host: str) -> str:
@@ -86,7 +85,7 @@ def _check_origin(environ: Mapping[str, Any], host: str) -> None:
     """Reject requests that a browser sends for a page of another origin; programs send neither of these headers."""
     origin, site = environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE", "none")
     if origin is not None and not _is_same_origin(origin, host):
-        raise CrossOrigin(f"a page of {origin[:MAX_VALUE_LENGTH]} cannot change anything here")
+        raise CrossOrigin(f"a page of {origin[:MAX_QUOTED_LENGTH]} cannot change anything here")
     if site not in {"same-origin", "none"}:
         raise CrossOrigin("a page of another site cannot change anything here")
 

@@ -3,10 +3,8 @@
 from flask import request
 
 from api.contract.conditional_get import content_tag
-from api.problems import PreconditionFailed
+from api.problems import MAX_QUOTED_LENGTH, PreconditionFailed
 from api.schedules.queries import Schedule
-
-MAX_HEADER_LENGTH = 80  # characters that a detail quotes
 
 
 def schedule_tag(schedule: Schedule) -> str:
@@ -37,4 +35,4 @@ def check_preconditions(schedule: Schedule | None) -> None:
 
 
 def _quoted(header: str) -> str:
-    return request.headers[header][:MAX_HEADER_LENGTH]
+    return request.headers[header][:MAX_QUOTED_LENGTH]

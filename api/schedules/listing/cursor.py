@@ -9,11 +9,10 @@ import uuid
 from typing import Literal, NamedTuple
 
 from api.contract.fields import is_storable
-from api.problems import FieldError, InvalidRequest
+from api.problems import MAX_QUOTED_LENGTH, FieldError, InvalidRequest
 from core.results.models import Failure
 
 FIRST_MODEL = "00000000-0000-0000-0000-000000000000"
-MAX_VALUE_LENGTH = 80  # characters of a cursor that a detail quotes
 
 ListedStatus = Literal["scheduled", "new", "late", "paused", "error", "failing"]
 
@@ -65,7 +64,7 @@ def decode(filters: Filters, cursor: str) -> Position | Failure:
                 and _is_model_id(model_id)
             ):
                 return Failure(since, model_id)
-    quoted = cursor[:MAX_VALUE_LENGTH]
+    quoted = cursor[:MAX_QUOTED_LENGTH]
     detail = f'after "{quoted}" is not from a page with these filters; take it from the Link header of one'
     raise InvalidRequest(detail, FieldError(detail, parameter="after"))
 
