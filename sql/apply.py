@@ -13,7 +13,7 @@ from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import encrypt_password, parse_dsn
 
-from sql.scripts import TEST_DATA, EditedMigration, Script, pending, scripts, unknown_migrations
+from sql.scripts import PRIVILEGES, TEST_DATA, EditedMigration, Script, pending, scripts, unknown_migrations
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +117,7 @@ def _upgrade(connection: Connection, available: list[Script]) -> None:
         except psycopg2.Error as error:
             raise ApplyError(f"sql/{script.name} cannot be applied: {_one_line(error)}") from error
         log.info("applied sql/%s", script.name)
+    _run(connection, PRIVILEGES.name, PRIVILEGES.read_text(encoding="utf-8"))
     log.info("the database is up to date")
 
 

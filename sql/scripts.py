@@ -8,6 +8,7 @@ from typing import NamedTuple
 FOLDER = Path(__file__).parent
 MIGRATIONS = "migrations"  # run once
 REPEATABLE = "repeatable"  # run again whenever their content has changed
+PRIVILEGES = FOLDER / "privileges.sql"  # run every time
 TEST_DATA = FOLDER / "test_data.sql"
 
 

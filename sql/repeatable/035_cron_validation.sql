@@ -1,4 +1,4 @@
--- Functions that validate cron expressions, time zones and names; the triggers that call them are in 050.
+-- Functions that validate cron expressions, time zones and names; the triggers that call them are in 050_validation.sql.
 -- All comparisons are bytewise (COLLATE "C"), so that the locale of the database (Turkish, for one) has no influence.
 
 CREATE OR REPLACE FUNCTION public.cron_never_fires(day_of_month text, month text, day_of_week text) RETURNS boolean

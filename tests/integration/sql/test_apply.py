@@ -84,6 +84,20 @@ def test_only_the_edited_repeatable_script_runs_again(
     assert [name for name in later if later[name] > earlier[name]] == ["repeatable/060_views.sql"]
 
 
+def test_privileges_that_a_restore_has_lost_are_granted_again(
+    own_db: Connection, own_url: str, passwords: dict[str, str]
+) -> None:
+    grants = "SELECT grantee, table_name, privilege_type FROM information_schema.role_table_grants ORDER BY 1, 2, 3"
+    before = fetch_all(own_db, grants)
+    execute(
+        own_db, "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM metrics_api, metrics_worker, metrics_client, PUBLIC"
+    )
+
+    apply(own_url, passwords=passwords, test_data=False)
+
+    assert fetch_all(own_db, grants) == before
+
+
 def test_database_of_a_newer_version_is_left_as_it_is(
     own_db: Connection, own_url: str, passwords: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
