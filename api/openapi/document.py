@@ -68,7 +68,12 @@ def document(app: Flask, *, tokens_needed: bool = False) -> dict[str, Any]:
         paths[path][endpoint.method.lower()] = _operation(endpoint, schemas, problem_responses)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Cyclic Metrics", "version": VERSION, "description": DESCRIPTION + _problem_table()},
+        "info": {
+            "title": "Cyclic Metrics",
+            "version": VERSION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+            "description": DESCRIPTION + _problem_table(),
+        },
         "servers": [{"url": "/"}],
         "security": [{"token": []}] if tokens_needed else [{}, {"token": []}],
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
