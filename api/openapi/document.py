@@ -19,8 +19,8 @@ from api.middleware import access_control
 from api.openapi.problems import ProblemResponses
 from api.openapi.schemas import Schemas
 from api.problems import PROBLEMS, Problem
+from core.version import VERSION
 
-VERSION = "0.1.0"  # as in pyproject.toml, which the image does not have
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 TAGS = {  # by name of the blueprint; in this order on the page
     "schedules": "When a model's metrics are calculated.",
