@@ -1,4 +1,4 @@
-"""Command that applies the scripts of this folder to a database: python -m sql.apply."""
+"""Command that creates or upgrades a database: python -m sql.apply."""
 
 import logging
 import os
@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
@@ -14,10 +13,10 @@ from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import encrypt_password, parse_dsn
 
+from sql.scripts import TEST_DATA, EditedMigration, Script, pending, scripts, unknown_migrations
+
 log = logging.getLogger(__name__)
 
-SCRIPTS = Path(__file__).parent
-TEST_DATA = "900_test_data.sql"
 PASSWORD_VARIABLES = {
     "metrics_api": "METRICS_API_PASSWORD",
     "metrics_scheduler": "METRICS_SCHEDULER_PASSWORD",
@@ -30,6 +29,25 @@ STATEMENT_TIMEOUT = "10min"  # building an index of a large table may take minut
 MAX_ATTEMPTS = 120
 RETRY_DELAY = 1.0  # seconds
 
+CREATE_SCHEMA_MIGRATIONS = """
+    CREATE TABLE IF NOT EXISTS public.schema_migrations (
+        name       text COLLATE "C" CONSTRAINT schema_migrations_pkey PRIMARY KEY,
+        checksum   text NOT NULL,
+        applied_at timestamptz NOT NULL DEFAULT now()
+    );
+    COMMENT ON TABLE public.schema_migrations IS
+        'The scripts of sql/ that have run on this database. Written by python -m sql.apply only.';
+    COMMENT ON COLUMN public.schema_migrations.name IS
+        'Path of the script: migrations/ run once, repeatable/ again whenever their content has changed.';
+    COMMENT ON COLUMN public.schema_migrations.checksum IS 'SHA-256 of its content, in hexadecimal.';
+    COMMENT ON COLUMN public.schema_migrations.applied_at IS 'When it ran last.';
+"""
+HAS_SCHEMA_MIGRATIONS = "SELECT to_regclass('public.schema_migrations') IS NOT NULL"
+APPLIED_SCRIPTS = "SELECT name, checksum FROM public.schema_migrations"
+RECORD_SCRIPT = """
+    INSERT INTO public.schema_migrations (name, checksum) VALUES (%(name)s, %(checksum)s)
+    ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum, applied_at = excluded.applied_at
+"""
 IS_MANAGED_ROLE = """
     SELECT shobj_description(oid, 'pg_authid') LIKE 'Cyclic Metrics: %%'
     FROM pg_roles
@@ -42,21 +60,24 @@ class ApplyError(Exception):
 
 
 def apply(database_url: str, *, passwords: Mapping[str, str], test_data: bool) -> None:
-    """Run every script in the order of their numbers, then set the roles' passwords.
+    """Run the scripts that the database still needs, then set the roles' passwords.
 
-    The scripts are idempotent: repeated, they change nothing, or upgrade a database of an earlier version. The user of
+    Each script is a transaction, recorded in schema_migrations; after a failure or kill -9, a second call continues
+    with the script that was interrupted. A database that a newer version has upgraded is left as it is. The user of
     database_url owns the database, and is a superuser or has CREATEROLE. Roles that the scripts have not created keep
     their passwords. Raises ApplyError.
     """
     try:
         with closing(_connect(database_url)) as connection:
-            # One process at a time: concurrent CREATE TABLE IF NOT EXISTS statements conflict.
-            _execute_with_retry(connection, f"SELECT pg_advisory_lock({ADVISORY_LOCK:d})", "the lock of sql/apply.py")
-            for script in sorted(SCRIPTS.glob("[0-9]*.sql")):
-                if script.name != TEST_DATA or test_data:
-                    _execute_with_retry(connection, script.read_text(encoding="utf-8"), script.name)
+            # One process at a time; the server releases the lock when the connection ends, however it ends.
+            _run(connection, f"SELECT pg_advisory_lock({ADVISORY_LOCK:d})", "lock of other runs")
+            _upgrade(connection, scripts())
+            if test_data:
+                _run(connection, TEST_DATA.read_text(encoding="utf-8"), TEST_DATA.name)
             for role, password in passwords.items():
                 _set_password(connection, role, password)
+    except EditedMigration as error:
+        raise ApplyError(str(error)) from error
     except psycopg2.Error as error:
         raise ApplyError(f"the scripts of sql/ cannot be applied: {' '.join(str(error).split())}") from error
 
@@ -67,11 +88,12 @@ def _connect(database_url: str) -> Connection:
             "DATABASE_URL cannot be read; write postgresql://role:password@host:port/database, @ as %40 and / as %2F"
         )
     connection = psycopg2.connect(database_url, connect_timeout=10, application_name="cyclic-metrics sql")
-    connection.autocommit = True  # each script is one multi-statement string, and so one transaction
-    with connection.cursor() as cursor:
+    with connection, connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
         cursor.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
         cursor.execute("SET client_min_messages = warning")  # "already exists, skipping" is the normal case
+        # A run that is killed while an index is built must not keep its locks until the index is complete.
+        cursor.execute("SET client_connection_check_interval = '1s'")
     return connection
 
 
@@ -84,11 +106,35 @@ def _is_unambiguous(database_url: str) -> bool:
     return "@" not in address.get("host", "") + address.get("dbname", "")
 
 
-def _execute_with_retry(connection: Connection, statements: str, name: str) -> None:
+def _upgrade(connection: Connection, available: list[Script]) -> None:
+    applied = _applied_scripts(connection)
+    if unknown := unknown_migrations(available, applied):
+        log.warning("the database has been upgraded by a newer version (%s): left as it is", ", ".join(unknown))
+        return
+    for script in pending(available, applied):
+        _run(connection, script.content, script.name, script)
+    log.info("all scripts of sql/ are applied")
+
+
+def _applied_scripts(connection: Connection) -> dict[str, str]:
+    """Return the checksums of the scripts that have run, by name."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute(HAS_SCHEMA_MIGRATIONS)
+        [(exists,)] = cursor.fetchall()
+        if not exists:
+            cursor.execute(CREATE_SCHEMA_MIGRATIONS)
+        cursor.execute(APPLIED_SCRIPTS)
+        return dict(cursor.fetchall())
+
+
+def _run(connection: Connection, statements: str, name: str, recorded: Script | None = None) -> None:
+    """Run statements in a transaction, together with the record; try again when locks of other sessions prevent it."""
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
-            with connection.cursor() as cursor:
+            with connection, connection.cursor() as cursor:
                 cursor.execute(statements)
+                if recorded:
+                    cursor.execute(RECORD_SCRIPT, {"name": recorded.name, "checksum": recorded.checksum})
         except (LockNotAvailable, DeadlockDetected):
             if attempt == MAX_ATTEMPTS:
                 raise
@@ -100,7 +146,7 @@ def _execute_with_retry(connection: Connection, statements: str, name: str) -> N
 
 
 def _set_password(connection: Connection, role: str, password: str) -> None:
-    with connection.cursor() as cursor:
+    with connection, connection.cursor() as cursor:
         cursor.execute(IS_MANAGED_ROLE, {"role": role})
         row = cursor.fetchone()
         if row is None or not row[0]:

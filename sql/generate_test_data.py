@@ -1,4 +1,4 @@
-"""Generator of 900_test_data.sql: predictions of models that scikit-learn trained on its bundled data sets.
+"""Generator of test_data.sql: predictions of models that scikit-learn trained on its bundled data sets.
 
 The output is reproducible byte for byte with the versions of requirements/worker.txt: random generators have a fixed
 seed, and no prediction depends on the last digits of a number, which differ between CPUs.
@@ -17,7 +17,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 
-OUTPUT_FILE = Path(__file__).with_name("900_test_data.sql")
+OUTPUT_FILE = Path(__file__).with_name("test_data.sql")
 WEEKS = 8
 FIRST_WEEK = datetime(2026, 9, 28, 6, tzinfo=UTC)  # so the last one is 16 November 2026
 DIGITS_PER_WEEK = 150
@@ -228,7 +228,7 @@ def timestamp(week: int) -> str:
 
 
 def generate_script() -> str:
-    """Return the text of 900_test_data.sql."""
+    """Return the text of test_data.sql."""
     weeks = {model: model.weeks() for model in MODELS}
     label_rows = [
         (model.model_id, to_json(week.y_true), to_json(week.y_pred), timestamp(number))

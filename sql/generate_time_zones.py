@@ -1,11 +1,11 @@
-"""Generator of 020_time_zones.sql: the time zones that both Python and PostgreSQL support."""
+"""Generator of repeatable/020_time_zones.sql: the time zones that both Python and PostgreSQL support."""
 
 import textwrap
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-OUTPUT_FILE = Path(__file__).with_name("020_time_zones.sql")
+OUTPUT_FILE = Path(__file__).parent / "repeatable" / "020_time_zones.sql"
 POSTGRESQL_ZONES_FOLDER = "pginstall/share/timezone"
 
 SCRIPT_TEMPLATE = """\
@@ -15,14 +15,6 @@ SCRIPT_TEMPLATE = """\
 -- A table, because PostgreSQL accepts more names than a schedule can use: AT TIME ZONE accepts europe/warsaw,
 -- Europe/Warsaw5, and UTC+3 for what is commonly called UTC-3. Only UTC and names with a "/": the two sides
 -- disagree on CET, EET, MET and WET.
-
-CREATE TABLE IF NOT EXISTS public.time_zones (
-    name text COLLATE "C" CONSTRAINT time_zones_pkey PRIMARY KEY
-);
-
-CALL pg_temp.describe('TABLE', 'public.time_zones', 'Time zones that a schedule can use.');
-CALL pg_temp.describe('COLUMN', 'public.time_zones.name',
-    'IANA name in its original letter case, such as Europe/Warsaw.');
 
 INSERT INTO public.time_zones (name) VALUES
 {names}
@@ -51,7 +43,7 @@ def allowed_names() -> list[str]:
 
 
 def generate_script() -> str:
-    """Return the text of 020_time_zones.sql."""
+    """Return the text of the script."""
     rows = ", ".join(f"('{name}')" for name in allowed_names())
     names = textwrap.fill(rows, width=110, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
     return SCRIPT_TEMPLATE.format(names=names)

@@ -24,6 +24,7 @@ REFUSED_RETRY_DELAY = 60.0  # seconds until PostgreSQL is asked again to record 
 DUE_MODELS = "SELECT model_id::text FROM public.due_models(%(due_at)s)"
 
 # "cron.next_due_at = due_at": a leader that was stopped and continues late cannot move a cron spec back.
+# "greatest": the clock may have been set back between the two times.
 RECORD_FIRE = """
     WITH moved AS (
         UPDATE public.crons AS cron
@@ -35,8 +36,8 @@ RECORD_FIRE = """
             AND cron.next_due_at = %(due_at)s
     )
     INSERT INTO public.fires AS fire (due_at, fired_at, finished_at, crons, models, messages, leader)
-    VALUES (%(due_at)s, %(fired_at)s, %(finished_at)s, cardinality(%(crons)s::text[]), %(models)s,
-            %(messages)s, %(leader)s)
+    VALUES (%(due_at)s, %(fired_at)s, greatest(%(fired_at)s, %(finished_at)s), cardinality(%(crons)s::text[]),
+            %(models)s, %(messages)s, %(leader)s)
     ON CONFLICT (due_at) DO UPDATE SET
         fired_at = coalesce(fire.fired_at, excluded.fired_at),
         finished_at = greatest(fire.finished_at, excluded.finished_at),

@@ -1,8 +1,8 @@
 """Requested runs: users set run_requested_at, and the model runs at once, also if its schedule is paused.
 
 A request is accepted before it is published: its time is inserted into run_requests. A second request before that gets
-the time of the first one (sql/050_validation.sql); one after it is another request, since there may be a newer label
-row. Every time that a user got is published, whatever happens to its row in the meantime.
+the time of the first one (sql/repeatable/050_validation.sql); one after it is another request, since there may be a
+newer label row. Every time that a user got is published, whatever happens to its row in the meantime.
 """
 
 import itertools

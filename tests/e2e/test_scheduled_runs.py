@@ -27,7 +27,7 @@ from tests.support.databases import (
 from tests.support.processes import runs_within, scale_to_idle_machine
 from tests.support.service_stack import Stack, running_stack
 
-TEST_DATA = Path("sql/900_test_data.sql")
+TEST_DATA = Path("sql/test_data.sql")
 SERVICES = ["scheduler", "worker", "api"]
 READY_LINES = {"scheduler": "is the leader", "worker": " ready.", "api": "Serving on"}
 

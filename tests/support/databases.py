@@ -13,6 +13,7 @@ from psycopg2.extensions import connection
 
 from devstack.postgres import Server, wait_for_start
 from devstack.services import url_as
+from sql.scripts import FOLDER, MIGRATIONS
 
 T = TypeVar("T")
 Connection = connection
@@ -41,12 +42,13 @@ class Databases:
     def __init__(self, server: Server, passwords: dict[str, str]) -> None:
         self.server = server
         self.template_url = server.url
+        self._template = urlsplit(server.url).path.lstrip("/")
         self._passwords = passwords
         self._free: list[str] = []
 
     @contextmanager
     def lend(self) -> Iterator[str]:
-        url = self._free.pop() if self._free else self._copy()
+        url = self._free.pop() if self._free else self._copy(self._template)
         yield url
         connection = psycopg2.connect(url)
         execute(connection, RESET)
@@ -59,16 +61,35 @@ class Databases:
         self.server.process.start()
         wait_for_start(self.server.process, self.server.url)
 
-    def _copy(self) -> str:
+    @contextmanager
+    def empty(self) -> Iterator[str]:
+        """Create a database without sql/, and drop it afterwards."""
+        with self._temporary("template0") as url:
+            yield url
+
+    @contextmanager
+    def own(self) -> Iterator[str]:
+        """Create a database for a test that changes more than rows, and drop it afterwards."""
+        with self._temporary(self._template) as url:
+            yield url
+
+    @contextmanager
+    def _temporary(self, template: str) -> Iterator[str]:
+        url = self._copy(template)
+        yield url
+        self._execute_as_admin("DROP DATABASE {} WITH (FORCE)", urlsplit(url).path.lstrip("/"))
+
+    def _copy(self, template: str) -> str:
         name = f"test_{uuid.uuid4().hex}"
-        template = urlsplit(self.template_url).path.lstrip("/")
+        self._execute_as_admin("CREATE DATABASE {} TEMPLATE {}", name, template)
+        return replace_database(self.template_url, name)
+
+    def _execute_as_admin(self, statement: str, *names: str) -> None:
         admin = psycopg2.connect(replace_database(self.template_url, "postgres"))
         admin.autocommit = True
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         with admin.cursor() as cursor:
-            cursor.execute(statement)
+            cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
         admin.close()
-        return replace_database(self.template_url, name)
 
     def url_as(self, role: str, owner_url: str) -> str:
         """Return the URL for a role of the services."""
@@ -77,6 +98,14 @@ class Databases:
 
 def replace_database(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def run_baseline(url: str) -> None:
+    """Run the scripts of the last version without migrations, as that version did."""
+    connection = psycopg2.connect(url)
+    with connection:
+        execute(connection, (FOLDER / MIGRATIONS / "0001_baseline.sql").read_text())
+    connection.close()
 
 
 def execute(db: Connection, statement: str, *values: Any) -> None:

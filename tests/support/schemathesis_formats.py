@@ -14,7 +14,7 @@ from tests.support import cron_model
 from tests.support.cron_strings import valid_expression
 from tests.support.databases import MODEL, Connection, execute, model_ids, schedule
 
-TIME_ZONES = re.findall(r"\('([^']+)'\)", Path("sql/020_time_zones.sql").read_text())
+TIME_ZONES = re.findall(r"\('([^']+)'\)", Path("sql/repeatable/020_time_zones.sql").read_text())
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)  # as in the contract's examples
 ENTITY_TAGS = ["*", '"2f7d1c0b9a8e4d6f3b5a7c91"', 'W/"2f7d1c0b9a8e4d6f3b5a7c91", "x"']
 SCHEDULED_MODELS = [MODEL, *model_ids(9)]

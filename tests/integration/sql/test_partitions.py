@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from tests.support.databases import (
     fetch_all,
     fetch_value,
     newest_label_rows,
-    replace_database,
+    run_baseline,
     set_clock,
 )
 
@@ -33,6 +34,10 @@ QUIET = "00000000-0000-4000-8000-000000000001"
 PARTITIONS = """
     SELECT child.relname FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
     WHERE inhparent = 'results'::regclass ORDER BY 1
+"""
+UNDESCRIBED_COLUMNS = """
+    SELECT count(*) FROM pg_attribute
+    WHERE attrelid = 'results'::regclass AND attnum > 0 AND col_description(attrelid, attnum) IS NULL
 """
 
 RunSection = Callable[[str], None]
@@ -45,22 +50,16 @@ def code_below(heading: str) -> str:
     return "\n".join(line for indented, lines in groups if indented for line in lines)
 
 
-@pytest.fixture
-def url(databases: Databases, passwords: dict[str, str]) -> Iterator[str]:
-    """Database of this test only, since it cannot be reset."""
-    admin = psycopg2.connect(replace_database(databases.template_url, "postgres"))
-    admin.autocommit = True
-    execute(admin, "CREATE DATABASE partitioned")
-    url = replace_database(databases.template_url, "partitioned")
-    apply(url, passwords=passwords, test_data=False)
-    yield url
-    execute(admin, "DROP DATABASE partitioned WITH (FORCE)")
-    admin.close()
+def run_section_on(url: str, heading: str) -> None:
+    """Run the code below a heading with psql."""
+    psql = [str(embedded_binaries() / "psql"), "--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", url]
+    psql_run = subprocess.run(psql, input=code_below(heading), text=True, capture_output=True, check=False)
+    assert (psql_run.returncode, psql_run.stderr) == (0, "")
 
 
 @pytest.fixture
-def db(url: str) -> Iterator[Connection]:
-    connection = psycopg2.connect(url)
+def db(own_url: str) -> Iterator[Connection]:
+    connection = psycopg2.connect(own_url)
     connection.autocommit = True
     set_clock(connection, "2026-12-15 12:00+00")
     yield connection
@@ -68,15 +67,9 @@ def db(url: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def run_section(url: str) -> RunSection:
-    """Return a function that runs the code below a heading with psql."""
-    psql = [str(embedded_binaries() / "psql"), "--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", url]
-
-    def run_code(heading: str) -> None:
-        psql_run = subprocess.run(psql, input=code_below(heading), text=True, capture_output=True, check=False)
-        assert (psql_run.returncode, psql_run.stderr) == (0, "")
-
-    return run_code
+def run_section(own_url: str) -> RunSection:
+    """Return a function that runs the code below a heading on the database of the test."""
+    return partial(run_section_on, own_url)
 
 
 def partitions(db: Connection) -> list[str]:
@@ -90,13 +83,13 @@ def partition_of(db: Connection, number: int) -> str:
 
 @pytest.mark.parametrize("heading", ["To months", "By model"])
 def test_table_in_use_is_converted_to_partitions(
-    db: Connection, url: str, databases: Databases, run_section: RunSection, heading: str
+    db: Connection, own_url: str, databases: Databases, run_section: RunSection, heading: str
 ) -> None:
     first = [fetch_value(db, ADD, model_id, "2026-12-01") for model_id in (MODEL, OTHER, MODEL)]
 
     run_section(heading)
 
-    client = psycopg2.connect(databases.url_as("metrics_client", url))
+    client = psycopg2.connect(databases.url_as("metrics_client", own_url))
     client.autocommit = True
     added = fetch_value(client, ADD, MODEL, "2026-12-02")
     with pytest.raises(CheckViolation, match="labels"):
@@ -106,6 +99,7 @@ def test_table_in_use_is_converted_to_partitions(
     client.close()
     assert added > max(first)
     assert newest_label_rows(db, MODEL, OTHER) == [(OTHER, first[1]), (MODEL, added)]
+    assert fetch_value(db, UNDESCRIBED_COLUMNS) == 0
     execute(db, "SET enable_seqscan = off; SET enable_bitmapscan = off")
     plan = "\n".join(line for (line,) in fetch_all(db, f"EXPLAIN SELECT * FROM newest_label_rows('{{{MODEL}}}')"))
     assert plan.count("Index Scan using results_") == len(partitions(db))
@@ -113,17 +107,18 @@ def test_table_in_use_is_converted_to_partitions(
 
 
 @pytest.mark.parametrize("heading", ["To months", "By model"])
-def test_scripts_can_be_applied_to_a_partitioned_table(
-    db: Connection, url: str, passwords: dict[str, str], run_section: RunSection, heading: str
-) -> None:
-    run_section(heading)
+def test_database_with_partitions_is_upgraded(databases: Databases, passwords: dict[str, str], heading: str) -> None:
+    with databases.empty() as url:
+        run_baseline(url)
+        run_section_on(url, heading)
 
-    for _ in range(2):
         apply(url, passwords=passwords, test_data=True)
 
-    assert fetch_value(db, "SELECT count(*) FROM results") == 40
-    assert fetch_value(db, "SELECT obj_description('results'::regclass)").startswith("The label rows: ")
-    assert fetch_value(db, "SELECT count(*) FROM pg_index WHERE indrelid = 'results'::regclass") == 2
+        db = psycopg2.connect(url)
+        assert fetch_value(db, "SELECT count(*) FROM results") == 40
+        assert fetch_value(db, "SELECT obj_description('results'::regclass)").startswith("The label rows")
+        assert fetch_value(db, "SELECT count(*) FROM pg_index WHERE indrelid = 'results'::regclass") == 2
+        db.close()
 
 
 def test_rows_go_to_the_partition_of_their_month_or_to_the_default_one(db: Connection, run_section: RunSection) -> None:
@@ -168,7 +163,7 @@ def test_dropping_a_month_keeps_the_newest_label_row_of_every_model(db: Connecti
 @pytest.mark.parametrize("headings", [["To months", "Months ahead"], ["By model"]])
 def test_results_retention_deletes_rows_of_partitions(
     db: Connection,
-    url: str,
+    own_url: str,
     databases: Databases,
     run_section: RunSection,
     monkeypatch: pytest.MonkeyPatch,
@@ -181,7 +176,7 @@ def test_results_retention_deletes_rows_of_partitions(
         for model_id in (MODEL, OTHER, QUIET)[:month]:
             fetch_value(db, ADD, model_id, f"2027-0{4 - month}-10")
     monkeypatch.setattr(results_retention, "BATCH_INTERVAL", 0.0)
-    session = postgres.connect(databases.url_as("metrics_scheduler", url), "tests")
+    session = postgres.connect(databases.url_as("metrics_scheduler", own_url), "tests")
     settings = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused", "RESULTS_RETENTION": "30"}
     old = ResultsRetention(session, Settings.from_env(settings))
 

@@ -61,7 +61,7 @@ def test_scheduler_queries_of_schedules_are_index_only_scans(db: Connection, que
 def test_due_state_is_read_from_indexes_after_a_bulk_insert(db: Connection) -> None:
     """Without statistics, the planner would assume that each new row requests a run."""
     schedule_many(db, 5000)
-    execute(db, "INSERT INTO crons (cron_expression, timezone, tzdata_version) SELECT n::text, 'UTC', 'x'"
+    execute(db, "INSERT INTO crons (cron_expression, timezone, error, tzdata_version) SELECT n::text, 'UTC', 'x', 'x'"
             " FROM generate_series(1, 5000) AS n")  # fmt: skip
 
     query = DUE_STATE % {"unrecorded": "'{}'"}

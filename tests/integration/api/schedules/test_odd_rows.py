@@ -13,7 +13,6 @@ ODD_VALUES = [
         for column in ("active_since", "run_requested_at", "created_at", "updated_at")
         for value in ("-infinity", "infinity", "0001-01-01 00:00+00", "0044-03-15 BC", "20000-01-01")
     ),
-    "name = repeat('x', 300)",
     "name = E'a\\n\\tb\\x01'",
     "timezone = '__init__/py'",
     "timezone = '../../etc/passwd'",
@@ -44,16 +43,6 @@ def test_odd_row_causes_no_internal_error(client: FlaskClient, db: Connection, a
     assert not [path for path in paths if client.get(path).status_code == 500]
     assert client.patch(f"/schedule/{MODEL}", json={"enabled": False}).status_code in {200, 422}
     assert client.delete(f"/schedule/{MODEL}").status_code == 204
-
-
-@pytest.mark.parametrize("name", ["repeat('x', 300)"])
-def test_row_with_too_long_name_can_be_paused(client: FlaskClient, db: Connection, name: str) -> None:
-    with bypass_triggers(db):
-        schedule(db)
-        execute(db, f"UPDATE metrics_executions SET name = {name}")
-
-    assert client.patch(f"/schedule/{MODEL}", json={"enabled": False}).status_code == 200
-    assert client.post(f"/schedule/{MODEL}/run").status_code == 202
 
 
 def test_reason_of_a_schedule_that_is_active_in_the_future(client: FlaskClient, db: Connection) -> None:

@@ -240,7 +240,7 @@ def test_run_requested_at_an_impossible_time_runs_now(
     with bypass_triggers(db):
         execute(
             db,
-            "UPDATE metrics_executions SET run_requested_at = %s, name = repeat('x', 300) WHERE model_id = %s",
+            "UPDATE metrics_executions SET run_requested_at = %s WHERE model_id = %s",
             value,
             MODEL,
         )
@@ -251,21 +251,6 @@ def test_run_requested_at_an_impossible_time_runs_now(
     due_times = {message["due_at"] for message in published_messages(redis_client)}
     assert due_times == {"2026-11-24T11:59:30.000+00:00"}
     assert set(published_models(redis_client)) == {MODEL, OTHER}
-
-
-def test_request_beside_a_name_that_is_too_long_is_published_and_cleared(
-    db: Connection, start_leader: StartLeader, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
-    set_clock(db, BEFORE_NOON)
-    schedule(db)
-    with bypass_triggers(db):
-        execute(db, "UPDATE metrics_executions SET run_requested_at = schedule_now(), name = repeat('x', 300)")
-    leader = start_leader()
-    run_leader_until_idle(leader)
-
-    assert len(published_messages(redis_client)) == 1
-    assert fetch_value(db, "SELECT run_requested_at FROM metrics_executions") is None
 
 
 REFUSE_ALL = """

@@ -163,40 +163,13 @@ COMMENT ON FUNCTION public.validate_and_notify() IS
     'true if a run is requested.';
 
 
-DO $$
-DECLARE
-    triggers constant text[] := ARRAY(
-        SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = 'public.metrics_executions'::regclass AND NOT tgisinternal);
-BEGIN
-    -- Triggers of earlier versions. DROP TRIGGER locks the table until the new triggers are committed, so that every
-    -- statement of a running service is validated and announced exactly once.
-    IF triggers && '{normalise_schedule,check_and_announce_insert,check_and_announce_update}' THEN
-        DROP TRIGGER IF EXISTS normalise_schedule ON public.metrics_executions;
-        DROP TRIGGER IF EXISTS check_and_announce_insert ON public.metrics_executions;
-        DROP TRIGGER IF EXISTS check_and_announce_update ON public.metrics_executions;
-    END IF;
-    IF NOT 'normalize_schedule' = ANY (triggers) THEN
-        CREATE TRIGGER normalize_schedule BEFORE INSERT OR UPDATE ON public.metrics_executions
-            FOR EACH ROW EXECUTE FUNCTION public.normalize_schedule();
-    END IF;
-    IF NOT 'validate_and_notify_insert' = ANY (triggers) THEN
-        CREATE TRIGGER validate_and_notify_insert AFTER INSERT ON public.metrics_executions
-            REFERENCING NEW TABLE AS new_rows
-            FOR EACH STATEMENT EXECUTE FUNCTION public.validate_and_notify();
-    END IF;
-    IF NOT 'validate_and_notify_update' = ANY (triggers) THEN
-        CREATE TRIGGER validate_and_notify_update AFTER UPDATE ON public.metrics_executions
-            REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-            FOR EACH STATEMENT EXECUTE FUNCTION public.validate_and_notify();
-    END IF;
-END;
-$$;
+CREATE OR REPLACE TRIGGER normalize_schedule BEFORE INSERT OR UPDATE ON public.metrics_executions
+    FOR EACH ROW EXECUTE FUNCTION public.normalize_schedule();
 
--- Functions of earlier versions. Dropped here, since replacing the triggers has waited for all transactions that write
--- schedules, and so for the statements that may be executing these functions.
-DROP FUNCTION IF EXISTS public.check_schedule(text, text);
-DROP FUNCTION IF EXISTS public.normalise_schedule();
-DROP FUNCTION IF EXISTS public.check_and_announce();
-DROP FUNCTION IF EXISTS public.cron_field_problem(text, bigint);
-DROP FUNCTION IF EXISTS public.cron_strange_item(text, text, integer, integer, text[]);
-DROP FUNCTION IF EXISTS public.is_run_taken_over(uuid, timestamptz);
+CREATE OR REPLACE TRIGGER validate_and_notify_insert AFTER INSERT ON public.metrics_executions
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION public.validate_and_notify();
+
+CREATE OR REPLACE TRIGGER validate_and_notify_update AFTER UPDATE ON public.metrics_executions
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION public.validate_and_notify();

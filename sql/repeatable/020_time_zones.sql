@@ -5,14 +5,6 @@
 -- Europe/Warsaw5, and UTC+3 for what is commonly called UTC-3. Only UTC and names with a "/": the two sides
 -- disagree on CET, EET, MET and WET.
 
-CREATE TABLE IF NOT EXISTS public.time_zones (
-    name text COLLATE "C" CONSTRAINT time_zones_pkey PRIMARY KEY
-);
-
-CALL pg_temp.describe('TABLE', 'public.time_zones', 'Time zones that a schedule can use.');
-CALL pg_temp.describe('COLUMN', 'public.time_zones.name',
-    'IANA name in its original letter case, such as Europe/Warsaw.');
-
 INSERT INTO public.time_zones (name) VALUES
     ('Africa/Abidjan'), ('Africa/Accra'), ('Africa/Addis_Ababa'), ('Africa/Algiers'), ('Africa/Asmara'),
     ('Africa/Asmera'), ('Africa/Bamako'), ('Africa/Bangui'), ('Africa/Banjul'), ('Africa/Bissau'),
