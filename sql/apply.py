@@ -70,16 +70,16 @@ def apply(database_url: str, *, passwords: Mapping[str, str], test_data: bool) -
     try:
         with closing(_connect(database_url)) as connection:
             # One process at a time; the server releases the lock when the connection ends, however it ends.
-            _run(connection, f"SELECT pg_advisory_lock({ADVISORY_LOCK:d})", "lock of other runs")
+            _run(connection, "other runs", f"SELECT pg_advisory_lock({ADVISORY_LOCK:d})")
             _upgrade(connection, scripts())
             if test_data:
-                _run(connection, TEST_DATA.read_text(encoding="utf-8"), TEST_DATA.name)
+                _run(connection, TEST_DATA.name, TEST_DATA.read_text(encoding="utf-8"))
             for role, password in passwords.items():
                 _set_password(connection, role, password)
     except EditedMigration as error:
         raise ApplyError(str(error)) from error
     except psycopg2.Error as error:
-        raise ApplyError(f"the scripts of sql/ cannot be applied: {' '.join(str(error).split())}") from error
+        raise ApplyError(f"the scripts of sql/ cannot be applied: {_one_line(error)}") from error
 
 
 def _connect(database_url: str) -> Connection:
@@ -112,8 +112,16 @@ def _upgrade(connection: Connection, available: list[Script]) -> None:
         log.warning("the database has been upgraded by a newer version (%s): left as it is", ", ".join(unknown))
         return
     for script in pending(available, applied):
-        _run(connection, script.content, script.name, script)
-    log.info("all scripts of sql/ are applied")
+        try:
+            _run(connection, script.name, script.content, script)
+        except psycopg2.Error as error:
+            raise ApplyError(f"sql/{script.name} cannot be applied: {_one_line(error)}") from error
+        log.info("applied sql/%s", script.name)
+    log.info("the database is up to date")
+
+
+def _one_line(error: psycopg2.Error) -> str:
+    return " ".join(str(error).split())
 
 
 def _applied_scripts(connection: Connection) -> dict[str, str]:
@@ -127,7 +135,7 @@ def _applied_scripts(connection: Connection) -> dict[str, str]:
         return dict(cursor.fetchall())
 
 
-def _run(connection: Connection, statements: str, name: str, recorded: Script | None = None) -> None:
+def _run(connection: Connection, name: str, statements: str, recorded: Script | None = None) -> None:
     """Run statements in a transaction, together with the record; try again when locks of other sessions prevent it."""
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
@@ -141,7 +149,6 @@ def _run(connection: Connection, statements: str, name: str, recorded: Script | 
             log.warning("%s: waiting for a lock of another session (attempt %s of %s)", name, attempt, MAX_ATTEMPTS)
             time.sleep(RETRY_DELAY)
         else:
-            log.info("applied %s", name)
             return
 
 

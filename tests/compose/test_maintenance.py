@@ -48,7 +48,14 @@ LOCK TABLE metrics_executions, results, fires, leader IN SHARE UPDATE EXCLUSIVE 
 INSERT INTO results (model_id, y_true, y_pred) VALUES ('{model_id}', '[1]', '[0]');
 SELECT 'busy';
 """
-IS_WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'results'::regclass AND NOT granted)"
+IS_WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'metrics_executions'::regclass AND NOT granted)"
+# As a version before the view, and one before the constraint.
+WITHOUT_VIEW = "DROP VIEW schedule_status; DELETE FROM schema_migrations WHERE name = 'repeatable/060_views.sql'"
+WITHOUT_NAME_CHECK = """
+    ALTER TABLE metrics_executions DROP CONSTRAINT metrics_executions_name_check;
+    DELETE FROM schema_migrations
+    WHERE name IN ('migrations/0004_metrics_executions_name_check.sql', 'migrations/0005_validate_checks.sql')
+"""
 
 
 @contextmanager
@@ -122,13 +129,12 @@ def open_transaction(project: ComposeProject, model_id: str) -> Iterator[None]:
 def test_upgrade_does_not_wait_for_open_transaction(project: ComposeProject, models: list[str], tmp_path: Path) -> None:
     (pull, *upgrade), _ = code_blocks("docs/docker.md", "Upgrade")
     assert pull == "git pull"
-    is_upgraded = "SELECT to_regclass('crons_last_due') IS NOT NULL, to_regclass('schedule_status') IS NOT NULL"
-    # As a version without migrations has left it, with an index and a view less.
-    project.sql("DROP INDEX crons_last_due; DROP VIEW schedule_status; DROP TABLE schema_migrations")
+    is_upgraded = "SELECT to_regclass('schedule_status') IS NOT NULL"
+    project.sql(WITHOUT_VIEW)
 
     with project.nothing_lost(models), open_transaction(project, models[0]):
         project.shell(upgrade, tmp_path)
-        assert project.sql(is_upgraded) == "t|t"
+        assert project.sql(is_upgraded) == "t"
 
 
 def test_upgrade_that_has_to_wait_runs_beside_the_old_version(
@@ -139,7 +145,7 @@ def test_upgrade_that_has_to_wait_runs_beside_the_old_version(
     (tmp_path / "next.yaml").write_text(NEXT_VERSION)
     files = os.pathsep.join((project.environment["COMPOSE_FILE"], str(tmp_path / "next.yaml")))
     upgraded = replace(project, variables={**project.variables, "COMPOSE_FILE": files})
-    project.sql("DROP TABLE schema_migrations; DROP INDEX results_newest")
+    project.sql(WITHOUT_NAME_CHECK)
 
     with ThreadPoolExecutor() as background:
         with open_transaction(project, models[0]):
@@ -152,7 +158,8 @@ def test_upgrade_that_has_to_wait_runs_beside_the_old_version(
     upgraded.shell([up], tmp_path)
 
     assert image_versions(project) == {"next"}
-    assert project.sql("SELECT to_regclass('results_newest') IS NOT NULL") == "t"
+    has_name_check = "SELECT count(*) FROM pg_constraint WHERE conname = 'metrics_executions_name_check'"
+    assert project.sql(has_name_check) == "1"
     project.run_minute(models)
     project.up()
 

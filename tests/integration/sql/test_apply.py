@@ -61,6 +61,14 @@ def test_edited_migration_is_rejected_before_anything_is_applied(
     assert fetch_value(own_db, "SELECT obj_description('schedule_now()'::regprocedure)") == "as it was"
 
 
+def test_script_that_fails_is_named(own_db: Connection, own_url: str, passwords: dict[str, str]) -> None:
+    execute(own_db, "DELETE FROM schema_migrations WHERE name = 'migrations/0002_crons_check.sql'")
+    message = '^sql/migrations/0002_crons_check.sql cannot be applied: constraint "crons_check" .* already exists$'
+
+    with pytest.raises(ApplyError, match=message):
+        apply(own_url, passwords=passwords, test_data=False)
+
+
 def test_only_the_edited_repeatable_script_runs_again(
     own_db: Connection, own_url: str, passwords: dict[str, str]
 ) -> None:
@@ -115,7 +123,7 @@ def kill_after_a_script(env: dict[str, str]) -> bool:
     assert process.stdout is not None
     with process:
         for line in process.stdout:
-            if line.startswith(("applied migrations/", "applied repeatable/")):
+            if line.startswith("applied sql/"):
                 process.kill()
                 return True
     assert process.returncode == 0
