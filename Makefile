@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fuzz fuzz-api test-browser test-compose chaos bench bench-cron bench-compose bench-outages screenshots requirements clean
+.PHONY: help run test unit check fuzz fuzz-api test-browser test-compose chaos bench bench-cron bench-compose bench-outages screenshots requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ run: $(VENV)/installed-devstack ## Start the whole stack: PostgreSQL, Redis, wor
 
 test: $(VENV)/installed-dev ## Run the tests in three processes, since most tests wait (PYTEST_ARGS="-k words")
 	@exec $(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(PYTEST_ARGS)
+
+unit: $(VENV)/installed-dev ## Run the tests that need no server (10 seconds)
+	@exec $(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests/unit $(PYTEST_ARGS)
 
 fuzz: $(VENV)/installed-dev ## Compare cron and the validation trigger with a reference model on new random examples (FUZZ=80 times as many as make test; 7 minutes)
 	@exec $(BIN)/python -m pytest --fuzz $(FUZZ) --timeout 3600 tests/unit/core/cron/test_daylight_saving.py tests/integration/sql/test_validation_trigger_fuzz.py $(PYTEST_ARGS)

@@ -19,8 +19,8 @@ from api.middleware import access_control
 from api.openapi.problems import ProblemResponses
 from api.openapi.schemas import Schemas
 from api.problems import PROBLEMS, Problem
+from core.version import VERSION
 
-VERSION = "0.1.0"  # as in pyproject.toml, which the image does not have
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 TAGS = {  # by name of the blueprint; in this order on the page
     "schedules": "When a model's metrics are calculated.",
@@ -68,7 +68,12 @@ def document(app: Flask, *, tokens_needed: bool = False) -> dict[str, Any]:
         paths[path][endpoint.method.lower()] = _operation(endpoint, schemas, problem_responses)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Cyclic Metrics", "version": VERSION, "description": DESCRIPTION + _problem_table()},
+        "info": {
+            "title": "Cyclic Metrics",
+            "version": VERSION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+            "description": DESCRIPTION + _problem_table(),
+        },
         "servers": [{"url": "/"}],
         "security": [{"token": []}] if tokens_needed else [{}, {"token": []}],
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
