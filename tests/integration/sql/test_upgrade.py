@@ -4,6 +4,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg2
 import pytest
@@ -69,15 +70,19 @@ def test_database_without_migrations_is_upgraded_with_its_data(
     insert_label_row(earlier_db, "[1]", "[1]")
     execute(earlier_db, "INSERT INTO fires (due_at, fired_at, leader) VALUES ('2026-11-24', '2026-11-24', 'x')")
     tables = ("metrics_executions", "results", "fires", "time_zones")
-    every_row = {table: f"SELECT row::text FROM {table} AS row ORDER BY 1" for table in tables}
-    before = {table: fetch_all(earlier_db, query) for table, query in every_row.items()}
+    before = [row for table in tables for row in rows_as_json(earlier_db, table)]
 
     apply(earlier_url, passwords=passwords, test_data=False)
 
     assert dump_catalog(earlier_db) == dump_catalog(own_db)
-    assert {table: fetch_all(earlier_db, query) for table, query in every_row.items()} == before
+    after = [row for table in tables for row in rows_as_json(earlier_db, table)]
+    assert [new | old for old, new in zip(before, after, strict=True)] == after
     records = "SELECT name, checksum FROM schema_migrations ORDER BY name"
     assert fetch_all(earlier_db, records) == fetch_all(own_db, records)
+
+
+def rows_as_json(db: Connection, table: str) -> list[dict[str, Any]]:
+    return [row for (row,) in fetch_all(db, f"SELECT to_jsonb(row) FROM {table} AS row ORDER BY 1")]
 
 
 def test_baseline_on_its_own_database_changes_nothing_and_waits_for_no_transaction(
