@@ -15,7 +15,7 @@ import psycopg2
 import redis
 
 from api.schedules.listing.cursor import Filters, Position, encode
-from api.schedules.listing.page import STATUSES, read_page
+from api.schedules.listing.page import STATUSES, Search, read_page
 from benchmarks.measurements import Stopwatch
 from core.results.keys import FAILING_KEY
 from core.results.models import Failure
@@ -180,7 +180,8 @@ def measure_pages(db: Connection, results: ResultStore, table: str, filter_list:
             next_cursor = start
             for _ in range(PAGES if number == 0 else 1):
                 with Stopwatch() as stopwatch, db.cursor() as cursor:
-                    schedules, next_cursor = read_page(cursor, lambda: results, filters, next_cursor, LIMIT)
+                    search = Search(cursor, lambda: results, filters)
+                    schedules, next_cursor = read_page(search, next_cursor, LIMIT)
                 times.append(stopwatch.seconds * 1e3)
                 sizes.append(len(schedules))
                 short += next_cursor is not None and len(schedules) < LIMIT

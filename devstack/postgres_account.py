@@ -15,12 +15,12 @@ def postgres_user() -> str:
     return ACCOUNT if os.geteuid() == 0 else ""
 
 
-def accessible_folder(folder: Path) -> Path:
-    """Create the folder, owned by the account; below an inaccessible one (/root), it is a link to ACCESSIBLE_DIR."""
+def accessible_folder(folder: Path, accessible_dir: Path = ACCESSIBLE_DIR) -> Path:
+    """Create the folder, owned by the account; below an inaccessible one (/root), it is a link to accessible_dir."""
     if not folder.exists() and not folder.is_symlink() and not _is_accessible(folder.parent):
-        ACCESSIBLE_DIR.mkdir(parents=True, exist_ok=True)
-        ACCESSIBLE_DIR.chmod(0o755)
-        folder.symlink_to(tempfile.mkdtemp(dir=ACCESSIBLE_DIR))
+        accessible_dir.mkdir(parents=True, exist_ok=True)
+        accessible_dir.chmod(0o755)
+        folder.symlink_to(tempfile.mkdtemp(dir=accessible_dir))
     folder = folder.resolve()
     folder.mkdir(parents=True, mode=0o700, exist_ok=True)
     change_owner(folder)

@@ -72,7 +72,8 @@ def _render(filters: Filters, parameters: dict[str, str]) -> RenderedPage:
     statistics_cache: StatisticsCache = current_app.extensions[STATISTICS_CACHE]
     with backends().database.autocommit() as cur:
         system_view = read_system_view(cur)
-        page = listing.read_page(cur, lambda: backends().results, filters, parameters.get("after"), PAGE_SIZE)
+        search = listing.Search(cur, lambda: backends().results, filters)
+        page = listing.read_page(search, parameters.get("after"), PAGE_SIZE)
     statistics = statistics_cache.get(STATISTICS_TIMEOUT)
     return render_page(
         "overview.html",

@@ -18,18 +18,27 @@ from typing import NamedTuple
 
 from api.problems import Overloaded
 
-MIN_TTL = 0.5  # seconds
 MIN_TTL_FACTOR = 10.0  # times the render time of the page
 GLOBAL_TTL_FACTOR = 1.0  # times the render time of all active pages
-MAX_TTL = 10.0  # seconds: a slow rendering may have waited for a backend that is fast again
-MAX_STALE_AGE = 5.0  # seconds; an older page is not served, even if no thread is free to render it
 ACTIVE_TIME = 5.0  # seconds since its last request for which a page is active
 MAX_RENDERING_THREADS = 2
 MAX_WAITING_THREADS = 4  # threads that render, or wait for one that does
-WAIT_TIMEOUT = 2.0  # seconds, of these threads
 SHORT_WAIT_TIMEOUT = 0.1  # seconds, of other threads that have no stale page to serve
 MAX_ENTRIES = 256  # each has some 10 kB
 GZIP_LEVEL = 1  # the fastest
+
+
+@dataclass(frozen=True)
+class CacheLimits:
+    """Limits on the age of pages, and on the time to wait for one."""
+
+    min_ttl: float = 0.5  # seconds
+    max_ttl: float = 10.0  # seconds: a slow rendering may have waited for a backend that is fast again
+    max_stale_age: float = 5.0  # seconds; an older page is not served, even if no thread is free to render it
+    wait_timeout: float = 2.0  # seconds, of threads that render, or wait for one that does
+
+
+DEFAULT_LIMITS = CacheLimits()
 
 
 class RenderedPage(NamedTuple):
@@ -67,7 +76,9 @@ class _Entry:
 class PageCache:
     """The pages that were requested last."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: CacheLimits = DEFAULT_LIMITS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._clock = clock
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._lock = threading.Lock()
         self._rendering = threading.BoundedSemaphore(MAX_RENDERING_THREADS)
@@ -78,12 +89,12 @@ class PageCache:
 
         force: ignore pages whose rendering started before this call.
         """
-        requested_at = time.monotonic()
+        requested_at = self._clock()
         entry = self._entry(key, requested_at)
         cached = None if force else entry.page
         if cached and requested_at < cached.fresh_until:
             return cached
-        if cached and requested_at > cached.rendered_at + MAX_STALE_AGE:
+        if cached and requested_at > cached.rendered_at + self._limits.max_stale_age:
             cached = None
         with _acquire(self._waiting, 0 if cached else SHORT_WAIT_TIMEOUT) as may_wait:
             page = (self._refresh(entry, render, requested_at, force=force) if may_wait else None) or cached
@@ -95,11 +106,12 @@ class PageCache:
         self, entry: _Entry, render: Callable[[], RenderedPage], requested_at: float, *, force: bool
     ) -> CachedPage | None:
         """Return what another thread has rendered meanwhile, or render it; None after the timeout."""
-        with _acquire(entry.lock, WAIT_TIMEOUT) as has_lock:
+        timeout = self._limits.wait_timeout
+        with _acquire(entry.lock, timeout) as has_lock:
             page = entry.page
             if page and (page.started_at > requested_at or (requested_at < page.fresh_until and not force)):
                 return page
-            with _acquire(self._rendering, WAIT_TIMEOUT if has_lock else 0) as may_render:
+            with _acquire(self._rendering, timeout if has_lock else 0) as may_render:
                 if not (has_lock and may_render):
                     return None
                 entry.page = self._render(render)
@@ -117,16 +129,17 @@ class PageCache:
             return entry
 
     def _render(self, render: Callable[[], RenderedPage]) -> CachedPage:
-        started_at = time.monotonic()
+        started_at = self._clock()
         page = render()
         text = page.text.encode(errors="replace")  # a label may be half of a surrogate pair, as JSON has them
         compressed = gzip.compress(text, GZIP_LEVEL)
-        rendered_at = time.monotonic()
+        rendered_at = self._clock()
         with self._lock:
             active = sum(entry.requested_at > rendered_at - ACTIVE_TIME for entry in self._entries.values())
-        ttl = max(MIN_TTL, max(MIN_TTL_FACTOR, GLOBAL_TTL_FACTOR * active) * (rendered_at - started_at))
+        ttl = max(MIN_TTL_FACTOR, GLOBAL_TTL_FACTOR * active) * (rendered_at - started_at)
+        fresh_until = rendered_at + min(self._limits.max_ttl, max(self._limits.min_ttl, ttl))
         etag = hashlib.blake2b(text, digest_size=12).hexdigest()
-        return CachedPage(compressed, etag, page.now, started_at, rendered_at, rendered_at + min(MAX_TTL, ttl))
+        return CachedPage(compressed, etag, page.now, started_at, rendered_at, fresh_until)
 
 
 @contextmanager

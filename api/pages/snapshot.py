@@ -36,15 +36,16 @@ class SystemView(NamedTuple):
 class SnapshotCache:
     """The latest snapshot, read again after its TTL."""
 
-    def __init__(self) -> None:
+    def __init__(self, ttl: float = TTL) -> None:
+        self._ttl = ttl
         self._lock = threading.Lock()
         self._latest: SystemView | None = None
 
     def get(self, backends: Backends, cur: cursor) -> SystemView:
-        """Return a snapshot that is at most TTL older than this call."""
+        """Return a snapshot that is at most the TTL older than this call."""
         requested_at = time.monotonic()  # reading may take seconds, and a thread that waits for it need not read again
         with self._lock:
-            if self._latest is None or requested_at > self._latest.read_at + TTL:
+            if self._latest is None or requested_at > self._latest.read_at + self._ttl:
                 self._latest = _read(backends, cur)
             return self._latest
 

@@ -80,7 +80,9 @@ class Statistics(NamedTuple):
         return self.scheduled + self.late + self.new + self.error + self.paused
 
 
-def count_schedules(cur: cursor, results: ResultStore) -> Statistics:
+def count_schedules(
+    cur: cursor, results: ResultStore, *, max_checked_failures: int = MAX_CHECKED_FAILURES
+) -> Statistics:
     """Return the statistics; PostgreSQL needs half a second for a million schedules."""
     now = _value(cur, SCHEDULE_NOW)
     start = floor_minute(now)
@@ -89,6 +91,7 @@ def count_schedules(cur: cursor, results: ResultStore) -> Statistics:
     by_status = {count.status: count.models for count in counts if count.cron_expression is None}
     late = _value(cur, COUNT_LATE, {"now": now})
     scheduled = max(0, by_status.get("scheduled", 0) - late)
+    failing = _count_failing(cur, results, max_checked_failures)
     return Statistics(
         counted_at=now,
         scheduled=scheduled,
@@ -96,7 +99,7 @@ def count_schedules(cur: cursor, results: ResultStore) -> Statistics:
         new=by_status.get("new", 0),
         error=by_status.get("error", 0),
         paused=_value(cur, COUNT_PAUSED),
-        failing=min(scheduled, _count_failing(cur, results)),  # unchecked ones may have no schedule any more
+        failing=min(scheduled, failing),  # unchecked ones may have no schedule any more
         due_per_minute=_due_per_minute(counts, start),
     )
 
@@ -107,11 +110,11 @@ def _value(cur: cursor, query: str, values: Mapping[str, object] | None = None) 
     return value
 
 
-def _count_failing(cur: cursor, results: ResultStore) -> int:
+def _count_failing(cur: cursor, results: ResultStore, max_checked: int) -> int:
     """Return the number of failing schedules; a model whose schedule is deleted or paused keeps its last result."""
-    failures = results.failing(None, MAX_CHECKED_FAILURES)
+    failures = results.failing(None, max_checked)
     model_ids = [failure.model_id for failure in failures if UUID.fullmatch(failure.model_id)]
-    unchecked = max(0, results.count_failing() - MAX_CHECKED_FAILURES)
+    unchecked = max(0, results.count_failing() - max_checked)
     return unchecked + int(_value(cur, COUNT_SCHEDULED_OF, {"model_ids": model_ids}))
 
 

@@ -25,8 +25,12 @@ STATEMENT_TIMEOUT = 20  # seconds; no client waits for the statements
 class StatisticsCache:
     """The latest statistics, counted by a thread and on connections of its own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, *, refresh_interval: float = REFRESH_INTERVAL, max_age: float = MAX_AGE
+    ) -> None:
         self._settings = settings
+        self._refresh_interval = refresh_interval
+        self._max_age = max_age
         self._lock = threading.Lock()
         self._available = threading.Event()
         self._started_at = self._counted_at = float("-inf")  # by time.monotonic()
@@ -36,10 +40,10 @@ class StatisticsCache:
         """Return the latest statistics; None if there are none within the timeout. Starts a refresh if one is due."""
         now = time.monotonic()
         with self._lock:
-            is_due = now - self._started_at >= REFRESH_INTERVAL
+            is_due = now - self._started_at >= self._refresh_interval
             if is_due:
                 self._started_at = now
-            if now - self._counted_at > MAX_AGE:
+            if now - self._counted_at > self._max_age:
                 self._latest = None
                 self._available.clear()
         if is_due:

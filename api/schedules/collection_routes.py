@@ -14,7 +14,7 @@ from api.http.limits import MAX_BULK_REQUESTS
 from api.problems import FieldError, ScheduleRejected
 from api.schedules import queries
 from api.schedules.listing.cursor import Filters
-from api.schedules.listing.page import read_page
+from api.schedules.listing.page import Search, read_page
 from api.schedules.queries import NewSchedule
 from api.schedules.request_schemas import ScheduleCreate, ScheduleListQuery
 from api.schedules.response_schemas import BulkResult, ScheduleResponse
@@ -50,7 +50,7 @@ def list_schedules(query: ScheduleListQuery) -> Response:
     )
     limit = query.get("limit", DEFAULT_LIMIT)
     with backends().database.autocommit() as cur:
-        page = read_page(cur, lambda: backends().results, filters, query.get("after"), limit)
+        page = read_page(Search(cur, lambda: backends().results, filters), query.get("after"), limit)
     response = jsonify([schedule_response(schedule) for schedule in page.schedules])
     if page.next_cursor:
         parameters: dict[str, Any] = {**request.args, "after": page.next_cursor}

@@ -41,9 +41,10 @@ SCHEDULE_COUNTS = """
 class SystemCollector(Collector):
     """Reads the backends of the application that handles the request."""
 
-    def __init__(self, max_models: int) -> None:
+    def __init__(self, max_models: int, *, count_interval: float = COUNT_INTERVAL) -> None:
         """Collect the latest results of so many models, the first ones by model_id: each is three series."""
         self._max_models = max_models
+        self._count_interval = count_interval
         self._schedule_counts: ScheduleCounts | None = None
         self._count_again_at = 0.0  # by time.monotonic()
 
@@ -80,7 +81,7 @@ class SystemCollector(Collector):
     def _schedules(self, listed: int) -> Iterator[Metric]:
         if time.monotonic() >= self._count_again_at:
             # Set first, so that a count that exceeds the time limit is not repeated at each scrape.
-            self._count_again_at = time.monotonic() + COUNT_INTERVAL
+            self._count_again_at = time.monotonic() + self._count_interval
             with backends().database.transaction() as cur:
                 cur.execute(SCHEDULE_COUNTS)
                 [self._schedule_counts] = fetch_records(cur, ScheduleCounts)

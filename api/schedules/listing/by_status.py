@@ -13,13 +13,11 @@ from psycopg2.extensions import cursor
 from api.rows import fetch_record, fetch_records
 from api.schedules.listing.by_key import KeyRange, parameters, split_at_limit
 from api.schedules.listing.cursor import FIRST_MODEL, Filters, ListedStatus, Position
+from api.schedules.listing.limits import SearchLimits
 from core.cron.spec import CronSpec
 
 RECORDED_STATUSES: tuple[ListedStatus, ...] = ("scheduled", "late", "error")
 
-MAX_STEPS = 200  # of one statement: cron specs, or windows of a large one
-WINDOW = 500  # models of a cron spec that a step reads
-MAX_RECORDED_SPECS = 2500  # after which one statement looks for an unrecorded one
 LAST_SPEC = CronSpec("\U0010ffff", "")
 
 RECORDED = files(__package__).joinpath("recorded.sql").read_text()
@@ -55,19 +53,29 @@ class RecordedStep(NamedTuple):
     model_ids: Sequence[str]
 
 
-def find_recorded(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange[Position]:
+def find_recorded(
+    cur: cursor, filters: Filters, position: Position, count: int, limits: SearchLimits
+) -> KeyRange[Position]:
     """Return models of cron specs that the scheduler has recorded, with one of RECORDED_STATUSES."""
-    values = {"status": filters.status, "max_steps": MAX_STEPS, "window": WINDOW, "first_model": FIRST_MODEL}
-    cur.execute(RECORDED, {**parameters(filters, position, count), **values})
+    values = {
+        **parameters(filters, position, count),
+        "status": filters.status,
+        "max_steps": limits.max_steps,
+        "window": limits.window,
+        "first_model": FIRST_MODEL,
+    }
+    cur.execute(RECORDED, values)
     steps = fetch_records(cur, RecordedStep)
     last = steps[-1]
-    next_position = Position(last.cron, last.zone, last.model_id) if len(steps) > MAX_STEPS else None
+    next_position = Position(last.cron, last.zone, last.model_id) if len(steps) > limits.max_steps else None
     return split_at_limit(_keys(steps), count, next_position)
 
 
-def find_unrecorded(cur: cursor, filters: Filters, position: Position, count: int) -> KeyRange[Position]:
+def find_unrecorded(
+    cur: cursor, filters: Filters, position: Position, count: int, limits: SearchLimits
+) -> KeyRange[Position]:
     """Return models of cron specs that the scheduler has not recorded yet."""
-    values = {**parameters(filters, position, count), "max_specs": MAX_RECORDED_SPECS}
+    values = {**parameters(filters, position, count), "max_specs": limits.max_recorded_specs}
     cur.execute(SPEC_AHEAD, values)
     ahead = fetch_record(cur, CronSpec)
     until = ahead or LAST_SPEC

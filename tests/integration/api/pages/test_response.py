@@ -9,7 +9,9 @@ import redis
 from flask.testing import FlaskClient
 
 from api.main import create_app
-from api.pages import overview, page_cache
+from api.pages import overview
+from api.pages.page_cache import CacheLimits, PageCache
+from api.pages.response import PAGE_CACHE
 from api.settings import Settings
 from tests.support.databases import MODEL, OTHER, Connection, execute, model_ids, schedule
 from tests.support.pages import FRESH_HTML, HTML, MODEL_PAGE, get_page, save_results, visible_text
@@ -45,10 +47,8 @@ def test_unchanged_page_is_not_sent_again(client: FlaskClient, db: Connection) -
     assert changed.status_code == 200
 
 
-def test_page_is_cached_unless_client_forbids_it(
-    client: FlaskClient, db: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(page_cache, "MIN_TTL", 60.0)
+def test_page_is_cached_unless_client_forbids_it(client: FlaskClient, db: Connection) -> None:
+    client.application.extensions[PAGE_CACHE] = PageCache(CacheLimits(min_ttl=60.0, max_ttl=60.0))
     assert "no schedule yet" in client.get("/", headers=HTML).text
     schedule(db)
 

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from api.backends import REDIS_TIMEOUT, Backends
-from api.pages import snapshot
 from api.pages.snapshot import SnapshotCache, SystemView
 from api.settings import Settings
 from tests.support.databases import Databases
@@ -23,12 +22,11 @@ def silent_redis_url() -> Iterator[str]:
 
 @pytest.mark.usefixtures("db")
 def test_concurrent_requests_share_one_redis_timeout(
-    databases: Databases, database_url: str, silent_redis_url: str, monkeypatch: pytest.MonkeyPatch
+    databases: Databases, database_url: str, silent_redis_url: str
 ) -> None:
-    monkeypatch.setattr(snapshot, "TTL", 1.0)
     url = databases.url_as("metrics_api", database_url)
     backends = Backends(Settings.from_env({"DATABASE_URL": url, "REDIS_URL": silent_redis_url}))
-    cache = SnapshotCache()
+    cache = SnapshotCache(ttl=1.0)
 
     def get(_: int) -> SystemView:
         with backends.database.autocommit() as cur:

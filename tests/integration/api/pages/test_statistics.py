@@ -9,7 +9,6 @@ import pytest
 import redis
 from psycopg2.extensions import cursor
 
-from api.pages import statistics
 from api.pages.statistics import FORECAST_MINUTES, count_schedules
 from core.cron.spec import CronSpec, next_due_time
 from core.results.keys import FAILING_KEY
@@ -75,13 +74,12 @@ def test_each_schedule_is_counted_once(
 
 
 def test_unchecked_failures_count_as_failing(
-    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore, monkeypatch: pytest.MonkeyPatch
+    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore
 ) -> None:
-    monkeypatch.setattr(statistics, "MAX_CHECKED_FAILURES", 2)
     add_failures_without_schedule(redis_client, 5)
     add_schedules(db, 4, "0 12 * * *", due="12:00")
 
-    assert count_schedules(cur, results).failing == 3
+    assert count_schedules(cur, results, max_checked_failures=2).failing == 3
 
 
 def test_invalid_model_ids_in_redis_are_ignored(redis_client: redis.Redis, cur: cursor, results: ResultStore) -> None:
@@ -91,14 +89,13 @@ def test_invalid_model_ids_in_redis_are_ignored(redis_client: redis.Redis, cur: 
 
 
 def test_failing_is_at_most_scheduled(
-    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore, monkeypatch: pytest.MonkeyPatch
+    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore
 ) -> None:
     """If many schedules of failing models were deleted."""
-    monkeypatch.setattr(statistics, "MAX_CHECKED_FAILURES", 2)
     add_failures_without_schedule(redis_client, 5)
     add_schedules(db, 1, "0 12 * * *", due="12:00")
 
-    counts = count_schedules(cur, results)
+    counts = count_schedules(cur, results, max_checked_failures=2)
 
     assert (counts.failing, counts.fine) == (1, 0)
 

@@ -13,11 +13,10 @@ from psycopg2.extensions import cursor
 from psycopg2.extras import execute_values
 
 from api.problems import InvalidRequest
-from api.schedules.listing import by_status
 from api.schedules.listing import cursor as cursors
-from api.schedules.listing import page as listing
 from api.schedules.listing.cursor import Filters
-from api.schedules.listing.page import STATUSES, read_page
+from api.schedules.listing.limits import DEFAULT_LIMITS, SearchLimits
+from api.schedules.listing.page import STATUSES, Search, read_page
 from core.results.keys import FAILING_KEY
 from core.results.models import Failure
 from core.results.repository import ResultStore
@@ -141,55 +140,56 @@ def matches_search(search: str | None, name: str | None, model_id: str) -> bool:
     return len(search) >= 4 and model_id.startswith(search)
 
 
-def list_all(cur: cursor, results: ResultStore, filters: Filters, limit: int) -> list[str]:
+def list_all(
+    cur: cursor, results: ResultStore, filters: Filters, limit: int, limits: SearchLimits = DEFAULT_LIMITS
+) -> list[str]:
+    search = Search(cur, lambda: results, filters, limits)
     listed, after = [], None
     while True:
-        schedules, after = read_page(cur, lambda: results, filters, after, limit)
+        schedules, after = read_page(search, after, limit)
         assert len(schedules) <= limit
         listed += [schedule.model_id for schedule in schedules]
         if after is None:
             return listed
 
 
-@pytest.fixture(params=[False, True], ids=["usual limits", "small limits"])
-def search_limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The usual limits, or such that a few schedules reach them as a million would."""
-    if request.param:
-        monkeypatch.setattr(listing, "SEARCH_BUDGET", 0)
-        monkeypatch.setattr(listing, "CHUNK_SIZE", 5)
-        monkeypatch.setattr(listing, "MAX_FAILURES_SCANNED", 5)
-        monkeypatch.setattr(by_status, "MAX_STEPS", 2)
-        monkeypatch.setattr(by_status, "WINDOW", 2)
-        monkeypatch.setattr(by_status, "MAX_RECORDED_SPECS", 2)
+# Such that a few schedules reach them as a million would.
+SMALL_LIMITS = SearchLimits(
+    time_budget=0.0, chunk_size=5, max_failures_scanned=5, max_steps=2, window=2, max_recorded_specs=2
+)
+with_usual_and_small_limits = pytest.mark.parametrize(
+    "limits", [DEFAULT_LIMITS, SMALL_LIMITS], ids=["usual limits", "small limits"]
+)
 
 
-@pytest.mark.usefixtures("search_limits")
+@with_usual_and_small_limits
 @pytest.mark.parametrize("seed", range(3))
 def test_each_combination_of_filters_lists_the_matching_schedules(
-    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore, seed: int
+    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore, seed: int, limits: SearchLimits
 ) -> None:
     stored = RandomSchedules(db, redis_client, seed)
 
     for filters in COMBINATIONS:
-        listed = list_all(cur, results, filters, stored.rng.choice([1, 2, 7, 100]))
+        listed = list_all(cur, results, filters, stored.rng.choice([1, 2, 7, 100]), limits)
 
         assert sorted(listed) == sorted(stored.matching(filters)), filters
 
 
-@pytest.mark.usefixtures("search_limits")
+@with_usual_and_small_limits
 @pytest.mark.parametrize("seed", range(3))
 def test_matching_schedules_are_listed_once_while_others_change(
-    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore, seed: int
+    db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore, seed: int, limits: SearchLimits
 ) -> None:
     stored = RandomSchedules(db, redis_client, seed)
 
     frequent = [filters for filters in COMBINATIONS if len(stored.matching(filters)) > 5]
     for filters in stored.rng.sample(frequent, 25):
         fixed = set(sorted(stored.matching(filters))[::3])
+        search = Search(cur, lambda: results, filters, limits)
         listed: list[str] = []
         after = None
         while True:
-            schedules, after = read_page(cur, lambda: results, filters, after, 2)
+            schedules, after = read_page(search, after, 2)
             listed += [schedule.model_id for schedule in schedules]
             if after is None:
                 break
@@ -202,7 +202,7 @@ def test_matching_schedules_are_listed_once_while_others_change(
 def test_listed_schedules_are_rows_of_the_view(db: Connection, cur: cursor, results: ResultStore) -> None:
     schedule(db, MODEL, "0 12 * * *", "Europe/Warsaw")
 
-    [listed] = read_page(cur, lambda: results, Filters(), None, 10).schedules
+    [listed] = read_page(Search(cur, lambda: results, Filters()), None, 10).schedules
 
     assert (listed.model_id, listed.cron_expression, listed.timezone) == (MODEL, "0 12 * * *", "Europe/Warsaw")
     assert (listed.enabled, listed.status, listed.next_run_at) == (True, "new", None)
@@ -247,12 +247,12 @@ def test_foreign_members_hide_no_failing_model(
 def test_cursor_is_rejected_with_other_filters(db: Connection, cur: cursor, results: ResultStore) -> None:
     for model_id in model_ids(3):
         schedule(db, model_id)
-    after = read_page(cur, lambda: results, Filters(zone="UTC"), None, 1).next_cursor
+    after = read_page(Search(cur, lambda: results, Filters(zone="UTC")), None, 1).next_cursor
     assert after is not None
 
-    assert len(read_page(cur, lambda: results, Filters(zone="UTC"), after, 10).schedules) == 2
+    assert len(read_page(Search(cur, lambda: results, Filters(zone="UTC")), after, 10).schedules) == 2
     with pytest.raises(InvalidRequest, match=r"^after ") as rejected:
-        read_page(cur, lambda: results, Filters(zone="UTC", enabled=True), after, 10)
+        read_page(Search(cur, lambda: results, Filters(zone="UTC", enabled=True)), after, 10)
 
     assert [error.parameter for error in rejected.value.errors] == ["after"]
 
@@ -273,7 +273,7 @@ def forged(filters: Filters, *values: Any) -> str:
 )  # fmt: skip
 def test_forged_cursor_is_rejected(cur: cursor, results: ResultStore, after: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^after "):
-        read_page(cur, lambda: results, Filters(), after, 10)
+        read_page(Search(cur, lambda: results, Filters()), after, 10)
 
 
 @pytest.mark.parametrize("since", [float("nan"), float("inf"), "", None])
@@ -281,14 +281,14 @@ def test_cursor_of_a_failure_needs_a_finite_number(cur: cursor, results: ResultS
     filters = Filters(status="failing")
 
     with pytest.raises(InvalidRequest, match=r"^after "):
-        read_page(cur, lambda: results, filters, forged(filters, since, MODEL), 10)
+        read_page(Search(cur, lambda: results, filters), forged(filters, since, MODEL), 10)
 
 
 def test_search_rejects_a_cursor_of_a_failure(cur: cursor, results: ResultStore) -> None:
     filters = Filters(status="failing", search="churn")
 
     with pytest.raises(InvalidRequest, match=r"^after "):
-        read_page(cur, lambda: results, filters, forged(filters, 1.5, MODEL), 10)
+        read_page(Search(cur, lambda: results, filters), forged(filters, 1.5, MODEL), 10)
 
 
 @pytest.mark.parametrize("position", [cursors.Position("ż 1", "", None), Failure(1764000000.123, MODEL)])

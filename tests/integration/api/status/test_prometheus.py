@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 import redis
 from flask.testing import FlaskClient
+from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.main import create_app
 from api.settings import Settings
-from api.status import collector
+from api.status.collector import SystemCollector
+from api.status.prometheus import EXTENSION
 from core.queue.keys import QUEUE, UNACKED_INDEX_KEY
 from core.results.keys import COUNTS_KEY
 from core.results.models import Result
@@ -218,20 +220,19 @@ def test_models_beyond_the_limit_are_counted(db: Connection, start_api: StartApi
     assert collected == {"0": ([], 5), "3": (models[:3], 2), "5": (models, 0), "100": (models, 0)}
 
 
-def test_schedules_are_counted_once_per_interval(
-    db: Connection, start_api: StartApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_schedules_are_counted_once_per_interval(db: Connection, start_api: StartApi) -> None:
     client = start_api()
     schedule_many(db, 3)
     first = scrape(client)[metric("schedules", enabled="true")]
     schedule_many(db, 4)
     soon = scrape(client)[metric("schedules", enabled="true")]
-    monkeypatch.setattr(collector, "COUNT_INTERVAL", 0.0)
-    other = start_api()
+    registry = CollectorRegistry()
+    registry.register(SystemCollector(100, count_interval=0.0))
+    client.application.extensions[EXTENSION] = registry
 
-    later = [scrape(other)[metric("schedules", enabled="true")]]
+    later = [scrape(client)[metric("schedules", enabled="true")]]
     schedule_many(db, 1)
-    later.append(scrape(other)[metric("schedules", enabled="true")])
+    later.append(scrape(client)[metric("schedules", enabled="true")])
 
     assert (first, soon, later) == (3, 3, [7, 8])
 

@@ -11,7 +11,7 @@ import redis
 
 from core.metrics.confusion_matrix import MAX_LABEL_LENGTH, MAX_LABELS, ConfusionMatrix
 from core.results import codec, keys
-from core.results.codec import decode_result, encode_result
+from core.results.codec import SCORING_VERSION, decode_result, encode_result
 from core.results.models import (
     NO_RESULTS,
     Failure,
@@ -262,13 +262,12 @@ def test_foreign_data_are_not_saved_again(redis_client: redis.Redis, junk: str) 
     assert store.save_unchanged([UNCHANGED_ROW], LATER, LATER) == []
 
 
-def test_unchanged_label_row_is_scored_again_with_another_scoring_version(
-    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unchanged_label_row_is_scored_again_with_another_scoring_version(redis_client: redis.Redis) -> None:
     store = ResultStore(redis_client)
     store.save([WITH_CONFUSION])
-
-    monkeypatch.setattr(codec, "SCORING_VERSION", codec.SCORING_VERSION + 1)
+    key = keys.confusion_key(MODEL)
+    confusion: Any = redis_client.get(key)
+    redis_client.set(key, confusion.replace(b'"%d.' % SCORING_VERSION, b'"%d.' % (SCORING_VERSION - 1)))
 
     assert store.save_unchanged([UNCHANGED_ROW], LATER, LATER) == []
 

@@ -6,16 +6,18 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from api.pages import page_cache
 from api.pages.page_cache import (
+    DEFAULT_LIMITS,
+    MAX_ENTRIES,
     MAX_RENDERING_THREADS,
-    MAX_TTL,
     MAX_WAITING_THREADS,
     CachedPage,
+    CacheLimits,
     PageCache,
     RenderedPage,
 )
@@ -25,30 +27,25 @@ from tests.support.databases import wait_for
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
+NO_TTL = CacheLimits(max_ttl=0.0)
+
+
 class Clock:
-    """Replacement of the module time; it stands still unless a test advances it."""
+    """A monotonic clock that stands still unless a test advances it."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        self._now = 1000.0
 
-    def monotonic(self) -> float:
-        return self.now
+    def __call__(self) -> float:
+        return self._now
 
     def advance(self, seconds: float) -> None:
-        self.now += seconds
+        self._now += seconds
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(page_cache, "time", clock)
-    return clock
-
-
-@pytest.fixture
-def _no_ttl(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MIN_TTL", "MIN_TTL_FACTOR", "GLOBAL_TTL_FACTOR"):
-        monkeypatch.setattr(page_cache, name, 0.0)
+def clock() -> Clock:
+    return Clock()
 
 
 class Renderer:
@@ -87,16 +84,14 @@ def test_concurrent_clients_share_one_rendering() -> None:
     assert set(texts) == {"number 1"}
 
 
-@pytest.mark.usefixtures("_no_ttl")
 def test_page_is_rendered_again_after_its_ttl() -> None:
-    cache, render = PageCache(), Renderer()
+    cache, render = PageCache(NO_TTL), Renderer()
 
     assert [text_of(cache.get("/", render)) for _ in range(2)] == ["number 1", "number 2"]
 
 
-def test_ttl_grows_with_render_time(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
-    monkeypatch.setattr(page_cache, "MIN_TTL", 0.0)
-    cache, render = PageCache(), Renderer(0.1, clock.advance)
+def test_ttl_grows_with_render_time(clock: Clock) -> None:
+    cache, render = PageCache(clock=clock), Renderer(0.1, clock.advance)
 
     cache.get("/", render)
     clock.advance(0.9)  # less than MIN_TTL_FACTOR times the render time
@@ -106,27 +101,25 @@ def test_ttl_grows_with_render_time(monkeypatch: pytest.MonkeyPatch, clock: Cloc
     assert text_of(cache.get("/", render)) == "number 2"
 
 
-def test_ttl_grows_with_number_of_active_pages(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
-    monkeypatch.setattr(page_cache, "MIN_TTL", 0.0)
-    monkeypatch.setattr(page_cache, "MIN_TTL_FACTOR", 0.0)
-    cache, render = PageCache(), Renderer(0.01, clock.advance)
+def test_ttl_grows_with_number_of_active_pages(clock: Clock) -> None:
+    cache, render = PageCache(clock=clock), Renderer(0.1, clock.advance)
     for key in range(20):
         cache.get(key, render)
     cache.get("/", render)
 
-    clock.advance(0.2)  # less than the render time of all pages
+    clock.advance(2.0)  # less than the render time of all pages
     assert text_of(cache.get("/", render)) == "number 21"
 
-    clock.advance(0.02)
+    clock.advance(0.2)
     assert text_of(cache.get("/", render)) == "number 22"
 
 
 def test_ttl_of_slow_page_is_limited(clock: Clock) -> None:
     """A backend without a reply for some seconds delays pages by these seconds, not by as many for each open page."""
-    cache, render = PageCache(), Renderer(30.0, clock.advance)
+    cache, render = PageCache(clock=clock), Renderer(30.0, clock.advance)
     cache.get("/", render)
 
-    clock.advance(MAX_TTL + 0.1)
+    clock.advance(DEFAULT_LIMITS.max_ttl + 0.1)
 
     assert text_of(cache.get("/", render)) == "number 2"
 
@@ -139,13 +132,11 @@ def test_force_renders_fresh_page_again() -> None:
     assert text_of(cache.get("/", render)) == "number 2"
 
 
-@pytest.mark.usefixtures("_no_ttl")
-def test_further_threads_return_stale_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    cache, render = PageCache(), Renderer()
+def test_further_threads_return_stale_pages() -> None:
+    cache = PageCache(replace(NO_TTL, max_stale_age=math.inf, wait_timeout=60.0))
+    render = Renderer()
     for key in range(8):
         cache.get(key, render)
-    monkeypatch.setattr(page_cache, "MAX_STALE_AGE", math.inf)
-    monkeypatch.setattr(page_cache, "WAIT_TIMEOUT", 60.0)
     done = threading.Event()
     slow = Renderer(sleep=lambda _: done.wait())
 
@@ -160,10 +151,9 @@ def test_further_threads_return_stale_pages(monkeypatch: pytest.MonkeyPatch) -> 
     assert (slow.max_concurrent, slow.count) == (MAX_RENDERING_THREADS, MAX_WAITING_THREADS)
 
 
-def test_waiting_for_a_thread_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_cache, "WAIT_TIMEOUT", 0.05)
+def test_waiting_for_a_thread_times_out() -> None:
     done = threading.Event()
-    cache, render = PageCache(), Renderer(sleep=lambda _: done.wait())
+    cache, render = PageCache(CacheLimits(wait_timeout=0.05)), Renderer(sleep=lambda _: done.wait())
 
     with ThreadPoolExecutor(8) as pool:
         for key in range(MAX_RENDERING_THREADS):
@@ -176,12 +166,10 @@ def test_waiting_for_a_thread_times_out(monkeypatch: pytest.MonkeyPatch) -> None
             done.set()
 
 
-@pytest.mark.usefixtures("_no_ttl")
-def test_stale_page_is_returned_after_wait_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_cache, "WAIT_TIMEOUT", 0.05)
-    monkeypatch.setattr(page_cache, "MAX_STALE_AGE", math.inf)
+def test_stale_page_is_returned_after_wait_timeout() -> None:
     done = threading.Event()
-    cache, slow = PageCache(), Renderer(sleep=lambda _: done.wait())
+    cache = PageCache(replace(NO_TTL, max_stale_age=math.inf, wait_timeout=0.05))
+    slow = Renderer(sleep=lambda _: done.wait())
     cache.get("/", Renderer())
 
     with ThreadPoolExecutor(MAX_RENDERING_THREADS) as pool:
@@ -210,8 +198,8 @@ def test_exception_is_not_cached() -> None:
 def test_least_recently_requested_page_is_evicted() -> None:
     cache, render = PageCache(), Renderer()
 
-    for key in range(page_cache.MAX_ENTRIES + 1):
+    for key in range(MAX_ENTRIES + 1):
         cache.get(key, render)
 
     assert text_of(cache.get(1, render)) == "number 2"
-    assert text_of(cache.get(0, render)) == f"number {page_cache.MAX_ENTRIES + 2}"
+    assert text_of(cache.get(0, render)) == f"number {MAX_ENTRIES + 2}"
