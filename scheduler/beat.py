@@ -24,7 +24,6 @@ from scheduler.task_runner import backoff, describe
 log = logging.getLogger(__name__)
 
 ELECTION_INTERVAL = 1.0  # seconds between two attempts of a standby to become the leader
-RESIGN_AFTER = 15.0  # seconds for which a task has failed; a standby may succeed
 RESIGNED_TIME = 3.0  # seconds before a leader that has resigned tries to lead again
 
 
@@ -34,6 +33,8 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
     Relies on beat to call tick() again as soon as it returns 0, and to handle signals by raising SystemExit inside
     tick().
     """
+
+    resign_after: float = 15.0  # seconds for which a task has failed; a standby may succeed
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Create the scheduler; it connects at its first tick."""
@@ -83,7 +84,7 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
             return
         if self._database is None:
             self._database = postgres.connect(settings().database_url, APPLICATION_NAME + self._name)
-        if try_to_lead(self._database):
+        if self.try_to_lead(self._database):
             self._leader = Leader(self._database, self._queue, settings(), self._name)
             self._blocked_by = None
             log.info("%s is the leader", self._name)
@@ -91,6 +92,10 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         else:
             self._log_blocked(self._database)
             time.sleep(ELECTION_INTERVAL)
+
+    def try_to_lead(self, database: connection) -> bool:
+        """Take the leader lock; False if another session holds it."""
+        return try_to_lead(database)
 
     def _check_queue(self) -> None:
         with suppress(*REDIS_ERRORS):  # the next iteration records it
@@ -126,7 +131,7 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
 
     def _resign_if(self, failing_for: float) -> None:
         """Disconnect in favour of a standby, if there is one, after failing for too long."""
-        if failing_for < RESIGN_AFTER or self._database is None or not has_standby(self._database):
+        if failing_for < self.resign_after or self._database is None or not has_standby(self._database):
             return
         log.warning("%s resigned in favour of a standby: failing for %.0f s", self._name, failing_for)
         self._disconnect()

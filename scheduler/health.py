@@ -22,12 +22,12 @@ IDLE_SECONDS = """
 """
 
 
-def problem(database: connection, host: str) -> str | None:
+def problem(database: connection, host: str, heartbeat_timeout: float = HEARTBEAT_TIMEOUT) -> str | None:
     """Return the problem of the scheduler of a host, as PostgreSQL sees it; None if it is healthy."""
     [(idle_seconds,)] = rows(database, IDLE_SECONDS, name=f"{APPLICATION_NAME}{host}:")
     if idle_seconds is None:
         return f"no scheduler of {host} is connected to PostgreSQL"
-    if idle_seconds > HEARTBEAT_TIMEOUT:
+    if idle_seconds > heartbeat_timeout:
         return f"the scheduler of {host} has not queried PostgreSQL for {idle_seconds:.0f} s"
     return None
 

@@ -9,7 +9,7 @@ from scheduler.queries import rows
 
 log = logging.getLogger(__name__)
 
-LEADER_TIMEOUT = 8  # seconds without a statement; a leader runs one every few seconds (leader.HEARTBEAT_INTERVAL)
+LEADER_TIMEOUT = 8.0  # seconds without a statement; a leader runs one every few seconds (leader.HEARTBEAT_INTERVAL)
 
 TRY_TO_LEAD = "SELECT pg_try_advisory_lock(%(lock)s)"
 
@@ -36,13 +36,13 @@ def has_standby(database: connection) -> bool:
     return bool(count)
 
 
-def try_to_lead(database: connection) -> bool:
+def try_to_lead(database: connection, leader_timeout: float = LEADER_TIMEOUT) -> bool:
     """Take the lock if it is free; it is held until the connection ends.
 
     The session of an unresponsive holder is terminated first; after an outage, that may be an earlier session of this
     scheduler. A single leader is only more efficient: two at once do no harm.
     """
-    return _try(database) or (_terminate_unresponsive_leader(database) and _try(database))
+    return _try(database) or (_terminate_unresponsive_leader(database, leader_timeout) and _try(database))
 
 
 def _try(database: connection) -> bool:
@@ -50,14 +50,14 @@ def _try(database: connection) -> bool:
     return bool(leads)
 
 
-def _terminate_unresponsive_leader(database: connection) -> bool:
+def _terminate_unresponsive_leader(database: connection, leader_timeout: float) -> bool:
     """Terminate the session of an unresponsive leader; False if there is none, or it remains."""
-    sessions = rows(database, TERMINATE_UNRESPONSIVE_LEADER, lock=LEADER_LOCK, timeout=LEADER_TIMEOUT)
+    sessions = rows(database, TERMINATE_UNRESPONSIVE_LEADER, lock=LEADER_LOCK, timeout=leader_timeout)
     for name, is_terminated in sessions:
         log.warning(
-            "leader %s has been unresponsive for %s s: session %s",
+            "leader %s has been unresponsive for %.0f s: session %s",
             name,
-            LEADER_TIMEOUT,
+            leader_timeout,
             "terminated" if is_terminated else "remains",
         )
     return any(is_terminated for _, is_terminated in sessions)

@@ -1,16 +1,17 @@
 """Scheduler that leads without the leader lock, as a stale leader does: python -m tests.support.lockless_scheduler."""
 
-import runpy
-
 from psycopg2.extensions import connection
 
-import scheduler.beat
+from scheduler.app import app
+from scheduler.beat import DatabaseScheduler
 
 
-def always_lead(database: connection) -> bool:
-    return True
+class LocklessScheduler(DatabaseScheduler):
+    """Scheduler that is always the leader."""
+
+    def try_to_lead(self, database: connection) -> bool:  # noqa: ARG002  # the lock may have another holder
+        return True
 
 
 if __name__ == "__main__":
-    scheduler.beat.try_to_lead = always_lead  # type: ignore[attr-defined]  # beat imports it from leader_election
-    runpy.run_module("scheduler", run_name="__main__")
+    app.Beat(scheduler=LocklessScheduler, loglevel="INFO", quiet=True).run()

@@ -1,9 +1,14 @@
 """Scheduler that resigns after a second of failures: python -m tests.support.quick_resigning_scheduler."""
 
-import runpy
+from scheduler.app import app
+from scheduler.beat import DatabaseScheduler
 
-import scheduler.beat
+
+class QuickResigningScheduler(DatabaseScheduler):
+    """Scheduler with another time limit."""
+
+    resign_after = 1.0  # seconds
+
 
 if __name__ == "__main__":
-    scheduler.beat.RESIGN_AFTER = 1.0
-    runpy.run_module("scheduler", run_name="__main__")
+    app.Beat(scheduler=QuickResigningScheduler, loglevel="INFO", quiet=True).run()

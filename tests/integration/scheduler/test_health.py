@@ -25,10 +25,9 @@ def test_scheduler_without_a_session_is_unhealthy(url: str) -> None:
         assert health.problem(database, "this-host") == "no scheduler of this-host is connected to PostgreSQL"
 
 
-def test_scheduler_with_an_idle_session_is_unhealthy(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "HEARTBEAT_TIMEOUT", 0)
+def test_scheduler_with_an_idle_session_is_unhealthy(url: str) -> None:
     with (
         closing(postgres.connect(url, f"{APPLICATION_NAME}this-host:7")),
         closing(postgres.connect(url, "health check")) as database,
     ):
-        assert "has not queried PostgreSQL for" in (health.problem(database, "this-host") or "")
+        assert "has not queried PostgreSQL for" in (health.problem(database, "this-host", heartbeat_timeout=0.0) or "")

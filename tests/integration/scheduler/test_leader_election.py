@@ -12,7 +12,6 @@ from psycopg2 import OperationalError
 from core import postgres
 from core.leader_lock import LEADER_LOCK
 from devstack import redis as local_redis
-from scheduler import leader_election
 from scheduler.leader_election import try_to_lead
 from tests.support.celery_queue import published_messages
 from tests.support.databases import MODEL, Connection, Databases, execute, fetch_value, schedule, set_clock, wait_for
@@ -88,15 +87,12 @@ def test_leadership_ends_with_the_session_of_the_leader(databases: Databases, da
     second.close()
 
 
-def test_session_of_an_unresponsive_leader_is_terminated_by_a_standby(
-    databases: Databases, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leader_election, "LEADER_TIMEOUT", 0)
+def test_session_of_an_unresponsive_leader_is_terminated_by_a_standby(databases: Databases, database_url: str) -> None:
     url = databases.url_as("metrics_scheduler", database_url)
     first, second = postgres.connect(url, "first"), postgres.connect(url, "second")
     assert try_to_lead(first)
 
-    wait_for(lambda: try_to_lead(second), seconds=2)
+    wait_for(lambda: try_to_lead(second, leader_timeout=0.0), seconds=2)
 
     with pytest.raises(OperationalError):
         execute(first, "SELECT 1")
