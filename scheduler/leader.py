@@ -54,7 +54,15 @@ class Leader:
     A task that fails backs off by itself, and the others run in the same iteration.
     """
 
-    def __init__(self, database: connection, queue: Queue, settings: Settings, name: str) -> None:
+    def __init__(
+        self,
+        database: connection,
+        queue: Queue,
+        settings: Settings,
+        name: str,
+        *,
+        cleanup_interval: float = CLEANUP_INTERVAL,
+    ) -> None:
         """Take over, on a connection that holds the leader lock."""
         # LISTEN before the first query: a commit in between is either notified or visible.
         queries.execute(database, LISTEN)
@@ -62,6 +70,7 @@ class Leader:
         self._database = database
         self._queue = queue
         self._queue_limit = settings.queue_limit
+        self._cleanup_interval = cleanup_interval
         self._name = name
         self._runner = TaskRunner(database)
         self._cleanup_runner = TaskRunner(database)  # its failures are no reason to resign
@@ -215,7 +224,7 @@ class Leader:
         if not _has_time(due, CLEANUP_TIME):
             return False
         if not self._remaining_cleanup:
-            if time.monotonic() - self._cleaned_up_at < CLEANUP_INTERVAL:
+            if time.monotonic() - self._cleaned_up_at < self._cleanup_interval:
                 return self._cleanup_runner.run("deletion of old rows of results", self._delete_old_results)
             self._remaining_cleanup, self._cleaned_up_at = list(self._cleanup_tasks), time.monotonic()
         task = self._remaining_cleanup[0]

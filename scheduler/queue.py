@@ -16,6 +16,7 @@ from core.shared_keys import remove_wrong_types
 
 log = logging.getLogger(__name__)
 
+PERSIST_TIME = 3.0  # seconds after which Redis has written a message to its file
 PUSH_SIZE = 32  # messages in one command, some 200 KB: few round trips, and workers can start early
 MAX_MEMORY_USE = 0.9  # of maxmemory; the rest is for the workers, who cannot even receive messages from a full Redis
 
@@ -46,7 +47,8 @@ class QueueState(NamedTuple):
 class Queue:
     """Publishes messages, without retries: the leader decides when to try again."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, persist_time: float = PERSIST_TIME) -> None:
+        self.persist_time = persist_time
         self._client = client
         self._checkpoint = b""
         self._run_id = ""

@@ -92,9 +92,10 @@ class Scan(NamedTuple):
 class NextRuns:
     """Announced cron specs, and scans of all cron specs."""
 
-    def __init__(self, database: connection) -> None:
+    def __init__(self, database: connection, scan_interval: float = SCAN_INTERVAL) -> None:
         """Start with a scan."""
         self._database = database
+        self._scan_interval = scan_interval
         self._announced: dict[CronSpec, datetime | None] = {}  # with the time after which each was committed
         self._scan: Scan | None = Scan(START, None)
         self._next_scan: Scan | None = None
@@ -123,7 +124,7 @@ class NextRuns:
 
     def calculate_some(self, now: datetime) -> bool:
         """Calculate the next due times of one batch; False if there is nothing to do."""
-        if self._scan is None and time.monotonic() - self._scanned_at > SCAN_INTERVAL:
+        if self._scan is None and time.monotonic() - self._scanned_at > self._scan_interval:
             self._scan = Scan(START, None)
         if self._announced and not (self._scan and self._scan_has_turn):
             self._scan_has_turn = True

@@ -77,9 +77,18 @@ START = Position("00000000-0000-0000-0000-000000000000", "infinity", 0)
 class ResultsRetention:
     """A scan of all models; its position is lost at a restart."""
 
-    def __init__(self, database: connection, settings: Settings) -> None:
+    def __init__(
+        self,
+        database: connection,
+        settings: Settings,
+        *,
+        batch_interval: float = BATCH_INTERVAL,
+        scan_interval: float = SCAN_INTERVAL,
+    ) -> None:
         self._database = database
         self._retention = settings.results_retention
+        self._batch_interval = batch_interval
+        self._scan_interval = scan_interval
         self._position = START
         self._batch_size = MIN_BATCH_SIZE
         self._deleted = 0
@@ -106,11 +115,11 @@ class ResultsRetention:
             self._batch_size = MIN_BATCH_SIZE
             return RETRY_DELAY
         if self._position.model_id is not None:
-            return BATCH_INTERVAL
+            return self._batch_interval
         if self._deleted:
             log.info("deleted %s rows of results older than %s days", self._deleted, retention.days)
         self._position, self._deleted = START, 0
-        return SCAN_INTERVAL
+        return self._scan_interval
 
     def _delete_batch(self, retention: timedelta) -> None:
         started_at = time.monotonic()

@@ -25,7 +25,6 @@ from scheduler.tasks.redis_recovery import RedisRecovery
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 1000
-PERSIST_TIME = 3.0  # seconds after which Redis has written a message to its file
 CLEAR_INTERVAL = 1.0  # seconds, while there is nothing to clear
 REFUSED_RETRY_DELAY = 60.0  # seconds until a row that cannot be cleared is tried again
 MAX_REFUSED = 100  # rows; if more cannot be cleared, no row is tried for that time
@@ -158,7 +157,8 @@ class RunRequests:
     def clear_some(self, *, has_requests: bool) -> bool:
         """Clear a batch of rows whose requests Redis has persisted; False if there is none."""
         now = time.monotonic()
-        delivered = [request for request, sent_at in self._sent.items() if now - sent_at >= PERSIST_TIME][:BATCH_SIZE]
+        persisted = (request for request, sent_at in self._sent.items() if now - sent_at >= self._queue.persist_time)
+        delivered = list(itertools.islice(persisted, BATCH_SIZE))
         if delivered:
             execute(
                 self._database,

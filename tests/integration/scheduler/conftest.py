@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from core import postgres
 from devstack.services import SCHEDULER
-from scheduler.leader import Leader
-from scheduler.queue import Queue
+from scheduler.leader import CLEANUP_INTERVAL, Leader
+from scheduler.queue import PERSIST_TIME, Queue
 from scheduler.settings import Settings
 from tests.support.databases import MODEL, Connection, Databases, schedule, set_clock
 from tests.support.processes import Service, running_service
@@ -28,13 +29,15 @@ def session(databases: Databases, database_url: str) -> Iterator[postgres.Connec
 
 @pytest.fixture
 def start_leader(databases: Databases, database_url: str, redis_client: redis.Redis) -> Iterator[StartLeader]:
-    """Function that creates a leader with its own session; keyword arguments are environment variables."""
+    """Function that creates a leader with its own session; further keyword arguments are environment variables."""
     with ExitStack() as sessions:
 
-        def start(**env: str) -> Leader:
+        def start(persist_time: float = PERSIST_TIME, cleanup_interval: float = CLEANUP_INTERVAL, **env: str) -> Leader:
             database = postgres.connect(databases.url_as("metrics_scheduler", database_url), "tests")
             sessions.callback(database.close)
-            return Leader(database, Queue(redis_client), Settings.from_env(SETTINGS | env), "tests")
+            queue = Queue(redis_client, persist_time)
+            settings = Settings.from_env(SETTINGS | env)
+            return Leader(database, queue, settings, "tests", cleanup_interval=cleanup_interval)
 
         yield start
 
@@ -43,11 +46,11 @@ def start_leader(databases: Databases, database_url: str, redis_client: redis.Re
 def leader_at(db: Connection, start_leader: StartLeader) -> LeaderAt:
     """Function that sets the clock, inserts schedules (cron by model), and returns a leader that is idle."""
 
-    def start(now: str, schedules: Mapping[str, str] = EVERY_MINUTE, **env: str) -> Leader:
+    def start(now: str, schedules: Mapping[str, str] = EVERY_MINUTE, **options: Any) -> Leader:
         set_clock(db, now)
         for model_id, cron in schedules.items():
             schedule(db, model_id, cron)
-        leader = start_leader(**env)
+        leader = start_leader(**options)
         run_leader_until_idle(leader)
         return leader
 

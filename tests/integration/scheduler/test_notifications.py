@@ -8,9 +8,9 @@ import psycopg2
 import pytest
 import redis
 
-from scheduler.tasks import next_runs
+from scheduler.tasks.next_runs import MAX_ANNOUNCED
 from tests.support.celery_queue import published_messages
-from tests.support.databases import MODEL, Connection, execute, fetch_value, schedule, set_clock
+from tests.support.databases import MODEL, Connection, execute, fetch_value, model_ids, schedule, set_clock
 from tests.support.schedulers import BEFORE_NOON, StartLeader, run_leader_at, run_leader_until_idle
 
 UNREADABLE = [
@@ -26,6 +26,13 @@ UNREADABLE = [
     "12",
     "x\n[2026-11-28 05:00:00,000: ERROR/MainProcess] forged",
 ]
+# In each notification a hundred cron specs that no schedule has.
+ANNOUNCE_UNUSED = """
+    SELECT pg_notify('metrics_executions', json_build_object('pairs', specs.json)::text)
+    FROM generate_series(1, %s) AS number, LATERAL (
+        SELECT json_agg(json_build_array(concat_ws(' ', number, n), 'UTC')) AS json FROM generate_series(1, 100) AS n
+    ) AS specs
+"""
 
 
 def notify(db: Connection, payload: str) -> None:
@@ -82,18 +89,14 @@ def test_malformed_notification_does_not_affect_others(db: Connection, start_lea
 
 
 def test_announced_cron_specs_beyond_the_limit_are_read_from_the_table(
-    db: Connection, start_leader: StartLeader, monkeypatch: pytest.MonkeyPatch
+    db: Connection, start_leader: StartLeader
 ) -> None:
-    monkeypatch.setattr(next_runs, "MAX_ANNOUNCED", 3)
     leader = start_leader()
     run_leader_until_idle(leader)
 
-    for minute in range(5):
-        execute(
-            db,
-            "INSERT INTO metrics_executions (model_id, cron_expression) VALUES (gen_random_uuid(), %s)",
-            f"{minute} 1 * * *",
-        )
+    for minute, model_id in enumerate(model_ids(5)):
+        schedule(db, model_id, f"{minute} 1 * * *")
+    execute(db, ANNOUNCE_UNUSED, MAX_ANNOUNCED // 100 + 1)
     run_leader_until_idle(leader)
 
     assert fetch_value(db, "SELECT count(*) FROM crons") == 5

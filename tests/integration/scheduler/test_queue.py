@@ -53,9 +53,7 @@ def test_failing_models_whose_results_have_expired_are_deleted(
     redis_client.zadd(FAILING_KEY, expired | {MODEL: 1.0})
     redis_client.zadd(FAILING_KEY, {b"\xff junk": 2.0})
     redis_client.zadd(results_key(MODEL), {"[]": 1.0})
-    leader = start_leader()
-    run_leader_until_idle(leader)
-    leader._cleaned_up_at -= 1000  # noqa: SLF001  # the next cleanup starts at once
-    run_leader_until_idle(leader)
+
+    run_leader_until_idle(start_leader(cleanup_interval=0.0))
 
     assert redis_client.zrange(FAILING_KEY, 0, -1) == [MODEL.encode()]

@@ -13,7 +13,6 @@ from psycopg2.errors import CheckViolation
 from core import postgres
 from devstack.cluster import embedded_binaries
 from scheduler.settings import Settings
-from scheduler.tasks import results_retention
 from scheduler.tasks.results_retention import ResultsRetention
 from sql.apply import apply
 from tests.support.databases import (
@@ -166,7 +165,6 @@ def test_results_retention_deletes_rows_of_partitions(
     own_url: str,
     databases: Databases,
     run_section: RunSection,
-    monkeypatch: pytest.MonkeyPatch,
     headings: list[str],
 ) -> None:
     for heading in headings:
@@ -175,10 +173,9 @@ def test_results_retention_deletes_rows_of_partitions(
     for month in range(1, 4):
         for model_id in (MODEL, OTHER, QUIET)[:month]:
             fetch_value(db, ADD, model_id, f"2027-0{4 - month}-10")
-    monkeypatch.setattr(results_retention, "BATCH_INTERVAL", 0.0)
     session = postgres.connect(databases.url_as("metrics_scheduler", own_url), "tests")
     settings = {"DATABASE_URL": "postgresql://unused", "REDIS_URL": "redis://unused", "RESULTS_RETENTION": "30"}
-    old = ResultsRetention(session, Settings.from_env(settings))
+    old = ResultsRetention(session, Settings.from_env(settings), batch_interval=0.0)
 
     while old.delete_some() == 0.0:
         pass

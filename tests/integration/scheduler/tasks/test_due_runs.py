@@ -1,5 +1,6 @@
 """Due runs, minute by minute of the database's clock."""
 
+import math
 from datetime import timedelta
 
 import pytest
@@ -14,7 +15,6 @@ from tests.support.databases import (
     execute,
     fetch_all,
     fetch_value,
-    model_ids,
     schedule,
     schedule_many,
     set_clock,
@@ -30,6 +30,11 @@ from tests.support.schedulers import (
     run_leader_until_idle,
     set_minute,
 )
+
+INSERT_DISTINCT = """
+    INSERT INTO metrics_executions (model_id, cron_expression)
+    SELECT gen_random_uuid(), concat_ws(' ', n %% 60, n / 60, '1 1 *') FROM generate_series(1, %s) AS n
+"""
 
 
 def test_schedule_runs_at_its_due_time_and_not_before(
@@ -158,21 +163,20 @@ def test_stale_leader_moves_no_cron_spec_back(
 
 
 def test_fire_of_many_cron_specs_is_recorded_once_and_in_batches(
-    db: Connection, start_leader: StartLeader, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    db: Connection, start_leader: StartLeader, redis_client: redis.Redis
 ) -> None:
-    monkeypatch.setattr(due_runs, "RECORD_BATCH", 2)
+    count = 2 * due_runs.RECORD_BATCH + 1
     set_clock(db, BEFORE_NOON)
-    for number, model_id in enumerate(model_ids(5), 1):
-        schedule(db, model_id, f"0 12 * 1-12/{number} *" if number < 5 else "0 12 24 11 *")
-    leader = start_leader()
+    execute(db, INSERT_DISTINCT, count)
+    leader = start_leader(BATCH_SIZE="100")
     run_leader_until_idle(leader)
     execute(db, "UPDATE crons SET next_due_at = %s", NOON)
 
     run_leader_at(db, leader, "12:00")
 
-    assert fetch_all(db, "SELECT crons, models, messages FROM fires") == [(5, 5, 1)]
+    assert fetch_all(db, "SELECT crons, models, messages FROM fires") == [(count, count, math.ceil(count / 100))]
     assert fetch_value(db, "SELECT min(next_due_at) > %s FROM crons", NOON)
-    assert len(drain_runs(redis_client)) == 5
+    assert len(drain_runs(redis_client)) == count
 
 
 def test_cron_spec_that_cannot_be_recorded_is_published_once_and_others_continue(

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from core.cron.time_zones import TZDATA_VERSION
-from scheduler.tasks import next_runs
+from scheduler.tasks.next_runs import NextRuns
 from tests.support.celery_queue import drain_runs, published_messages, published_models
 from tests.support.databases import (
     MODEL,
@@ -95,20 +95,16 @@ def test_invalid_time_zone_is_an_error_of_its_cron_spec_only(
     assert "time zone" in errors[timezone]
 
 
-def test_cron_spec_whose_notification_was_lost_is_found_by_the_next_scan(
-    db: Connection, start_leader: StartLeader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leader = start_leader()
-    run_leader_until_idle(leader)
-    execute(db, "ALTER TABLE metrics_executions DISABLE TRIGGER validate_and_notify_insert")
+def test_cron_spec_whose_notification_was_lost_is_found_by_the_next_scan(db: Connection, session: Connection) -> None:
+    now = fetch_value(db, "SELECT schedule_now()")
+    waiting, scanning = NextRuns(session), NextRuns(session, scan_interval=0.0)
+    for next_runs in (waiting, scanning):
+        assert next_runs.calculate_some(now)  # the first scan
     schedule(db)
-    execute(db, "ALTER TABLE metrics_executions ENABLE TRIGGER validate_and_notify_insert")
-    run_leader_until_idle(leader)
+
+    assert not waiting.calculate_some(now)
     assert fetch_all(db, "SELECT FROM crons") == []
-
-    monkeypatch.setattr(next_runs, "SCAN_INTERVAL", 0.0)
-    leader.step()
-
+    assert scanning.calculate_some(now)
     assert fetch_value(db, "SELECT count(*) FROM crons") == 1
 
 
@@ -132,11 +128,8 @@ def test_import_of_many_cron_specs_does_not_delay_a_due_time(
     assert fetch_value(db, "SELECT count(*) FROM crons") == 601
 
 
-def test_continuous_import_does_not_keep_a_scan_from_finishing(
-    db: Connection, start_leader: StartLeader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_continuous_import_does_not_keep_a_scan_from_finishing(db: Connection, start_leader: StartLeader) -> None:
     """Each statement has more cron specs than a notification can name, and requests another scan."""
-    monkeypatch.setattr(next_runs, "BATCH_SIZE", 10)
     leader = start_leader()
     run_leader_until_idle(leader)
     insert = """
@@ -144,11 +137,11 @@ def test_continuous_import_does_not_keep_a_scan_from_finishing(
         SELECT gen_random_uuid(), concat_ws(' ', %s::text, n %% 24, n / 24 + 1, %s::text, '*')
         FROM generate_series(0, 119) AS n
     """
-    execute(db, insert, 59, 1)  # near the end of the scan
-    for minute in range(30):
+    for minute in (*range(10, 30), 59):  # several batches; the last minute is near the end of the scan
+        execute(db, insert, minute, 1)
+    for minute in range(10):
         execute(db, insert, minute, 2)
-        for _ in range(20):
-            leader.step()
+        leader.step()
 
     assert fetch_value(db, "SELECT count(*) FROM crons WHERE cron_expression LIKE '59 %'") == 120
 

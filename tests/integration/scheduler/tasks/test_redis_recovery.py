@@ -1,6 +1,7 @@
 """Recovery after Redis has lost messages: the checkpoint shows which due times are published again."""
 
 import time
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,11 +10,13 @@ import redis
 
 from core.queue.keys import CHECKPOINT_KEY, QUEUE
 from scheduler.leader import Leader
-from scheduler.queue import SentCounts
+from scheduler.queue import Queue, SentCounts
+from scheduler.settings import Settings
 from tests.support.celery_queue import drain_queue, drain_runs
 from tests.support.databases import MODEL, OTHER, Connection, execute, fetch_value, model_ids, schedule, set_clock
 from tests.support.schedulers import (
     BEFORE_NOON,
+    SETTINGS,
     LeaderAt,
     StartLeader,
     run_leader_at,
@@ -48,20 +51,31 @@ def test_redis_that_lost_the_last_minutes_gets_their_due_times_again(
     assert drain_runs(redis_client) == [(MODEL, "12:03"), (MODEL, "12:02")]
 
 
-def test_redis_that_loses_messages_during_publication_gets_them_again(
-    db: Connection, leader_at: LeaderAt, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leader = leader_at(BEFORE_NOON)
-    run_leader_at(db, leader, "12:00")
-    drain_queue(redis_client)
-    send = leader._due_runs.send  # noqa: SLF001  # Redis restarts behind it
+class LossyQueue(Queue):
+    """Queue in a Redis that loses all its data after a publication, before the checkpoint is saved."""
 
-    def send_and_lose(due_at: datetime, now: datetime) -> SentCounts:
-        counts = send(due_at, now)
-        redis_client.flushall()
+    loses_next = False
+
+    def send_models(self, batches: Iterable[Sequence[str]], due_at: datetime, now: datetime) -> SentCounts:
+        counts = super().send_models(batches, due_at, now)
+        if self.loses_next:
+            self._client.flushall()
+            self.loses_next = False
         return counts
 
-    monkeypatch.setattr(leader._due_runs, "send", send_and_lose)  # noqa: SLF001
+
+def test_redis_that_loses_messages_during_publication_gets_them_again(
+    db: Connection, session: Connection, redis_client: redis.Redis
+) -> None:
+    set_clock(db, BEFORE_NOON)
+    schedule(db)
+    queue = LossyQueue(redis_client)
+    leader = Leader(session, queue, Settings.from_env(SETTINGS), "tests")
+    run_leader_until_idle(leader)
+    run_leader_at(db, leader, "12:00")
+    drain_queue(redis_client)
+
+    queue.loses_next = True
     run_leader_at(db, leader, "12:01")
 
     assert drain_runs(redis_client) == [(MODEL, "12:01")]

@@ -11,8 +11,7 @@ import redis
 
 from benchmarks import simulated_clock
 from scheduler.settings import Settings
-from scheduler.tasks import results_retention
-from scheduler.tasks.results_retention import RETRY_DELAY, SCAN_INTERVAL, ResultsRetention
+from scheduler.tasks.results_retention import MAX_BATCH_SIZE, RETRY_DELAY, SCAN_INTERVAL, ResultsRetention
 from tests.support.celery_queue import published_messages
 from tests.support.databases import (
     MODEL,
@@ -51,16 +50,15 @@ THIRTY_DAYS = Settings.from_env(SETTINGS | {"RESULTS_RETENTION": "30"})
 
 
 @pytest.fixture
-def retention(session: Connection, monkeypatch: pytest.MonkeyPatch) -> ResultsRetention:
+def retention(session: Connection) -> ResultsRetention:
     """Retention of 30 days, without intervals between the batches."""
-    monkeypatch.setattr(results_retention, "BATCH_INTERVAL", 0.0)
-    return ResultsRetention(session, THIRTY_DAYS)
+    return ResultsRetention(session, THIRTY_DAYS, batch_interval=0.0)
 
 
 def finish_scan(retention: ResultsRetention) -> int:
     """Finish a scan of all models; return the number of batches."""
     for batches in range(1, 10_000):
-        if retention.delete_some() > results_retention.BATCH_INTERVAL:
+        if retention.delete_some() > 0.0:
             return batches
     raise AssertionError("the scan does not end")
 
@@ -143,24 +141,22 @@ def test_label_rows_are_deleted_in_small_batches_and_the_rest_after_a_restart(
         counts.append(fetch_value(db, "SELECT count(*) FROM results"))
     assert counts[-1] > 7
 
-    restarted = ResultsRetention(session, THIRTY_DAYS)
+    restarted = ResultsRetention(session, THIRTY_DAYS, batch_interval=0.0)
     finish_scan(restarted)
 
-    assert max(before - after for before, after in pairwise(counts)) <= results_retention.MAX_BATCH_SIZE
+    assert max(before - after for before, after in pairwise(counts)) <= MAX_BATCH_SIZE
     assert fetch_value(db, "SELECT count(*) FROM results") == 7
 
 
 def test_models_without_old_label_rows_are_scanned_in_batches_too(db: Connection, retention: ResultsRetention) -> None:
     execute(db, INSERT_MANY, {"models": 3000, "rows": 3000})
 
-    assert finish_scan(retention) >= 3000 / results_retention.MAX_BATCH_SIZE
+    assert finish_scan(retention) >= 3000 / MAX_BATCH_SIZE
     assert fetch_value(db, "SELECT count(*) FROM results") == 3000
 
 
-def test_next_scan_starts_after_the_scan_interval(
-    db: Connection, retention: ResultsRetention, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(results_retention, "SCAN_INTERVAL", 3.0)
+def test_next_scan_starts_after_the_scan_interval(db: Connection, session: Connection) -> None:
+    retention = ResultsRetention(session, THIRTY_DAYS, batch_interval=0.0, scan_interval=3.0)
     finish_scan(retention)
     execute(db, INSERT_AGED, MODEL, ["40 days", "35 days"])
     assert 0.0 < retention.delete_some() < 3.0

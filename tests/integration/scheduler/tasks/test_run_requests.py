@@ -1,6 +1,7 @@
 """Requested runs: every time that a user got for a run is published, whatever happens in the meantime."""
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from tests.support.databases import (
     schedule,
     schedule_many,
     set_clock,
+    wait_for,
 )
 from tests.support.schedulers import (
     BEFORE_NOON,
@@ -53,25 +55,23 @@ def has_requests(db: Connection) -> bool:
 
 
 def test_requested_run_is_published_at_once_and_cleared_when_redis_has_persisted_it(
-    db: Connection, start_leader: StartLeader, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    db: Connection, start_leader: StartLeader, redis_client: redis.Redis
 ) -> None:
     set_clock(db, "2026-11-24 11:59:30.123456+00")
     schedule(db)
     execute(db, "UPDATE metrics_executions SET enabled = false")
-    leader = start_leader()
+    leader = start_leader(persist_time=0.5)
     run_leader_until_idle(leader)
 
-    monkeypatch.setattr(run_requests, "PERSIST_TIME", math.inf)
+    requested_at = time.monotonic()
     request_run(db)
     run_leader_until_idle(leader)
 
     assert published_messages(redis_client) == [
         {"model_ids": [MODEL], "due_at": "2026-11-24T11:59:30.123+00:00", "requested": True, "alone": False}
     ]
-    assert has_requests(db)
-    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
-    run_leader_until_idle(leader)
-    assert not has_requests(db)
+    wait_for(lambda: not leader.step() and not has_requests(db))
+    assert time.monotonic() - requested_at >= 0.5
     assert len(published_messages(redis_client)) == 1
 
 
@@ -135,10 +135,10 @@ def test_request_accepted_by_a_leader_that_ended_is_published_by_the_next_leader
 
 
 def test_requested_run_that_redis_lost_before_persisting_it_is_published_again(
-    db: Connection, leader_at: LeaderAt, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    db: Connection, leader_at: LeaderAt, redis_client: redis.Redis
 ) -> None:
-    monkeypatch.setattr(run_requests, "PERSIST_TIME", math.inf)  # not cleared, however slow the machine is
-    leader = leader_at(BEFORE_NOON, {MODEL: "* * * * *", OTHER: "* * * * *"})
+    schedules = {MODEL: "* * * * *", OTHER: "* * * * *"}
+    leader = leader_at(BEFORE_NOON, schedules, persist_time=math.inf)  # not cleared, however slow the machine is
     run_leader_at(db, leader, "12:00")
     drain_queue(redis_client)
     checkpoint: Any = redis_client.get(CHECKPOINT_KEY)
@@ -178,22 +178,19 @@ def test_request_of_a_locked_row_is_published_once_and_cleared_later(
     start_leader: StartLeader,
     database_url: str,
     redis_client: redis.Redis,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
-    monkeypatch.setattr(run_requests, "CLEAR_INTERVAL", 0.0)
     schedule(db)
     request_run(db)
     user = psycopg2.connect(database_url)
     execute(user, "SELECT FROM metrics_executions FOR UPDATE")
-    leader = start_leader()
+    leader = start_leader(persist_time=0.0)
 
     run_leader_until_idle(leader)
     run_leader_until_idle(leader)
     assert has_requests(db)
     user.rollback()  # close() does not wait until the server has unlocked the row
     user.close()
-    run_leader_until_idle(leader)
+    wait_for(lambda: not leader.step() and not has_requests(db))
 
     assert len(published_messages(redis_client)) == 1
     assert not has_requests(db)
@@ -212,12 +209,11 @@ def test_pending_request_is_not_overwritten_by_a_program_that_saves_an_older_row
 
 
 def test_value_that_is_written_back_is_no_request(
-    db: Connection, start_leader: StartLeader, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    db: Connection, start_leader: StartLeader, redis_client: redis.Redis
 ) -> None:
-    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
     schedule(db, MODEL, YEARLY)
     first = request_run(db)
-    leader = start_leader()
+    leader = start_leader(persist_time=0.0)
     run_leader_until_idle(leader)
     assert fetch_value(db, "SELECT run_requested_at FROM metrics_executions") is None
 
@@ -293,10 +289,8 @@ def test_trigger_of_users_that_refuses_clearing_delays_neither_new_schedules_nor
     leader_at: LeaderAt,
     start_leader: StartLeader,
     redis_client: redis.Redis,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
-    leader = leader_at(BEFORE_NOON, {MODEL: YEARLY})
+    leader = leader_at(BEFORE_NOON, {MODEL: YEARLY}, persist_time=0.0)
     request_run(db)
     run_leader_until_idle(leader)
     schedule(db, OTHER, "0 12 * * *")
@@ -316,8 +310,7 @@ def test_trigger_of_users_that_refuses_clearing_delays_neither_new_schedules_nor
     assert drain_runs(redis_client) == [(OTHER, "12:00")]
 
     execute(db, "DROP TRIGGER users_own ON metrics_executions")
-    monkeypatch.setattr(run_requests, "REFUSED_RETRY_DELAY", 0.0)
-    run_leader_until_idle(start_leader())
+    run_leader_until_idle(start_leader(persist_time=0.0))
     assert fetch_value(db, "SELECT count(run_requested_at) FROM metrics_executions") == 0
 
 
@@ -336,23 +329,21 @@ def test_role_without_privileges_on_run_requests_can_request_a_run(db: Connectio
 
 
 def test_many_requests_are_published_and_cleared_in_batches_without_delaying_a_due_time(
-    db: Connection, leader_at: LeaderAt, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    db: Connection, leader_at: LeaderAt, redis_client: redis.Redis
 ) -> None:
-    monkeypatch.setattr(run_requests, "PERSIST_TIME", 0.0)
-    monkeypatch.setattr(run_requests, "BATCH_SIZE", 50)
-    leader = leader_at(BEFORE_NOON, {OTHER: "0 12 * * *"})
-    schedule_many(db, 500, YEARLY)
+    leader = leader_at(BEFORE_NOON, {OTHER: "0 12 * * *"}, persist_time=0.0)
+    schedule_many(db, 4 * run_requests.BATCH_SIZE, YEARLY)
     execute(db, "UPDATE metrics_executions SET run_requested_at = now() WHERE model_id <> %s", OTHER)
     for _ in range(3):
         leader.step()
-    assert len(published_messages(redis_client)) < 50
+    assert len(published_models(redis_client)) < 4 * run_requests.BATCH_SIZE
     set_minute(db, "12:00")
     leader.step()
 
     assert published_messages(redis_client)[-1]["model_ids"] == [OTHER]
     run_leader_until_idle(leader)
     models = published_models(redis_client)
-    assert len(models) == len(set(models)) == 501
+    assert len(models) == len(set(models)) == 4 * run_requests.BATCH_SIZE + 1
     assert fetch_value(db, "SELECT count(run_requested_at) FROM metrics_executions") == 0
 
 
@@ -362,9 +353,6 @@ def test_old_requests_are_deleted(db: Connection, start_leader: StartLeader) -> 
         "INSERT INTO run_requests SELECT gen_random_uuid(), schedule_now() - interval '2 days',"
         " CASE WHEN n > 1 THEN schedule_now() - interval '25 hours' END FROM generate_series(1, 2500) AS n",
     )
-    leader = start_leader()
-    run_leader_until_idle(leader)
-    leader._cleaned_up_at -= 1000  # noqa: SLF001  # the next cleanup starts at once
-    run_leader_until_idle(leader)
+    run_leader_until_idle(start_leader(cleanup_interval=0.0))
 
     assert fetch_value(db, "SELECT count(*) FROM run_requests") == 1
