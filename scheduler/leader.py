@@ -33,7 +33,6 @@ LISTEN = "LISTEN metrics_executions"
 # time calculated again, as after a crash of the scheduler; in exchange, no statement waits for the disk.
 ASYNCHRONOUS_COMMIT = "SET synchronous_commit = off"
 HEARTBEAT_INTERVAL = 3.0  # seconds; less than leader_election.LEADER_TIMEOUT
-CLEANUP_INTERVAL = 300.0  # seconds
 MINUTE = timedelta(minutes=1)  # a cron spec has at most one due time within it
 BATCH_TIME = timedelta(seconds=0.05)  # a batch of less urgent work is not started so shortly before a due time
 CLEANUP_TIME = timedelta(seconds=1)  # the same for cleanup
@@ -55,15 +54,9 @@ class Leader:
     """
 
     def __init__(
-        self,
-        database: connection,
-        queue: Queue,
-        settings: Settings,
-        name: str,
-        *,
-        cleanup_interval: float = CLEANUP_INTERVAL,
+        self, database: connection, queue: Queue, settings: Settings, name: str, *, cleanup_interval: float = 300.0
     ) -> None:
-        """Take over, on a connection that holds the leader lock."""
+        """Take over, on a connection that holds the leader lock; clean up every cleanup_interval seconds."""
         # LISTEN before the first query: a commit in between is either notified or visible.
         queries.execute(database, LISTEN)
         queries.execute(database, ASYNCHRONOUS_COMMIT)

@@ -1,5 +1,6 @@
 """Fixtures that start leaders inside the test, and schedulers as processes."""
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -10,7 +11,7 @@ import redis
 
 from core import postgres
 from devstack.services import SCHEDULER
-from scheduler.leader import CLEANUP_INTERVAL, Leader
+from scheduler.leader import Leader
 from scheduler.queue import PERSIST_TIME, Queue
 from scheduler.settings import Settings
 from tests.support.databases import MODEL, Connection, Databases, schedule, set_clock
@@ -29,10 +30,13 @@ def session(databases: Databases, database_url: str) -> Iterator[postgres.Connec
 
 @pytest.fixture
 def start_leader(databases: Databases, database_url: str, redis_client: redis.Redis) -> Iterator[StartLeader]:
-    """Function that creates a leader with its own session; further keyword arguments are environment variables."""
+    """Function that creates a leader with its own session; other keyword arguments are environment variables.
+
+    Without cleanup, unless there is an interval.
+    """
     with ExitStack() as sessions:
 
-        def start(persist_time: float = PERSIST_TIME, cleanup_interval: float = CLEANUP_INTERVAL, **env: str) -> Leader:
+        def start(persist_time: float = PERSIST_TIME, cleanup_interval: float = math.inf, **env: str) -> Leader:
             database = postgres.connect(databases.url_as("metrics_scheduler", database_url), "tests")
             sessions.callback(database.close)
             queue = Queue(redis_client, persist_time)
