@@ -14,7 +14,7 @@ TZDATA_VERSION = version("tzdata")
 # The list of the package: zoneinfo would import any text with slashes as a package.
 NAMES = frozenset((files("tzdata") / "zones").read_text("ascii").split())
 
-SAMPLE = timedelta(days=3)  # since 1970, the two closest transitions of a zone are a week apart
+SAMPLE = timedelta(days=6)  # since 1970, the two closest transitions of a zone are a week apart
 SECOND = timedelta(seconds=1)
 MAX_MONTH = timedelta(days=31)
 

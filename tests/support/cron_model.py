@@ -14,7 +14,7 @@ from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 
 zoneinfo.reset_tzpath(to=())  # PyPI's tzdata alone
 
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 MAX_CLOCK_CHANGE = timedelta(hours=3)  # from here on, the clock was set
 
 ALIASES = {
@@ -123,13 +123,18 @@ def matches(job: Job, wall: datetime) -> bool:
 def local_minutes(zone: str, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Yield each instant (UTC) of [start, end) at which a minute of local time begins, and the local time."""
     info = zoneinfo.ZoneInfo(zone)
-    instant = start.replace(second=0, microsecond=0)
+    instant = constant_until = start.replace(second=0, microsecond=0)
     step = timedelta(seconds=30) if zone == "Africa/Monrovia" else MINUTE  # was 44 min 30 s behind until 1972
     while instant < end:
-        wall = instant.astimezone(info).replace(tzinfo=None)
+        if instant >= constant_until:
+            local, later = instant.astimezone(info), (instant + HOUR).astimezone(info)
+            # No offset lasts less than an hour.
+            constant_until = instant + (HOUR if local.utcoffset() == later.utcoffset() else step)
+            wall = local.replace(tzinfo=None)
         if wall.second == 0:
             yield instant, wall
         instant += step
+        wall += step
 
 
 def simulate(job: Job, minutes: Iterator[tuple[datetime, datetime]]) -> Iterator[datetime]:
@@ -143,11 +148,10 @@ def simulate(job: Job, minutes: Iterator[tuple[datetime, datetime]]) -> Iterator
         ahead = wall - virtual if virtual is not None else MINUTE
         if abs(ahead - MINUTE) >= MAX_CLOCK_CHANGE:
             virtual, ahead = wall - MINUTE, MINUTE
-        if job.wildcard:
+        if job.wildcard or ahead == MINUTE:
             is_due = matches(job, wall)
         else:
-            elapsed = [wall - minute * MINUTE for minute in range(ahead // MINUTE)]
-            is_due = any(matches(job, minute) for minute in elapsed)
+            is_due = any(matches(job, wall - minute * MINUTE) for minute in range(ahead // MINUTE))
         if ahead > timedelta(0):
             virtual = wall
         if is_due:
