@@ -20,6 +20,8 @@ Connection = connection
 
 DEFAULT_TIMEOUT = 100.0  # seconds; generous, since processes may take half a minute to start under load
 
+MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.002, 0.05  # seconds
+
 MODEL = "550e8400-e29b-41d4-a716-446655440000"
 OTHER = "0b4e1b1e-6f57-4c3a-9d0f-8f1f6a2f7c11"
 
@@ -30,7 +32,8 @@ RESET = """
     DELETE FROM run_requests;
     UPDATE retired_fires SET fires = 0, models = 0, messages = 0, skipped = 0;
     UPDATE leader SET name = NULL, since = NULL, looked_at = NULL, error = NULL;
-    ALTER TABLE metrics_executions ALTER id RESTART; ALTER TABLE results ALTER id RESTART;
+    SELECT setval(pg_get_serial_sequence("table", 'id'), 1, false)
+    FROM unnest(ARRAY['metrics_executions', 'results']) AS "table";
     CREATE OR REPLACE FUNCTION public.schedule_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE
         RETURN clock_timestamp();
 """
@@ -176,11 +179,15 @@ def newest_label_rows(db: Connection, *model_ids: str) -> list[tuple[str, int]]:
 
 
 def wait_for(condition: Callable[[], T], seconds: float = DEFAULT_TIMEOUT) -> T:
-    """Call until the result is true, and return it."""
-    deadline = time.monotonic() + seconds
+    """Call until the result is true, and return it.
+
+    The longer it has waited, the longer are the intervals: what is waited for needs the processor too.
+    """
+    started_at = time.monotonic()
     while not (result := condition()):
-        assert time.monotonic() < deadline, f"condition not met within {seconds} s"
-        time.sleep(0.01)
+        waited = time.monotonic() - started_at
+        assert waited < seconds, f"condition not met within {seconds} s"
+        time.sleep(min(max(MIN_POLL_INTERVAL, waited / 20), MAX_POLL_INTERVAL))
     return result
 
 

@@ -4,7 +4,7 @@ import random
 import uuid
 from collections.abc import Iterator
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg2
 import pytest
@@ -63,6 +63,27 @@ def cur(databases: Databases, database_url: str, db: Connection) -> Iterator[cur
     conn.close()
 
 
+class Row(NamedTuple):
+    """The values of a schedule that filters compare."""
+
+    model_id: str
+    name: str | None
+    cron: str
+    zone: str
+    enabled: bool
+    status: str
+    failing: bool
+
+    def matches(self, filters: Filters) -> bool:
+        return (
+            matches_search(filters.search, self.name, self.model_id)
+            and filters.cron in {None, self.cron}
+            and filters.zone in {None, self.zone}
+            and filters.enabled in {None, self.enabled}
+            and (filters.status in {None, self.status} or (filters.status == "failing" and self.failing))
+        )
+
+
 class RandomSchedules:
     """Schedules in all possible states, at random."""
 
@@ -115,23 +136,19 @@ class RandomSchedules:
             for (model_id,) in fetch_all(self.db, "SELECT model_id::text FROM metrics_executions ORDER BY model_id")
         ]
 
-    def matching(self, filters: Filters) -> set[str]:
-        members: Any = self.client.zrange(FAILING_KEY, 0, -1)
-        failing = {member.decode() for member in members}
-        return {
-            model_id
-            for model_id, name, cron, zone, enabled, status in fetch_all(
-                self.db, "SELECT model_id::text, name, cron_expression, timezone, enabled, status FROM schedule_status"
-            )
-            if matches_search(filters.search, name, model_id)
-            and filters.cron in {None, cron}
-            and filters.zone in {None, zone}
-            and filters.enabled in {None, enabled}
-            and (filters.status in {None, status} or (filters.status == "failing" and model_id in failing))
-        }
+    def snapshot(self) -> list[Row]:
+        """Return the schedules as they are."""
+        failing: Any = self.client.zrange(FAILING_KEY, 0, -1)
+        query = "SELECT model_id::text, name, cron_expression, timezone, enabled, status FROM schedule_status"
+        rows = fetch_all(self.db, query)
+        return [Row._make((model_id, *others, model_id.encode() in failing)) for model_id, *others in rows]
 
     def _model_id(self) -> str:
         return str(uuid.UUID(int=self.rng.getrandbits(128)))
+
+
+def matching(rows: list[Row], filters: Filters) -> set[str]:
+    return {row.model_id for row in rows if row.matches(filters)}
 
 
 def matches_search(search: str | None, name: str | None, model_id: str) -> bool:
@@ -168,11 +185,12 @@ def test_each_combination_of_filters_lists_the_matching_schedules(
     db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore, seed: int, limits: SearchLimits
 ) -> None:
     stored = RandomSchedules(db, redis_client, seed)
+    rows = stored.snapshot()
 
     for filters in COMBINATIONS:
         listed = list_all(cur, results, filters, stored.rng.choice([1, 2, 7, 100]), limits)
 
-        assert sorted(listed) == sorted(stored.matching(filters)), filters
+        assert sorted(listed) == sorted(matching(rows, filters)), filters
 
 
 @with_usual_and_small_limits
@@ -181,10 +199,11 @@ def test_matching_schedules_are_listed_once_while_others_change(
     db: Connection, redis_client: redis.Redis, cur: cursor, results: ResultStore, seed: int, limits: SearchLimits
 ) -> None:
     stored = RandomSchedules(db, redis_client, seed)
+    rows = stored.snapshot()
 
-    frequent = [filters for filters in COMBINATIONS if len(stored.matching(filters)) > 5]
+    frequent = [filters for filters in COMBINATIONS if len(matching(rows, filters)) > 5]
     for filters in stored.rng.sample(frequent, 25):
-        fixed = set(sorted(stored.matching(filters))[::3])
+        fixed = set(sorted(matching(stored.snapshot(), filters))[::3])
         search = Search(cur, lambda: results, filters, limits)
         listed: list[str] = []
         after = None
