@@ -68,7 +68,7 @@ def benchmark(measurements: Measurements, options: Options) -> None:
             with closing(psycopg2.connect(table.url)) as db:
                 add_row_sizes(measurements, db, "results", str(table))
         for _ in range(options.runs):
-            measure_reads(stack, tables)
+            measure_reads(stack, tables, options)
     for table in tables:
         for state, times in table.milliseconds.items():
             measurements.add(f"newest rows of {BATCH_SIZE} models, {table}, {state}", "ms", times)
@@ -108,7 +108,7 @@ def create_table(stack: Stack, models: int, labels: int) -> Table:
     return Table(models, labels, url)
 
 
-def measure_reads(stack: Stack, tables: Sequence[Table]) -> None:
+def measure_reads(stack: Stack, tables: Sequence[Table], options: Options) -> None:
     """Add the duration of the first read after a restart, and the means of many."""
     stack.databases.server.process.stop()
     stack.databases.restart()
@@ -117,7 +117,7 @@ def measure_reads(stack: Stack, tables: Sequence[Table]) -> None:
             ids = model_ids(table.models)
             table.milliseconds[AFTER_RESTART].append(read(connection, random.sample(ids, BATCH_SIZE)))
             other_models, same_models = [], []
-            for _ in range(READS):
+            for _ in range(options.scaled(READS)):
                 batch = random.sample(ids, BATCH_SIZE)
                 other_models.append(read(connection, batch))
                 same_models.append(read(connection, batch))

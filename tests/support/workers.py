@@ -27,6 +27,9 @@ from tests.support.databases import (
 from tests.support.processes import Service, running_service
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+# A message of a dead worker is redelivered after three times as long. No model may take so long, also while other
+# processes keep all cores busy.
+QUICK_REDELIVERY = {"TIME_LIMIT": "2"}
 
 
 @contextmanager

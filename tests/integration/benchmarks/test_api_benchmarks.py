@@ -26,7 +26,7 @@ def test_api_throughput_measures_each_endpoint_at_each_load_level(capsys: pytest
 
 def test_pages_measures_responses_and_open_pages(capsys: pytest.CaptureFixture[str]) -> None:
     with running_api(schedules=300, models=100) as api:
-        report = pages.benchmark(api, runs=1, viewers=3, seconds=1.5)
+        report = pages.benchmark(api, runs=1, viewers=3, seconds=3)
 
     for name in ("identical", "different"):
         measured = report.open_pages[name]

@@ -19,6 +19,7 @@ from tests.support.databases import MODEL, Connection, Databases, execute, model
 from tests.support.processes import running_service
 from tests.support.workers import (
     NOON,
+    QUICK_REDELIVERY,
     child_pids,
     count_blocked_clients,
     count_models_with_results,
@@ -35,8 +36,6 @@ from tests.support.workers import (
     wait_for_result,
     wait_for_results,
 )
-
-QUICK_REDELIVERY = {"TIME_LIMIT": "1"}  # a message of a dead worker is redelivered after three times as long
 
 
 def test_batch_of_a_killed_worker_is_finished_by_another_worker(

@@ -15,6 +15,7 @@ from tests.support.celery_queue import raw_message
 from tests.support.databases import MODEL, Connection, model_ids, wait_for
 from tests.support.workers import (
     NOON,
+    QUICK_REDELIVERY,
     has_no_messages,
     insert_model,
     insert_models,
@@ -23,8 +24,6 @@ from tests.support.workers import (
     wait_for_result,
     wait_for_results,
 )
-
-QUICK_REDELIVERY = {"TIME_LIMIT": "1"}  # a message of a dead worker is redelivered after three times as long
 
 
 def message_with_arguments(**kwargs: Any) -> bytes:

@@ -8,7 +8,14 @@ import redis
 from core.queue.keys import UNACKED_INDEX_KEY, UNACKED_KEY
 from tests.support.celery_queue import raw_message
 from tests.support.databases import MODEL, Connection, wait_for
-from tests.support.workers import NOON, insert_models, latest_statuses, running_worker, wait_for_results
+from tests.support.workers import (
+    NOON,
+    QUICK_REDELIVERY,
+    insert_models,
+    latest_statuses,
+    running_worker,
+    wait_for_results,
+)
 
 
 def test_message_is_redelivered_although_there_is_junk_among_the_unacked_messages(
@@ -30,7 +37,7 @@ def test_message_is_redelivered_although_there_is_junk_among_the_unacked_message
         },
     )
     redis_client.zadd(UNACKED_INDEX_KEY, {"a": 0, "b": 1, "c": 2, "d": 3, "none": 4, tag: 5, "late": 1e99})
-    with running_worker(env | {"TIME_LIMIT": "1"}, tmp_path):
+    with running_worker(env | QUICK_REDELIVERY, tmp_path):
         wait_for_results(redis_client, 1, seconds=30)
         wait_for(lambda: redis_client.zrange(UNACKED_INDEX_KEY, 0, -1) == [b"late"])
 
