@@ -10,6 +10,9 @@ SEED ?=
 FAULTS ?=
 LOSSES ?=
 
+# Each process that a test or a benchmark starts would otherwise compile its imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE)
@@ -23,8 +26,11 @@ help: ## Show this list
 run: $(VENV)/installed-devstack ## Start the whole stack: PostgreSQL, Redis, worker, scheduler, API (PORT, DATA_DIR, TEST_DATA, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python -m devstack
 
-test: $(VENV)/installed-dev ## Run the tests in three processes, since most tests wait (PYTEST_ARGS="-k words")
-	@exec $(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(PYTEST_ARGS)
+test: $(VENV)/installed-dev ## Run the tests in four processes, since most tests wait (PYTEST_ARGS="-k words"; 4 minutes)
+	@exec $(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(PYTEST_ARGS)
+
+unit: $(VENV)/installed-dev ## Run the tests that need no server (10 seconds)
+	@exec $(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests/unit $(PYTEST_ARGS)
 
 unit: $(VENV)/installed-dev ## Run the tests that need no server (10 seconds)
 	@exec $(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests/unit $(PYTEST_ARGS)
@@ -36,10 +42,10 @@ fuzz-api: $(VENV)/installed-dev ## Send new random requests to the API, valid an
 	@exec $(BIN)/python -m pytest --minutes $(FUZZ_MINUTES) --timeout 36000 -rP tests/contract/test_schemathesis.py $(PYTEST_ARGS)
 
 test-browser: $(VENV)/installed-dev ## Test the pages in a real browser (needs Chromium; 1 minute)
-	@BROWSER_TESTS=1 exec $(BIN)/python -m pytest --numprocesses 2 tests/browser $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses 2 -m browser tests/browser $(PYTEST_ARGS)
 
 test-compose: $(VENV)/installed-dev ## Test the containers: build, start, scale, kill, restore (needs Docker; 3 minutes)
-	@COMPOSE_TESTS=1 exec $(BIN)/python -m pytest tests/compose $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest -m compose tests/compose $(PYTEST_ARGS)
 
 check: $(VENV)/installed-dev ## Check format, lint, types and imports
 	$(BIN)/ruff format --check .

@@ -1,6 +1,5 @@
 """A browser and a stack of all services, for make test-browser; the tests skip without Chromium."""
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -19,10 +18,13 @@ TIMEOUT = 5000  # milliseconds, of each expectation
 EXPECTED_ERRORS = "Failed to load resource"
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests of this folder."""
+    item.add_marker("browser")
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    if not os.environ.get("BROWSER_TESTS"):
-        pytest.skip("make test-browser runs it: it needs Chromium, and takes a minute")
     if find_executable() is None:
         names = ", ".join(EXECUTABLES)
         pytest.skip(f"no browser here: none of {names} is on the PATH (Debian: apt install chromium)")

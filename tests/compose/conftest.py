@@ -1,6 +1,5 @@
 """Compose project of all container tests: started for the first of them, and removed at the end."""
 
-import os
 import signal
 from collections.abc import Generator, Iterator
 
@@ -18,6 +17,11 @@ INSERT_MODEL = """
 """
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests of this folder."""
+    item.add_marker("compose")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the output of the containers to the report of a failed test or fixture."""
@@ -30,8 +34,6 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[None]:
     """Skip tests on a machine without Docker; remove what they have started when they are terminated."""
-    if os.environ.get("COMPOSE_TESTS") != "1":
-        pytest.skip("run by make test-compose: needs Docker, builds images, and takes some minutes")
     if reason := unavailable_reason():
         pytest.skip(reason)
 

@@ -1,4 +1,4 @@
-"""Variables of the services in compose.yaml. Needs no Docker."""
+"""Variables of the services in compose.yaml."""
 
 import re
 
