@@ -32,9 +32,6 @@ test: $(VENV)/installed-dev ## Run the tests in four processes, since most tests
 unit: $(VENV)/installed-dev ## Run the tests that need no server (10 seconds)
 	@exec $(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests/unit $(PYTEST_ARGS)
 
-unit: $(VENV)/installed-dev ## Run the tests that need no server (10 seconds)
-	@exec $(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests/unit $(PYTEST_ARGS)
-
 fuzz: $(VENV)/installed-dev ## Compare cron and the validation trigger with a reference model on new random examples (FUZZ=80 times as many as make test; 7 minutes)
 	@exec $(BIN)/python -m pytest --fuzz $(FUZZ) --timeout 3600 tests/unit/core/cron/test_daylight_saving.py tests/integration/sql/test_validation_trigger_fuzz.py $(PYTEST_ARGS)
 
