@@ -26,10 +26,10 @@ help: ## Show this list
 run: $(VENV)/installed-devstack ## Start the whole stack: PostgreSQL, Redis, worker, scheduler, API (PORT, DATA_DIR, TEST_DATA, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python -m devstack
 
-test: $(VENV)/installed-dev ## Run the tests in four processes, since most tests wait (PYTEST_ARGS="-k words"; 4 minutes)
+test: $(VENV)/installed-dev ## Run the tests in four processes, since most tests wait (PYTEST_ARGS="-k words"; 5 minutes)
 	@exec $(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
-unit: $(VENV)/installed-dev ## Run the tests that need no server (10 seconds)
+unit: $(VENV)/installed-dev ## Run the tests that need no server (20 seconds)
 	@exec $(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests/unit $(PYTEST_ARGS)
 
 fuzz: $(VENV)/installed-dev ## Compare cron and the validation trigger with a reference model on new random examples (FUZZ=80 times as many as make test; 7 minutes)
