@@ -14,7 +14,7 @@ from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 
 zoneinfo.reset_tzpath(to=())  # PyPI's tzdata alone
 
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+ZERO, MINUTE, HOUR = timedelta(0), timedelta(minutes=1), timedelta(hours=1)
 MAX_CLOCK_CHANGE = timedelta(hours=3)  # from here on, the clock was set
 
 ALIASES = {
@@ -146,13 +146,11 @@ def simulate(job: Job, minutes: Iterator[tuple[datetime, datetime]]) -> Iterator
     virtual: datetime | None = None
     for instant, wall in minutes:
         ahead = wall - virtual if virtual is not None else MINUTE
-        if abs(ahead - MINUTE) >= MAX_CLOCK_CHANGE:
-            virtual, ahead = wall - MINUTE, MINUTE
-        if job.wildcard or ahead == MINUTE:
+        if job.wildcard or ahead == MINUTE or abs(ahead - MINUTE) >= MAX_CLOCK_CHANGE:
             is_due = matches(job, wall)
         else:
             is_due = any(matches(job, wall - minute * MINUTE) for minute in range(ahead // MINUTE))
-        if ahead > timedelta(0):
+        if ahead > ZERO or ahead - MINUTE <= -MAX_CLOCK_CHANGE:
             virtual = wall
         if is_due:
             yield instant
