@@ -48,16 +48,25 @@ class Databases:
         self._template = urlsplit(server.url).path.lstrip("/")
         self._passwords = passwords
         self._free: list[str] = []
+        self._sessions: dict[str, Connection] = {}  # those that reset the databases
 
     @contextmanager
     def lend(self) -> Iterator[str]:
         url = self._free.pop() if self._free else self._copy(self._template)
         yield url
-        connection = psycopg2.connect(url)
-        execute(connection, RESET)
-        connection.commit()
-        connection.close()
+        self._reset(url)
         self._free.append(url)
+
+    def _reset(self, url: str) -> None:
+        session = self._sessions.get(url)
+        if session is None:
+            session = self._sessions[url] = psycopg2.connect(url)
+            session.autocommit = True
+        try:
+            execute(session, RESET)
+        except psycopg2.OperationalError:  # the test has restarted the server
+            del self._sessions[url]
+            self._reset(url)
 
     def restart(self) -> None:
         """Restart the server after a test has killed it."""
