@@ -179,7 +179,7 @@ def test_request_of_a_locked_row_is_published_once_and_cleared_later(
     database_url: str,
     redis_client: redis.Redis,
 ) -> None:
-    schedule(db)
+    schedule(db, MODEL, YEARLY)
     request_run(db)
     user = psycopg2.connect(database_url)
     execute(user, "SELECT FROM metrics_executions FOR UPDATE")
