@@ -1,6 +1,6 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
-FUZZ ?= 80
+FUZZ ?= 200
 FUZZ_MINUTES ?= 5
 BENCH ?= fires scheduler_overhead end_to_end bulk_writes label_row_reads api_throughput pages schedule_list
 RUNS ?= 5
@@ -18,25 +18,28 @@ BIN := $(VENV)/bin
 COMPILE := ../$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check fuzz fuzz-api test-browser test-compose chaos bench bench-cron bench-compose bench-outages screenshots requirements clean
+.PHONY: help run test unit check fuzz fuzz-api test-benchmarks test-browser test-compose chaos bench bench-cron bench-compose bench-outages screenshots requirements clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/installed-devstack ## Start the whole stack: PostgreSQL, Redis, worker, scheduler, API (PORT, DATA_DIR, TEST_DATA, DATABASE_URL, REDIS_URL)
 	@exec $(BIN)/python -m devstack
 
-test: $(VENV)/installed-dev ## Run the tests in four processes, since most tests wait (PYTEST_ARGS="-k words"; 5 minutes)
+test: $(VENV)/installed-dev ## Run the tests in four processes, since most tests wait (PYTEST_ARGS="-k words"; 4 minutes)
 	@exec $(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 unit: $(VENV)/installed-dev ## Run the tests that need no server (20 seconds)
 	@exec $(BIN)/python -m pytest --numprocesses 2 --dist worksteal tests/unit $(PYTEST_ARGS)
 
-fuzz: $(VENV)/installed-dev ## Compare cron and the validation trigger with a reference model on new random examples (FUZZ=80 times as many as make test; 7 minutes)
+fuzz: $(VENV)/installed-dev ## Compare cron and the validation trigger with a reference model on new random examples (FUZZ=200 times as many as make test; 7 minutes)
 	@exec $(BIN)/python -m pytest --fuzz $(FUZZ) --timeout 3600 tests/unit/core/cron/test_daylight_saving.py tests/integration/sql/test_validation_trigger_fuzz.py $(PYTEST_ARGS)
 
 fuzz-api: $(VENV)/installed-dev ## Send new random requests to the API, valid and invalid by its contract (FUZZ_MINUTES=5)
 	@exec $(BIN)/python -m pytest --minutes $(FUZZ_MINUTES) --timeout 36000 -rP tests/contract/test_schemathesis.py $(PYTEST_ARGS)
+
+test-benchmarks: $(VENV)/installed-dev ## Test the benchmarks, each on a small scale (1 minute)
+	@exec $(BIN)/python -m pytest --numprocesses 2 -m benchmark tests/integration/benchmarks $(PYTEST_ARGS)
 
 test-browser: $(VENV)/installed-dev ## Test the pages in a real browser (needs Chromium; 1 minute)
 	@exec $(BIN)/python -m pytest --numprocesses 2 -m browser tests/browser $(PYTEST_ARGS)

@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Use the same examples in each run, except for make fuzz."""
     factor = config.getoption("fuzz")
     hypothesis.settings.register_profile(
-        "cyclic-metrics", max_examples=250 * factor or 100, derandomize=factor == 0, deadline=None, database=None
+        "cyclic-metrics", max_examples=100 * max(1, factor), derandomize=factor == 0, deadline=None, database=None
     )
     hypothesis.settings.load_profile("cyclic-metrics")
 
