@@ -13,6 +13,12 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
+def set_parent_death_signal(signal: int) -> None:
+    """Let the system send the signal to this process when the *thread* that started it ends; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0)
+
+
 def execute(parent_pid: int, signal: int, user: str, command: list[str]) -> None:
     """Replace this process by the command, run as user; returns only if the parent has died."""
     if user:
@@ -20,9 +26,7 @@ def execute(parent_pid: int, signal: int, user: str, command: list[str]) -> None
         os.setgroups([])
         os.setgid(account.pw_gid)
         os.setuid(account.pw_uid)
-    if sys.platform == "linux":
-        # After setuid, which clears it. It is bound to the *thread* of the parent: start from the main one.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0)
+    set_parent_death_signal(signal)  # after setuid, which clears it
     if os.getppid() == parent_pid:  # otherwise it died before prctl, and the command would never be stopped
         os.execv(command[0], command)  # noqa: S606  # the launcher's command
 

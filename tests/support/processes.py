@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from devstack.process import ROOT, with_parent_death_signal
 from tests.support.databases import Connection, fetch_value
+from tests.support.fork_server import ForkedProcess
 
 STOP_TIMEOUT = 10  # seconds
 MAX_START_TIME = 5.0  # seconds that a worker needs to start on an idle machine
@@ -19,7 +21,7 @@ class Service:
     """A process whose output goes to a file."""
 
     def __init__(self, module: list[str], env: Mapping[str, str], log: Path) -> None:
-        self._command = with_parent_death_signal([sys.executable, "-m", *module], death_signal=signal.SIGTERM)
+        self.module = module
         self.env = {**os.environ, **env}
         self._log = log
         self._offset = self._latest_offset = log.stat().st_size if log.exists() else 0
@@ -28,9 +30,12 @@ class Service:
     def start(self) -> None:
         with self._log.open("ab") as output:
             self._latest_offset = output.tell()
-            self.popen = subprocess.Popen(
-                self._command, cwd=ROOT, env=self.env, stdout=output, stderr=subprocess.STDOUT
-            )
+            self.popen = self.start_process(output)
+
+    def start_process(self, output: IO[bytes]) -> subprocess.Popen[bytes] | ForkedProcess:
+        """Start the module with its output to the file."""
+        command = with_parent_death_signal([sys.executable, "-m", *self.module], death_signal=signal.SIGTERM)
+        return subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=output, stderr=subprocess.STDOUT)
 
     @property
     def output(self) -> str:
@@ -53,9 +58,19 @@ class Service:
         return self.popen.wait(STOP_TIMEOUT)
 
 
+class ForkedService(Service):
+    """A service that starts with its libraries imported."""
+
+    def start_process(self, output: IO[bytes]) -> ForkedProcess:
+        """Fork a process that runs the module."""
+        return ForkedProcess(self.module, self.env, Path(output.name))
+
+
 @contextmanager
-def running_service(module: list[str], env: Mapping[str, str], log: Path) -> Iterator[Service]:
-    service = Service(module, env, log)
+def running_service(
+    module: list[str], env: Mapping[str, str], log: Path, service_class: type[Service] = Service
+) -> Iterator[Service]:
+    service = service_class(module, env, log)
     try:
         yield service
     finally:

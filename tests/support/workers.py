@@ -24,7 +24,7 @@ from tests.support.databases import (
     schedule_many,
     wait_for,
 )
-from tests.support.processes import Service, running_service
+from tests.support.processes import ForkedService, Service, running_service
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 # A message of a dead worker is redelivered after three times as long. No model may take so long, also while other
@@ -33,9 +33,11 @@ QUICK_REDELIVERY = {"TIME_LIMIT": "2"}
 
 
 @contextmanager
-def running_worker(env: dict[str, str], folder: Path) -> Iterator[Service]:
+def running_worker(
+    env: dict[str, str], folder: Path, service_class: type[Service] = ForkedService
+) -> Iterator[Service]:
     """Start a worker, and wait until it is ready."""
-    with running_service(WORKER, env, folder / "worker.log") as worker:
+    with running_service(WORKER, env, folder / "worker.log", service_class) as worker:
         wait_for(lambda: " ready." in worker.output)
         yield worker
 

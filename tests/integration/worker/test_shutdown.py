@@ -14,7 +14,7 @@ from devstack.services import WORKER
 from scheduler.queue import Queue
 from tests.support.celery_queue import published_messages
 from tests.support.databases import DEFAULT_TIMEOUT, MODEL, Connection, wait_for
-from tests.support.processes import running_service, runs_within, scale_to_idle_machine
+from tests.support.processes import Service, running_service, runs_within, scale_to_idle_machine
 from tests.support.proxy import Proxy
 from tests.support.workers import (
     NOON,
@@ -30,7 +30,7 @@ from tests.support.workers import (
 def test_idle_worker_ends_at_once_on_sigterm(env: dict[str, str], tmp_path: Path) -> None:
     def time_to_stop() -> float:
         started_at = time.monotonic()
-        with running_worker(env, tmp_path) as worker:
+        with running_worker(env, tmp_path, Service) as worker:  # its start is measured
             ready_at = time.monotonic()
             worker.stop()
             return scale_to_idle_machine(time.monotonic() - ready_at, ready_at - started_at)
@@ -46,7 +46,7 @@ def test_worker_requeues_its_unfinished_batch_on_sigterm(
     def time_to_stop() -> float:
         redis_client.flushall()
         started_at = time.monotonic()
-        with running_worker(env, tmp_path) as worker:
+        with running_worker(env, tmp_path, Service) as worker:  # its start is measured
             start_time = time.monotonic() - started_at
             queue.send(Batch(ids, NOON).message(NOON))
             wait_for_first_result(redis_client)
