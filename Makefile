@@ -81,10 +81,13 @@ clean: ## Remove the virtual environment and the caches, and keep the data in .l
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name .local -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
+# The processes of the tests would otherwise all compile the same modules at their first start.
+$(VENV)/installed-dev: UV_OPTIONS := --compile-bytecode
+
 # Installation only adds packages, so that run and test share one environment.
 $(VENV)/installed-%: requirements/%.txt $(VENV)/made
 	@echo "Installing $<"
-	@{ test -x $(BIN)/uv && $(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r $<; } \
+	@{ test -x $(BIN)/uv && $(BIN)/uv pip install -q $(UV_OPTIONS) --python $(BIN)/python --require-hashes -r $<; } \
 		|| $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
