@@ -6,7 +6,7 @@ ALTER TABLE public.metrics_executions
 
 COMMENT ON COLUMN public.metrics_executions.timezone IS
     'IANA time zone in which the cron expression is evaluated; one of time_zones. Any other value is rejected by the '
-    'validation trigger with SQLSTATE 23503 (foreign_key_violation), as a foreign key would; there is none, so that '
+    'validation trigger with SQLSTATE 23503 (foreign_key_violation), as a foreign key would. It is not one, so that '
     'an import validates each distinct time zone only once.';
 COMMENT ON COLUMN public.metrics_executions.cron_expression IS
     'Five fields (minute hour day-of-month month day-of-week) or an alias such as @daily. Stored in lower case with '

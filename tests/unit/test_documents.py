@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from devstack.process import ROOT
+
 DOCUMENTS = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FENCED_CODE = re.compile(r"^( *)```(?s:.*?)^\1```$", re.MULTILINE)
 CODE = re.compile(rf"{FENCED_CODE.pattern}|^ {{4}}.+$|`[^`\n]+`", re.MULTILINE)
